@@ -1,0 +1,60 @@
+//! Text primitives: sentences, words, stems, stop words, syllables.
+//!
+//! Everything returns exact byte offsets into the input, because a citation is only worth something when the
+//! reader can find it. Other crates rank, measure and write with these; none of them splits text on its own.
+
+mod sentence;
+mod stop;
+mod syllable;
+mod word;
+
+use std::sync::LazyLock;
+
+use rust_stemmers::{Algorithm, Stemmer};
+
+pub use sentence::{Sentence, sentences};
+pub use stop::is_stop_word;
+pub use syllable::syllables;
+pub use word::{Word, words};
+
+pub(crate) use sentence::line_start;
+
+/// Longest word handed to the stemmer, in bytes; longer tokens are keys, hashes or noise.
+const LONGEST_STEMMED: usize = 40;
+
+static ENGLISH: LazyLock<Stemmer> = LazyLock::new(|| Stemmer::create(Algorithm::English));
+
+/// The English stem of a lower-cased word.
+///
+/// Words with digits, symbols or letters outside ASCII come back unchanged: they are names, numbers or another
+/// language, and cutting them would make different things look alike.
+pub fn stem(word_lower: &str) -> String {
+    let plain = word_lower.len() <= LONGEST_STEMMED && word_lower.bytes().all(|b| b.is_ascii_lowercase());
+    if plain { ENGLISH.stem(word_lower).into_owned() } else { word_lower.to_owned() }
+}
+
+/// The stemmed content words of a text in reading order, repeats included: words without stop words.
+pub fn terms(text: &str) -> Vec<String> {
+    words(text).iter().filter(|word| !is_stop_word(&word.lower)).map(|word| stem(&word.lower)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_are_stemmed_content_words() {
+        assert_eq!(terms("The builds were running 45 % faster."), ["build", "run", "45%", "faster"]);
+        assert_eq!(terms("It is what it is."), Vec::<String>::new());
+    }
+
+    #[test]
+    fn stem_leaves_names_and_foreign_words_alone() {
+        for (word, expected) in [("running", "run"), ("v1.4.2", "v1.4.2"), ("straßen", "straßen"), ("", "")]
+        {
+            assert_eq!(stem(word), expected);
+        }
+        let long = "s".repeat(500);
+        assert_eq!(stem(&long), long);
+    }
+}
