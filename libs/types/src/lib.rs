@@ -1,1 +1,16 @@
-//! Placeholder.
+//! Ids and value objects that every crate may name.
+//!
+//! Not here: anything of the wire, of storage or of time. Read next: `copydesk-rpc` for how a call is made.
+
+mod id;
+mod money;
+mod scope;
+mod secret;
+
+pub use id::{
+    BrandId, DocumentId, FeedbackId, IdError, IngestionId, KeyId, KnowledgeBaseId, LessonId, PassageId, RunId,
+    TenantId, UsageId,
+};
+pub use money::{NanoDollars, Price};
+pub use scope::{Scope, Scopes};
+pub use secret::Secret;
