@@ -45,8 +45,10 @@ as_owner() {
     fi
 }
 
+# The pid file of a crashed server may name a process that is somebody else's by now: the command line tells.
 running() {
-    [ -f "$data/postmaster.pid" ] && kill -0 "$(head -n 1 "$data/postmaster.pid")" 2>/dev/null
+    [ -f "$data/postmaster.pid" ] || return 1
+    ps -o args= -p "$(head -n 1 "$data/postmaster.pid")" 2>/dev/null | grep -qF -- "$data"
 }
 
 # Line 4 of postmaster.pid is the port the server really took.
@@ -65,10 +67,18 @@ port_is_taken() {
     fi
 }
 
+# Only what start made: the mark says so. Anybody else's cluster is left alone.
+remove_cluster() {
+    [ -e "$data" ] || return 0
+    [ -f "$folder/throwaway" ] || fail "$data was not made by this script"
+    rm -rf "$data" "$folder/initdb.log" "$folder/server.log" "$folder/throwaway"
+}
+
 # initdb with a linguistic collation where the server can (15 and newer): real installations sort that way,
 # and a test that passes only under byte order should fail here and not there.
 make_cluster() {
     mkdir -p "$folder"
+    : >"$folder/throwaway"
     if [ "$(id -u)" -eq 0 ]; then
         id postgres >/dev/null 2>&1 || fail "running as root needs a user called postgres to run the server as"
         chown postgres "$folder"
@@ -76,7 +86,7 @@ make_cluster() {
     common="'$bin/initdb' -D '$data' -U copydesk -A trust -E UTF8 --no-sync"
     as_owner "cd / && $common --locale=C.UTF-8 --locale-provider=icu --icu-locale=en >'$folder/initdb.log' 2>&1" ||
         as_owner "cd / && rm -rf '$data' && $common --no-locale >'$folder/initdb.log' 2>&1" ||
-        fail "initdb failed, see $folder/initdb.log"
+        fail "initdb failed, see $folder/initdb.log (the server's user must be able to reach that folder)"
     # Everything a test server can do without; many small pools connect at once.
     as_owner "cat >>'$data/postgresql.conf'" <<CONF
 listen_addresses = '127.0.0.1'
@@ -96,6 +106,7 @@ start_server() {
     tries=0
     while [ "$tries" -lt 50 ]; do
         if ! port_is_taken "$port"; then
+            rm -f "$folder/server.log"
             if as_owner "cd / && '$bin/pg_ctl' -D '$data' -l '$folder/server.log' -o '-p $port' -w -t 60 start >/dev/null 2>&1"; then
                 return
             fi
@@ -123,10 +134,11 @@ case $action in
 start)
     if ! running; then
         bin=$(find_binaries)
-        [ -f "$data/PG_VERSION" ] || make_cluster
+        # What a crash left behind was never meant to last: a new cluster takes a second and always starts.
+        remove_cluster
+        make_cluster
         start_server
-        as_owner "'$bin/psql' -qX -h 127.0.0.1 -p $port -U copydesk -d postgres -tAc \"SELECT 1 FROM pg_database WHERE datname = 'copydesk'\"" |
-            grep -q 1 || as_owner "'$bin/createdb' -h 127.0.0.1 -p $port -U copydesk copydesk"
+        as_owner "'$bin/createdb' -h 127.0.0.1 -p $port -U copydesk copydesk"
     fi
     print_url
     ;;
@@ -136,6 +148,7 @@ url)
     ;;
 stop)
     if running; then
+        [ -f "$folder/throwaway" ] || fail "$data was not made by this script"
         pid=$(head -n 1 "$data/postmaster.pid")
         # SIGINT is PostgreSQL's fast shutdown: it ends the sessions and exits.
         kill -INT "$pid"
@@ -146,11 +159,8 @@ stop)
             sleep 0.1
         done
     fi
-    # Only what start made, and only when it is really a cluster.
-    if [ -f "$data/PG_VERSION" ]; then
-        rm -rf "$data" "$folder/initdb.log" "$folder/server.log"
-        rmdir "$folder" 2>/dev/null || true
-    fi
+    remove_cluster
+    rmdir "$folder" 2>/dev/null || true
     ;;
 *) usage ;;
 esac

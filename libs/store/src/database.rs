@@ -29,7 +29,7 @@ struct Inner {
 
 pub(crate) enum Pools {
     Sqlite(SqlitePools),
-    Postgres(PgService),
+    Postgres(Box<PgService>),
 }
 
 impl Database {
@@ -61,7 +61,7 @@ impl Database {
         }
         let pools = match config.dialect() {
             Dialect::Sqlite => Pools::Sqlite(sqlite::open(config).await?),
-            Dialect::Postgres => Pools::Postgres(postgres::open(config, service)?),
+            Dialect::Postgres => Pools::Postgres(Box::new(postgres::open(config, service)?)),
         };
         migrate(&pools, migrations, Target::Newest).await?;
         let database = Self { inner: Arc::new(Inner { pools, migrations, _kept: kept }) };

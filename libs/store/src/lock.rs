@@ -75,8 +75,11 @@ impl FileLock {
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        // Closing the file releases the lock; the pid goes first, so that it never names one that has let go.
+        // The pid goes first, so that it never names one that has let go.
         let _ = self.file.set_len(0);
+        // Closing the file is not enough: a child process that another thread is just starting has a copy of it
+        // until it runs its own program, and would keep the lock for that moment.
+        let _ = self.file.unlock();
     }
 }
 

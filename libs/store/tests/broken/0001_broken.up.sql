@@ -1,0 +1,1 @@
+CREATE TABLE half (id BIGINT PRIMARY KEY); SELECT nothing FROM nowhere;
