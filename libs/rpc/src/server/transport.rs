@@ -1,0 +1,124 @@
+//! HTTP/2 (and HTTP/1.1 for what comes in front of it) on a listener, with limits, and a drain that ends.
+//!
+//! Served by hyper directly: tonic's own server answers `grpc-timeout` itself, with the wrong code, and its drain never
+//! returns while a stream lives.
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tower::ServiceBuilder;
+
+use crate::HttpService;
+
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+const MAX_STREAMS: u32 = 1_024;
+/// A burst of cancelled calls must not look like an attack: the default of 20 kills the connection of a busy peer.
+const MAX_PENDING_RESETS: usize = 1_024;
+const MAX_HEADER_BYTES: u32 = 32 << 10;
+const CONNECTION_WINDOW: u32 = 64 << 20;
+const STREAM_WINDOW: u32 = 1 << 20;
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How a listener is served.
+#[derive(Debug, Clone, Copy)]
+pub struct TransportOptions {
+    /// The most connections at a time; more wait in the backlog.
+    pub max_connections: usize,
+    /// After shutdown begins, calls in flight get this long before they are cut.
+    pub drain: Duration,
+}
+
+impl Default for TransportOptions {
+    fn default() -> Self {
+        Self { max_connections: 16_384, drain: Duration::from_secs(10) }
+    }
+}
+
+/// Serves until `shutdown` is cancelled, then drains: no new connections, GOAWAY, calls in flight to their end or to the
+/// limit. Returns when every connection is closed.
+pub async fn listen(
+    listener: TcpListener,
+    service: HttpService,
+    options: TransportOptions,
+    shutdown: CancellationToken,
+) {
+    let service = TowerToHyperService::new(
+        ServiceBuilder::new()
+            .map_request(|request: http::Request<hyper::body::Incoming>| request.map(Body::new))
+            .service(service),
+    );
+    let builder = Arc::new(builder());
+    let permits = Arc::new(Semaphore::new(options.max_connections));
+    let (graceful, mut connections) = (GracefulShutdown::new(), JoinSet::new());
+    loop {
+        while connections.try_join_next().is_some() {}
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            accepted = accept(&listener, &permits) => accepted,
+        };
+        let Some((stream, permit)) = accepted else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let (builder, service, watcher) = (builder.clone(), service.clone(), graceful.watcher());
+        connections.spawn(async move {
+            let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+            if let Err(error) = watcher.watch(connection).await {
+                tracing::debug!(%error, "connection ended");
+            }
+            drop(permit);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(options.drain, graceful.shutdown()).await.is_err() {
+        tracing::warn!(open = connections.len(), "drain limit reached, closing connections");
+    }
+    connections.shutdown().await;
+}
+
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = permits.clone().acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => {
+            // Without it a small frame waits for the peer's delayed acknowledgement: 40 ms on every first token.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "no TCP_NODELAY");
+            }
+            Some((stream, permit))
+        }
+        Err(error) => {
+            // Out of file descriptors, most likely: a pause, or this loop would eat a core.
+            tracing::warn!(%error, "cannot accept connections");
+            None
+        }
+    }
+}
+
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new());
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_header_list_size(MAX_HEADER_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_stream_window_size(STREAM_WINDOW);
+    builder
+}
