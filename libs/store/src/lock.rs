@@ -92,3 +92,20 @@ fn read_pid(path: &Path) -> Option<u32> {
     File::open(path).ok()?.take(20).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A clone shares the open file as the copy in a starting child process does.
+    #[test]
+    fn a_copy_of_the_open_file_does_not_keep_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let lock = FileLock::acquire(&path).unwrap();
+        let _copy = lock.file.try_clone().unwrap();
+        assert!(matches!(FileLock::acquire(&path), Err(LockError::Held { .. })));
+        drop(lock);
+        FileLock::acquire(&path).unwrap();
+    }
+}

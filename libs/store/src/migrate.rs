@@ -1,10 +1,13 @@
 //! Bringing a service's tables to a version, up and down, under a lock and as a whole.
 
-use sqlx::migrate::{Migrate, Migrator};
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::{Connection, PgConnection};
 
 use crate::database::Pools;
 use crate::{Sql, StoreError, driver};
+
+/// sqlx's own name for its table.
+const TABLE: &str = "_sqlx_migrations";
 
 /// Where to go.
 #[derive(Clone, Copy)]
@@ -48,13 +51,23 @@ pub(crate) async fn version(pools: &Pools) -> Result<i64, StoreError> {
     row.map_or(Ok(0), |row| row.get("version"))
 }
 
-async fn run<C: Migrate>(steps: &Migrator, connection: &mut C, target: Target) -> Result<(), StoreError>
-where
-    for<'c> &'c mut C: sqlx::Acquire<'c, Connection = &'c mut C>,
-{
+/// Over `Migrate` rather than sqlx's `run` and `undo`: what those ask of the connection makes a future that
+/// cannot be spawned.
+async fn run<C: Migrate>(steps: &Migrator, connection: &mut C, target: Target) -> Result<(), MigrateError> {
     match target {
-        Target::Newest => steps.run(connection).await?,
-        Target::DownTo(version) => steps.undo(connection, version).await?,
+        Target::Newest => steps.run_direct(None, connection, false).await,
+        Target::DownTo(version) => undo(steps, connection, version).await,
+    }
+}
+
+async fn undo<C: Migrate>(steps: &Migrator, connection: &mut C, target: i64) -> Result<(), MigrateError> {
+    connection.ensure_migrations_table(TABLE).await?;
+    let applied = connection.list_applied_migrations(TABLE).await?;
+    for done in applied.iter().rev().filter(|done| done.version > target) {
+        let way_back =
+            steps.iter().find(|step| step.version == done.version && step.migration_type.is_down_migration());
+        let step = way_back.ok_or(MigrateError::VersionMissing(done.version))?;
+        connection.revert(TABLE, step).await?;
     }
     Ok(())
 }

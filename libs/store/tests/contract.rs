@@ -4,7 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use copydesk_store::{Database, Migrator, Row, Sql, StoreError, params, placeholders, testing};
+use copydesk_store::{
+    Database, DatabaseConfig, Migrator, Row, Sql, StoreError, params, placeholders, testing,
+};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 
@@ -38,6 +40,24 @@ on_both! {
     lists_order_and_the_clock_are_portable => portable_words;
     changed_rows_can_be_returned_and_locked => returning;
     after_closing_calls_are_unavailable => closed;
+}
+
+/// Services run these calls in tasks of their own.
+#[tokio::test]
+async fn every_call_can_be_spawned() {
+    fn spawnable<T: Send + 'static>(_: &T) {}
+    spawnable(&async {
+        let database = Database::open(&DatabaseConfig::memory(), "test", &MIGRATIONS).await?;
+        database.query(String::from("SELECT 1 AS one"), &params![]).await?;
+        let mut tx = database.begin().await?;
+        tx.query_opt("SELECT $1 AS one", &params![1]).await?;
+        tx.commit().await?;
+        database.migrate_down_to(0).await?;
+        database.close().await;
+        Ok::<(), StoreError>(())
+    });
+    let opened = tokio::spawn(async { Database::open(&DatabaseConfig::memory(), "test", &MIGRATIONS).await });
+    opened.await.unwrap().unwrap().ping().await.unwrap();
 }
 
 async fn add_author(database: &Database, id: i64, name: &str) -> Result<u64, StoreError> {

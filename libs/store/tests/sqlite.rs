@@ -72,14 +72,23 @@ async fn a_transaction_that_sqlite_itself_rolled_back_does_not_block_the_writer(
     assert_eq!(database.query("SELECT id FROM author", &[]).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn two_openers_of_a_new_file_migrate_it_once() {
+/// A new file, then one that lacks the newest step: the second is where each reads before it writes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn openers_at_the_same_time_migrate_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.sqlite3");
-    let opened = futures_util::future::join_all((0..4).map(|_| open(&path))).await;
-    for database in opened {
-        let database = database.unwrap();
-        assert_eq!(database.version().await.unwrap(), 2);
+    for _ in 0..2 {
+        let openers = (0..16).map(|_| {
+            let path = path.clone();
+            tokio::spawn(async move { open(&path).await })
+        });
+        for opened in futures_util::future::join_all(openers).await {
+            let database = opened.unwrap().unwrap();
+            assert_eq!(database.version().await.unwrap(), 2);
+            database.close().await;
+        }
+        let database = open(&path).await.unwrap();
+        database.migrate_down_to(1).await.unwrap();
         database.close().await;
     }
 }
