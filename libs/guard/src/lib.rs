@@ -1,7 +1,32 @@
 //! Claims, evidence and verdicts: what a text says, and whether its sources say so too.
 //!
-//! [`text`] splits and measures.
+//! - [`text`] splits text into sentences and words, and finds stems, terms and syllables.
+//! - [`check`] judges each sentence of a text by the sources, with evidence and reasons.
+//! - [`correct`] mends or drops what a check flags.
+//! - [`rules`] finds what must not be published whoever says it.
+//! - [`contain`] makes text from outside harmless before a model reads it.
 //!
-//! Nothing here reads a file, a clock or a socket, and nothing is remembered between two calls.
+//! Nothing here reads a file, a clock or a socket, and nothing is remembered between two calls: the same input gives
+//! the same report. The verdicts come from words, numbers and names, not from a model; [`Verdict::Uncertain`] marks
+//! what a judge model should look at.
 
+mod align;
+mod check;
+mod class;
+pub mod contain;
+mod correct;
+mod facts;
+mod index;
+mod judge;
+mod phrase;
+mod report;
+pub mod rules;
+mod signals;
 pub mod text;
+
+pub use check::check;
+pub use correct::correct;
+pub use report::{
+    Claim, Corrected, Correction, Evidence, GUARD_VERSION, Reason, ReasonKind, Report, SentenceClass, Source,
+    Thresholds, Verdict,
+};

@@ -17,7 +17,8 @@ pub use stop::is_stop_word;
 pub use syllable::syllables;
 pub use word::{Word, words};
 
-pub(crate) use sentence::line_start;
+pub(crate) use sentence::{is_line_break, line_start};
+pub(crate) use word::is_currency;
 
 /// Longest word handed to the stemmer, in bytes; longer tokens are keys, hashes or noise.
 const LONGEST_STEMMED: usize = 40;

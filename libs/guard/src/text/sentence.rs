@@ -33,7 +33,7 @@ pub(crate) fn line_start(text: &str, at: usize) -> usize {
     text[..at].rfind(is_line_break).map_or(0, |i| i + text[i..].chars().next().map_or(1, char::len_utf8))
 }
 
-fn is_line_break(c: char) -> bool {
+pub(crate) fn is_line_break(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 

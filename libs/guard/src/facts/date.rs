@@ -1,0 +1,97 @@
+//! Calendar dates in the usual English and ISO spellings.
+
+use crate::text::Word;
+
+/// The parts of a date that are stated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Date {
+    pub(super) year: Option<u16>,
+    pub(super) month: u8,
+    pub(super) day: Option<u8>,
+}
+
+impl Date {
+    /// Whether the other date states everything this one does, and the same.
+    pub(super) fn is_within(&self, other: &Self) -> bool {
+        let year = self.year.is_none() || self.year == other.year;
+        let day = self.day.is_none() || self.day == other.day;
+        year && day && self.month == other.month
+    }
+}
+
+/// The date that begins at word `at`, and the word after it.
+pub(super) fn date_at(text: &str, words: &[Word], at: usize) -> Option<(Date, usize)> {
+    iso(&words[at].lower).map(|date| (date, at + 1)).or_else(|| {
+        let month_first = month(text, &words[at]).and_then(|m| after_month(text, words, at, m));
+        month_first.or_else(|| day_first(text, words, at))
+    })
+}
+
+fn iso(lower: &str) -> Option<Date> {
+    let mut parts = lower.splitn(3, '-');
+    let year = parts.next().filter(|part| part.len() == 4)?.parse().ok()?;
+    let month = parts.next().filter(|part| part.len() == 2)?.parse().ok().filter(|m| (1..=12).contains(m))?;
+    let day = parts.next().filter(|part| part.len() == 2)?.parse().ok().filter(|d| (1..=31).contains(d))?;
+    Some(Date { year: Some(year), month, day: Some(day) })
+}
+
+/// `March 3, 2024`, `March 3`, `March 2024`.
+fn after_month(text: &str, words: &[Word], at: usize, month: u8) -> Option<(Date, usize)> {
+    if let Some(day) = part(text, words, at + 1, day) {
+        let year = part(text, words, at + 2, year);
+        return Some((Date { year, month, day: Some(day) }, at + 2 + usize::from(year.is_some())));
+    }
+    let year = part(text, words, at + 1, year)?;
+    Some((Date { year: Some(year), month, day: None }, at + 2))
+}
+
+/// `3 March 2024`, `3rd of March`.
+fn day_first(text: &str, words: &[Word], at: usize) -> Option<(Date, usize)> {
+    let day = day(&words[at].lower)?;
+    let month_at = at + 1 + usize::from(words.get(at + 1)?.lower == "of");
+    let month = month(text, words.get(month_at)?)?;
+    let year = part(text, words, month_at + 1, year);
+    Some((Date { year, month, day: Some(day) }, month_at + 1 + usize::from(year.is_some())))
+}
+
+fn part<T>(text: &str, words: &[Word], at: usize, read: fn(&str) -> Option<T>) -> Option<T> {
+    let (before, word) = (words.get(at.checked_sub(1)?)?, words.get(at)?);
+    let gap = text.get(before.span.end..word.span.start)?;
+    matches!(gap, " " | ", " | ",").then(|| read(&word.lower)).flatten()
+}
+
+fn day(lower: &str) -> Option<u8> {
+    let digits = lower.trim_end_matches(|c: char| c.is_ascii_lowercase());
+    let suffix = &lower[digits.len()..];
+    let fits = matches!(suffix, "" | "st" | "nd" | "rd" | "th") && digits.len() <= 2;
+    digits.parse().ok().filter(|day| fits && (1..=31).contains(day))
+}
+
+fn year(lower: &str) -> Option<u16> {
+    lower.parse().ok().filter(|year| lower.len() == 4 && (1000..3000).contains(year))
+}
+
+const MONTHS: [&str; 12] = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+];
+
+/// A month by its name or short form, capitalised, since `may` and `march` are verbs too.
+fn month(text: &str, word: &Word) -> Option<u8> {
+    if !text[word.span.clone()].starts_with(|c: char| c.is_ascii_uppercase()) || word.lower.len() < 3 {
+        return None;
+    }
+    let short = word.lower.len() == 3 || word.lower == "sept";
+    let known = |name: &&str| **name == word.lower || (short && name.starts_with(&word.lower));
+    MONTHS.iter().position(|name| known(&name)).and_then(|i| u8::try_from(i + 1).ok())
+}

@@ -1,0 +1,184 @@
+//! Reading one number, in digits or in words, with whatever is attached to it.
+
+use super::quantity::{Kind, adjoins};
+use super::unit::unit;
+use crate::text::{Word, is_currency};
+
+/// A number that begins at some word.
+pub(super) enum Numeral {
+    /// Says itself what it counts.
+    Whole { kind: Kind, value: f64, end: usize, loose: bool },
+    /// A unit may follow.
+    Bare { value: f64, end: usize, spelt: bool },
+}
+
+pub(super) fn numeral_at(text: &str, words: &[Word], at: usize) -> Option<Numeral> {
+    let word = &words[at];
+    if let Some(version) = version(&word.lower) {
+        return Some(Numeral::Whole {
+            kind: Kind::Version(version.to_owned()),
+            value: 0.0,
+            end: at + 1,
+            loose: false,
+        });
+    }
+    if word.lower.starts_with(|c: char| c.is_ascii_digit() || is_currency(c)) {
+        return in_digits(text, words, at);
+    }
+    in_words(text, words, at)
+}
+
+/// `v2`, `v2.0`, `1.4.2`, `2.0.0-rc.1`, without the `v`.
+fn version(lower: &str) -> Option<&str> {
+    let (digits, marked) = lower.strip_prefix('v').map_or((lower, false), |rest| (rest, true));
+    let (release, tail) = digits.split_once('-').unwrap_or((digits, ""));
+    let numeric = release.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+    let tailed = tail.is_empty() || tail.starts_with(|c: char| c.is_ascii_alphabetic());
+    (numeric && tailed && (marked || release.matches('.').count() > 1)).then_some(digits)
+}
+
+fn in_digits(text: &str, words: &[Word], at: usize) -> Option<Numeral> {
+    let word = &words[at];
+    let sign = word.lower.chars().next().filter(|c| is_currency(*c));
+    let body = word.lower.trim_start_matches(is_currency);
+    let digits =
+        &body[..body.find(|c: char| !(c.is_ascii_digit() || ".,:".contains(c))).unwrap_or(body.len())];
+    let suffix = &body[digits.len()..];
+    if digits.contains(':') {
+        return clock(digits, suffix).map(|value| whole(Kind::Unit("clock"), value, at + 1));
+    }
+    let mut value = parse(digits)?;
+    let big = text[word.span.clone()].ends_with(|c: char| c.is_uppercase());
+    let mut end = at + 1;
+    match (attached(suffix, big || sign.is_some()), suffix) {
+        (Some(factor), _) => value *= factor,
+        (None, "st" | "nd" | "rd" | "th") => return Some(whole(Kind::Ordinal, value, end)),
+        (None, "s") if digits.len() == 4 => return Some(whole(Kind::Unit("decade"), value, end)),
+        (None, _) => {
+            let (kind, factor) = unit(suffix)?;
+            return Some(whole(kind, value * factor, end));
+        }
+    }
+    if let Some(factor) =
+        words.get(end).filter(|n| adjoins(text, word, n)).and_then(|next| scale(&next.lower))
+    {
+        value *= factor;
+        end += 1;
+    }
+    Some(match sign {
+        Some(sign) => whole(Kind::Currency(sign), value, end),
+        None => Numeral::Bare { value, end, spelt: false },
+    })
+}
+
+fn whole(kind: Kind, value: f64, end: usize) -> Numeral {
+    Numeral::Whole { kind, value, end, loose: false }
+}
+
+/// The factor of an attached magnitude; `m` and `b` are one only in upper case or after a currency sign.
+fn attached(suffix: &str, upper: bool) -> Option<f64> {
+    match suffix {
+        "" => Some(1.0),
+        "k" => Some(1e3),
+        "mn" | "mio" => Some(1e6),
+        "bn" => Some(1e9),
+        "m" if upper => Some(1e6),
+        "b" if upper => Some(1e9),
+        "t" if upper => Some(1e12),
+        _ => None,
+    }
+}
+
+fn clock(digits: &str, suffix: &str) -> Option<f64> {
+    let (hours, minutes) = digits.split_once(':')?;
+    let (hours, minutes): (f64, f64) = (hours.parse().ok()?, minutes.parse().ok()?);
+    let afternoon = if suffix == "pm" && hours < 12.0 { 12.0 } else { 0.0 };
+    Some((hours + afternoon) * 60.0 + minutes)
+}
+
+/// Commas group thousands; a single comma before one or two digits is a decimal comma.
+fn parse(digits: &str) -> Option<f64> {
+    let groups: Vec<&str> = digits.split(',').collect();
+    let decimal_comma = groups.len() == 2 && matches!(groups[1].len(), 1 | 2) && !digits.contains('.');
+    let plain = if decimal_comma { digits.replace(',', ".") } else { groups.concat() };
+    plain.parse().ok().filter(|value: &f64| value.is_finite())
+}
+
+/// `twenty five`, `two hundred thousand`, `a dozen`, `third`.
+fn in_words(text: &str, words: &[Word], at: usize) -> Option<Numeral> {
+    if let Some(value) = ordinal(&words[at].lower) {
+        return Some(Numeral::Whole { kind: Kind::Ordinal, value, end: at + 1, loose: true });
+    }
+    let article = matches!(words[at].lower.as_str(), "a" | "an");
+    let mut value = if article { 1.0 } else { small(&words[at].lower)? };
+    let mut end = at + 1;
+    let mut scaled = false;
+    while let Some(next) = words.get(end).filter(|next| adjoins(text, &words[end - 1], next)) {
+        if let Some(factor) = scale(&next.lower) {
+            value *= factor;
+            scaled = true;
+        } else if let Some(ones) =
+            small(&next.lower).filter(|ones| !article && !scaled && joins(value, *ones))
+        {
+            value += ones;
+        } else {
+            break;
+        }
+        end += 1;
+    }
+    (!article || scaled).then_some(Numeral::Bare { value, end, spelt: true })
+}
+
+fn joins(tens: f64, ones: f64) -> bool {
+    tens >= 20.0 && tens % 10.0 == 0.0 && (1.0..10.0).contains(&ones)
+}
+
+fn scale(word: &str) -> Option<f64> {
+    Some(match word {
+        "dozen" => 12.0,
+        "hundred" => 1e2,
+        "thousand" => 1e3,
+        "million" => 1e6,
+        "billion" | "bn" => 1e9,
+        "trillion" => 1e12,
+        _ => return None,
+    })
+}
+
+const UNITS: [&str; 20] = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+];
+const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+const ORDINALS: [&str; 10] =
+    ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"];
+
+fn small(word: &str) -> Option<f64> {
+    position(&UNITS, word).or_else(|| position(&TENS, word).map(|tens| (tens + 2.0) * 10.0))
+}
+
+fn ordinal(word: &str) -> Option<f64> {
+    position(&ORDINALS, word).map(|i| i + 1.0)
+}
+
+fn position(list: &[&str], word: &str) -> Option<f64> {
+    list.iter().position(|name| *name == word).and_then(|i| u32::try_from(i).ok()).map(f64::from)
+}

@@ -1,0 +1,225 @@
+//! The sources of one check, taken apart once: sentences, words as numbers, postings, quantities.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use crate::facts::{Quantity, quantities};
+use crate::report::{Evidence, Source};
+use crate::text::{Word, is_stop_word, sentences, stem, words};
+
+/// Position of a source sentence in [`Index::passages`].
+pub(crate) type PassageId = u32;
+
+/// One sentence of a source.
+#[derive(Debug)]
+pub(crate) struct Passage {
+    pub(crate) source: usize,
+    /// Bytes in the source's text.
+    pub(crate) span: Range<usize>,
+    /// Its words in order, as numbers of [`Index::form`].
+    pub(crate) forms: Vec<u32>,
+    /// Its numbers; spans count from the start of the sentence.
+    pub(crate) quantities: Vec<Quantity>,
+    /// How many different content words and numbers it has.
+    pub(crate) breadth: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Index<'a> {
+    sources: &'a [Source<'a>],
+    pub(crate) passages: Vec<Passage>,
+    forms: HashMap<String, u32>,
+    /// Stem of each form.
+    stem_of: Vec<u32>,
+    lowers: Vec<String>,
+    stems: HashMap<String, u32>,
+    /// Passages by stem, ascending.
+    postings: Vec<Vec<PassageId>>,
+    /// Passages by their first form.
+    openings: HashMap<u32, Vec<PassageId>>,
+}
+
+impl<'a> Index<'a> {
+    pub(crate) fn build(sources: &'a [Source<'a>]) -> Self {
+        let mut index = Self {
+            sources,
+            passages: Vec::new(),
+            forms: HashMap::new(),
+            stem_of: Vec::new(),
+            lowers: Vec::new(),
+            stems: HashMap::new(),
+            postings: Vec::new(),
+            openings: HashMap::new(),
+        };
+        for (at, source) in sources.iter().enumerate() {
+            for sentence in sentences(source.text) {
+                index.add(at, source.text, sentence.span);
+            }
+        }
+        index
+    }
+
+    fn add(&mut self, source: usize, text: &str, span: Range<usize>) {
+        let Ok(id) = PassageId::try_from(self.passages.len()) else { return };
+        let raw = &text[span.clone()];
+        let found = words(raw);
+        let quantities = quantities(raw, &found);
+        let forms: Vec<u32> = found.into_iter().map(|word| self.intern(word)).collect();
+        let mut seen: Vec<u32> = forms.iter().map(|form| self.stem_of[*form as usize]).collect();
+        seen.extend(quantities.iter().map(|quantity| self.intern_stem(quantity.key())));
+        seen.sort_unstable();
+        seen.dedup();
+        for stem in &seen {
+            self.postings[*stem as usize].push(id);
+        }
+        if let Some(first) = forms.first() {
+            self.openings.entry(*first).or_default().push(id);
+        }
+        self.passages.push(Passage { source, span, forms, quantities, breadth: seen.len() });
+    }
+
+    fn intern(&mut self, word: Word) -> u32 {
+        if let Some(form) = self.forms.get(&word.lower) {
+            return *form;
+        }
+        let stem = self.intern_stem(stem(&word.lower));
+        let form = self.stem_of.len() as u32;
+        self.stem_of.push(stem);
+        self.lowers.push(word.lower.clone());
+        self.forms.insert(word.lower, form);
+        form
+    }
+
+    fn intern_stem(&mut self, stem: String) -> u32 {
+        let next = self.postings.len() as u32;
+        let id = *self.stems.entry(stem).or_insert(next);
+        if id == next {
+            self.postings.push(Vec::new());
+        }
+        id
+    }
+
+    /// The number of a lower-cased word, when a source has it.
+    pub(crate) fn form(&self, lower: &str) -> Option<u32> {
+        self.forms.get(lower).copied()
+    }
+
+    /// The lower-cased words of a passage.
+    pub(crate) fn lowers(&self, passage: &Passage) -> impl Iterator<Item = &str> {
+        passage.forms.iter().map(|form| self.lowers[*form as usize].as_str())
+    }
+
+    /// The passages that have a word with this stem, ascending.
+    pub(crate) fn with_stem(&self, stem: &str) -> &[PassageId] {
+        self.stems.get(stem).map_or(&[], |id| self.postings[*id as usize].as_slice())
+    }
+
+    /// The passages that have a quantity which says the same, ascending.
+    pub(crate) fn with_quantity(&self, wanted: &Quantity) -> Vec<PassageId> {
+        let holds = |passage: &Passage| passage.quantities.iter().any(|quantity| wanted.matches(quantity));
+        (0..).zip(&self.passages).filter(|(_, passage)| holds(passage)).map(|(id, _)| id).collect()
+    }
+
+    /// The passages that begin with this form.
+    pub(crate) fn opening_with(&self, form: u32) -> &[PassageId] {
+        self.openings.get(&form).map_or(&[], Vec::as_slice)
+    }
+
+    /// How telling a word is that `holders` passages have: rare words weigh more.
+    pub(crate) fn weight(&self, holders: usize) -> f64 {
+        (1.0 + (self.passages.len() as f64 + 1.0) / (holders as f64 + 0.5)).ln()
+    }
+
+    pub(crate) fn passage(&self, id: PassageId) -> &Passage {
+        &self.passages[id as usize]
+    }
+
+    /// The passage before this one in the same source: a heading or lead-in often holds the topic.
+    pub(crate) fn before(&self, id: PassageId) -> Option<PassageId> {
+        let previous = id.checked_sub(1)?;
+        (self.passage(previous).source == self.passage(id).source).then_some(previous)
+    }
+
+    pub(crate) fn quote(&self, id: PassageId) -> &'a str {
+        let passage = self.passage(id);
+        &self.sources[passage.source].text[passage.span.clone()]
+    }
+
+    /// Evidence that reaches from the first to the last of these neighbouring passages.
+    pub(crate) fn evidence(&self, passages: Range<PassageId>) -> Option<Evidence> {
+        let first = self.passages.get(passages.start as usize)?;
+        let last = self.passages.get(passages.end.checked_sub(1)? as usize)?;
+        let source = &self.sources[first.source];
+        let span = first.span.start..last.span.end;
+        let quote = source.text.get(span.clone())?.to_owned();
+        Some(Evidence { source_id: source.id.to_owned(), source_index: first.source, span, quote })
+    }
+
+    /// Whether neighbouring words of some passage begin with these letters: `LLM` for `large language model`.
+    pub(crate) fn spells_out(&self, acronym: &str) -> bool {
+        let letters: Vec<char> = acronym.chars().collect();
+        let initial = |form: &u32| self.lowers[*form as usize].chars().next().unwrap_or(' ');
+        (2..=5).contains(&letters.len())
+            && self.passages.iter().any(|passage| {
+                let content: Vec<char> = passage.forms.iter().map(initial).collect();
+                content.windows(letters.len()).any(|run| run == letters)
+            })
+    }
+}
+
+/// A sentence to be checked, taken apart; spans count from its start.
+#[derive(Debug)]
+pub(crate) struct Parsed<'t> {
+    pub(crate) raw: &'t str,
+    pub(crate) words: Vec<Word>,
+    pub(crate) quantities: Vec<Quantity>,
+    pub(crate) terms: Vec<Term>,
+}
+
+/// A content word or number of the checked sentence and where the sources have it.
+#[derive(Debug)]
+pub(crate) struct Term {
+    pub(crate) key: String,
+    /// Position of its first word.
+    pub(crate) word: usize,
+    pub(crate) weight: f64,
+    pub(crate) is_number: bool,
+    /// Ascending.
+    pub(crate) holders: Vec<PassageId>,
+}
+
+impl<'t> Parsed<'t> {
+    pub(crate) fn new(index: &Index<'_>, raw: &'t str) -> Self {
+        let words = words(raw);
+        let quantities = quantities(raw, &words);
+        let mut terms: Vec<Term> = Vec::new();
+        let strict: Vec<&Quantity> = quantities.iter().filter(|quantity| !quantity.loose).collect();
+        for quantity in &strict {
+            let holders = index.with_quantity(quantity);
+            push_term(index, &mut terms, quantity.key(), quantity.words.start, true, holders);
+        }
+        for (at, word) in words.iter().enumerate() {
+            let counted = strict.iter().any(|quantity| quantity.words.contains(&at));
+            if !counted && !is_stop_word(&word.lower) {
+                let key = stem(&word.lower);
+                let holders = index.with_stem(&key).to_vec();
+                push_term(index, &mut terms, key, at, false, holders);
+            }
+        }
+        Self { raw, words, quantities, terms }
+    }
+}
+
+fn push_term(
+    index: &Index<'_>,
+    terms: &mut Vec<Term>,
+    key: String,
+    word: usize,
+    is_number: bool,
+    holders: Vec<u32>,
+) {
+    if terms.iter().all(|term| term.key != key) {
+        let weight = index.weight(holders.len());
+        terms.push(Term { key, word, weight, is_number, holders });
+    }
+}

@@ -1,0 +1,92 @@
+//! Sentences that say the opposite of their evidence, or more than it.
+
+use std::collections::HashSet;
+
+use crate::align::holds;
+use crate::facts::{Superlative, antonyms, is_negation, is_soft_negation, negations, superlative};
+use crate::index::{Index, Parsed, PassageId, Term};
+use crate::text::stem;
+
+/// Content words after a negation that it is taken to deny.
+const SCOPE: usize = 3;
+
+/// The negation of the sentence whose evidence states the denied words without any.
+pub(crate) fn denial<'p>(
+    index: &Index<'_>,
+    parsed: &'p Parsed<'_>,
+    evidence: &[PassageId],
+) -> Option<&'p str> {
+    let cues = negations(&parsed.words);
+    let denied = cues.iter().find(|cue| {
+        let scope = scope(parsed, **cue);
+        let states = |id: &&PassageId| {
+            let held = scope.iter().filter(|term| holds(term, **id)).count();
+            held * 2 > scope.len() || (held > 0 && held * 2 == scope.len())
+        };
+        let stating: Vec<&PassageId> = evidence.iter().filter(states).collect();
+        !stating.is_empty() && !stating.iter().any(|id| denies(index, **id))
+    })?;
+    Some(parsed.words[*denied].lower.as_str())
+}
+
+/// The content words that follow the cue, or those before it when none follows.
+fn scope<'p>(parsed: &'p Parsed<'_>, cue: usize) -> Vec<&'p Term> {
+    let words = parsed.terms.iter().filter(|term| !term.is_number);
+    let after: Vec<&Term> = words.clone().filter(|term| term.word > cue).take(SCOPE).collect();
+    if !after.is_empty() {
+        return after;
+    }
+    let before: Vec<&Term> = words.filter(|term| term.word < cue).collect();
+    before.into_iter().rev().take(SCOPE).collect()
+}
+
+fn denies(index: &Index<'_>, id: PassageId) -> bool {
+    index.lowers(index.passage(id)).any(is_soft_negation)
+}
+
+/// A word of the sentence for which its best evidence uses the opposite: (the sentence's, the evidence's).
+pub(crate) fn opposite(index: &Index<'_>, parsed: &Parsed<'_>, best: PassageId) -> Option<(String, String)> {
+    let passage = index.passage(best);
+    let mine_negated = parsed.words.iter().filter(|word| is_negation(&word.lower)).count();
+    let theirs_negated = index.lowers(passage).filter(|lower| is_negation(lower)).count();
+    if (mine_negated + theirs_negated) % 2 == 1 {
+        return None;
+    }
+    let theirs: Vec<(String, &str)> = index.lowers(passage).map(|lower| (stem(lower), lower)).collect();
+    let mine: HashSet<String> = parsed.words.iter().map(|word| stem(&word.lower)).collect();
+    parsed.words.iter().find_map(|word| {
+        let own = stem(&word.lower);
+        if theirs.iter().any(|(other, _)| *other == own) {
+            return None;
+        }
+        let is_rival = |other: &String| antonyms(&own).contains(other) && !mine.contains(other);
+        let rival = theirs.iter().find(|(other, _)| is_rival(other))?;
+        Some((word.lower.clone(), rival.1.to_owned()))
+    })
+}
+
+/// The superlatives of the sentence that its evidence does not use.
+pub(crate) fn superlatives<'p>(
+    index: &Index<'_>,
+    parsed: &'p Parsed<'_>,
+    evidence: &[PassageId],
+) -> Vec<&'p str> {
+    overdone(index, parsed, evidence, Superlative::Strong)
+}
+
+/// The absolutes (`every`, `always`) of the sentence that its evidence does not use.
+pub(crate) fn absolutes(index: &Index<'_>, parsed: &Parsed<'_>, evidence: &[PassageId]) -> usize {
+    overdone(index, parsed, evidence, Superlative::Absolute).len()
+}
+
+fn overdone<'p>(
+    index: &Index<'_>,
+    parsed: &'p Parsed<'_>,
+    evidence: &[PassageId],
+    wanted: Superlative,
+) -> Vec<&'p str> {
+    let used =
+        |lower: &str| evidence.iter().any(|id| index.lowers(index.passage(*id)).any(|other| other == lower));
+    let lowers = parsed.words.iter().map(|word| word.lower.as_str());
+    lowers.filter(|lower| superlative(lower) == Some(wanted) && !used(lower)).collect()
+}
