@@ -36,7 +36,7 @@ pub(crate) fn check_numbers(index: &Index<'_>, parsed: &Parsed<'_>) -> (Vec<Numb
     for quantity in parsed.quantities.iter().filter(|quantity| !quantity.loose) {
         let Some(term) = parsed.terms.iter().find(|term| term.key == quantity.key()) else { continue };
         let around = surroundings(parsed, quantity);
-        match ground(index, term, quantity, &around) {
+        match ground(index, parsed, term, quantity, &around) {
             Ok(passage) => grounds.push(passage),
             Err(kind) => {
                 let instead = rival(index, parsed, quantity, &around);
@@ -47,13 +47,15 @@ pub(crate) fn check_numbers(index: &Index<'_>, parsed: &Parsed<'_>) -> (Vec<Numb
     (faults, grounds)
 }
 
+/// The passage a number stands on: of those that have it, the one that shares most of the words around.
 fn ground(
     index: &Index<'_>,
+    parsed: &Parsed<'_>,
     term: &Term,
     quantity: &Quantity,
     around: &[&Term],
 ) -> Result<PassageId, NumberFaultKind> {
-    let fit = |id: &PassageId| (*id, shared(index, around, *id));
+    let fit = |id: &PassageId| (*id, shared(index, quantity, around, *id));
     let (passage, own) = term
         .holders
         .iter()
@@ -64,20 +66,36 @@ fn ground(
     if total <= 0.0 {
         return Ok(passage);
     }
-    let rival = strongest(index, around.iter().copied()).filter(|(id, weight)| {
-        let rivals = index.passage(*id).quantities.iter().any(|other| quantity.same_slot(other));
-        !holds(term, *id) && rivals && weight / total > own + CLEARLY_BETTER
+    let beaten = strongest(index, around.iter().copied()).is_some_and(|(rival, weight)| {
+        let share = weight / total;
+        let includes = around.iter().all(|term| holds(term, rival) || !holds(term, passage));
+        let better = share > own + CLEARLY_BETTER || (includes && share > own + 1e-9);
+        !holds(term, rival) && better && replacements(index, parsed, quantity, rival).next().is_some()
     });
-    if rival.is_some() || own < SAME_TOPIC { Err(NumberFaultKind::Unaligned) } else { Ok(passage) }
+    if beaten || own < SAME_TOPIC { Err(NumberFaultKind::Unaligned) } else { Ok(passage) }
 }
 
-/// The part of these terms' weight that a passage and the one before it have, 0 to 1.
-fn shared(index: &Index<'_>, around: &[&Term], id: PassageId) -> f64 {
+/// The part of these terms' weight that a passage has, 0 to 1, together with the one before it when that has no such
+/// number itself and may be its heading.
+fn shared(index: &Index<'_>, quantity: &Quantity, around: &[&Term], id: PassageId) -> f64 {
     let total: f64 = around.iter().map(|term| term.weight).sum();
-    let before = index.before(id);
+    let countless =
+        |id: &PassageId| !index.passage(*id).quantities.iter().any(|other| quantity.same_slot(other));
+    let before = index.before(id).filter(countless);
     let has = |term: &&&Term| holds(term, id) || before.is_some_and(|previous| holds(term, previous));
     let held: f64 = around.iter().filter(has).map(|term| term.weight).sum();
     if total > 0.0 { held / total } else { 1.0 }
+}
+
+/// The numbers of a passage that could stand in this one's place and that the sentence does not use.
+fn replacements<'i>(
+    index: &'i Index<'_>,
+    parsed: &Parsed<'_>,
+    quantity: &Quantity,
+    id: PassageId,
+) -> impl Iterator<Item = &'i Quantity> {
+    let used = |other: &Quantity| parsed.quantities.iter().any(|mine| mine.matches(other));
+    index.passage(id).quantities.iter().filter(move |other| quantity.same_slot(other) && !used(other))
 }
 
 /// The content words of the number's clause, or of the whole sentence when the clause has fewer than two.
@@ -110,9 +128,7 @@ fn rival(
 ) -> Option<(PassageId, Range<usize>)> {
     let (id, weight) = strongest(index, around.iter().copied())?;
     let total: f64 = around.iter().map(|term| term.weight).sum();
-    let used = |other: &Quantity| parsed.quantities.iter().any(|mine| mine.matches(other));
-    let mut fits =
-        index.passage(id).quantities.iter().filter(|other| quantity.same_slot(other) && !used(other));
+    let mut fits = replacements(index, parsed, quantity, id);
     let only = fits.next().filter(|_| weight >= total * 0.5)?;
     fits.next().is_none().then(|| (id, only.span.clone()))
 }
