@@ -1,0 +1,4 @@
+//! The database behind the store port.
+mod sql;
+
+pub use sql::{MIGRATOR, SqlStore};
