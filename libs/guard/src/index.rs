@@ -184,6 +184,8 @@ pub(crate) struct Term {
     pub(crate) word: usize,
     pub(crate) weight: f64,
     pub(crate) is_number: bool,
+    /// Fits any subject, so that its absence from the sources says little.
+    pub(crate) is_generic: bool,
     /// Ascending.
     pub(crate) holders: Vec<PassageId>,
 }
@@ -210,6 +212,20 @@ impl<'t> Parsed<'t> {
     }
 }
 
+/// What a word that fits any subject weighs beside one that tells something.
+const GENERIC_SHARE: f64 = 0.4;
+
+/// Whether a stem is that of a word which says little by itself (`come`, `provide`, `several`).
+fn is_generic(stem: &str) -> bool {
+    const STEMS: [&str; 40] = [
+        "come", "go", "make", "take", "give", "use", "help", "provid", "offer", "includ", "work", "want",
+        "keep", "becom", "bring", "find", "know", "look", "put", "seem", "show", "start", "tri", "turn",
+        "way", "thing", "sever", "mani", "various", "differ", "new", "good", "great", "actual", "real",
+        "simpli", "easili", "current", "today", "need",
+    ];
+    STEMS.contains(&stem)
+}
+
 fn push_term(
     index: &Index<'_>,
     terms: &mut Vec<Term>,
@@ -219,7 +235,8 @@ fn push_term(
     holders: Vec<u32>,
 ) {
     if terms.iter().all(|term| term.key != key) {
-        let weight = index.weight(holders.len());
-        terms.push(Term { key, word, weight, is_number, holders });
+        let is_generic = is_generic(&key);
+        let weight = index.weight(holders.len()) * if is_generic { GENERIC_SHARE } else { 1.0 };
+        terms.push(Term { key, word, weight, is_number, is_generic, holders });
     }
 }

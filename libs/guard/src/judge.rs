@@ -16,6 +16,8 @@ const CONTRADICTED_RISK: f64 = 0.95;
 const GROUNDLESS_RISK: f64 = 0.9;
 /// Least risk of a sentence that leaves out a negation of its evidence.
 const DROPPED_RISK: f64 = 0.5;
+/// Least cover of the evidence shown for a sentence to be called supported.
+const LEAST_COVER: f64 = 0.5;
 /// Least cover of the best evidence at which a negation or an opposite is about the same thing.
 const SAME_STATEMENT: f64 = 0.45;
 
@@ -47,8 +49,8 @@ pub(crate) fn judge(index: &Index<'_>, raw: &str, class: SentenceClass, threshol
     match class {
         Claim => judge_claim(index, &parsed, thresholds),
         Hashtags | Greeting => Finding::not_checkable(),
-        Heading | Meta => judge_facts(index, &parsed, true),
-        Opinion | Question | CallToAction => judge_facts(index, &parsed, false),
+        Heading | Meta | Opinion => judge_facts(index, &parsed, true),
+        Question | CallToAction => judge_facts(index, &parsed, false),
     }
 }
 
@@ -128,6 +130,7 @@ fn settle(
     shown: Vec<Evidence>,
 ) -> Finding {
     let risk = dropped.map_or(soft, |_| soft.max(DROPPED_RISK));
+    let risk = if aligned.by_both < LEAST_COVER { risk.max(thresholds.t_low) } else { risk };
     let cover = format!("{:.0} % of its weight", aligned.by_both * 100.0);
     if risk < thresholds.t_low && !shown.is_empty() {
         return Finding::plain(Verdict::Supported, risk, vec![reason(ReasonKind::WellCovered, cover)], shown);
@@ -221,12 +224,13 @@ fn dropped<'i>(index: &'i Index<'_>, parsed: &Parsed<'_>, aligned: &Alignment) -
 
 /// The risk that remains without any hard sign, 0 to 1: logistic in what the evidence leaves uncovered.
 fn weigh(index: &Index<'_>, parsed: &Parsed<'_>, aligned: &Alignment, evidence: &[PassageId]) -> f64 {
-    let novel = parsed.terms.iter().filter(|term| term.holders.is_empty()).count() as f64;
-    let score = -3.2
-        + 4.0 * (1.0 - aligned.by_both)
-        + 1.2 * (1.0 - aligned.by_all)
-        + 0.6 * (1.0 + novel).ln()
+    let novel = parsed.terms.iter().filter(|term| term.holders.is_empty() && !term.is_generic).count() as f64;
+    let score = -2.8
+        + 0.6 * (1.0 - aligned.by_best)
+        + 3.0 * (1.0 - aligned.by_both)
+        + 2.5 * (1.0 - aligned.by_all)
+        + 0.5 * (1.0 + novel).ln()
         + 0.6 * unaligned_names(index, parsed, evidence) as f64
-        + 0.8 * absolutes(index, parsed, evidence) as f64;
+        + 0.7 * absolutes(index, parsed, evidence) as f64;
     1.0 / (1.0 + (-score).exp())
 }

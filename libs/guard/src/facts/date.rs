@@ -92,6 +92,6 @@ fn month(text: &str, word: &Word) -> Option<u8> {
         return None;
     }
     let short = word.lower.len() == 3 || word.lower == "sept";
-    let known = |name: &&str| **name == word.lower || (short && name.starts_with(&word.lower));
-    MONTHS.iter().position(|name| known(&name)).and_then(|i| u8::try_from(i + 1).ok())
+    let known = |name: &str| name == word.lower || (short && name.starts_with(&word.lower));
+    MONTHS.iter().position(|name| known(name)).and_then(|i| u8::try_from(i + 1).ok())
 }

@@ -155,6 +155,7 @@ const VERBS: [&str; 50] = [
 static OPENERS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| OPENER_LIST.split_whitespace().collect());
 
 const OPENER_LIST: &str = "
+well yes yeah no oh sure also company business firm agent client speaker author email
 about according add ask back bad begin beyond big book both brand bring budget build buy call care case cash
 change chat check code content cost culture customer data day debt demand design despite detail draft early
 easy email end even every fact fast feedback find first fix focus free full fun give given go goal good

@@ -11,7 +11,21 @@ pub(crate) fn negations(words: &[Word]) -> Vec<usize> {
     (0..words.len())
         .filter(|at| is_negation(&words[*at].lower))
         .filter(|at| {
-            !matches!(next(*at), "only" | "just" | "merely" | "doubt" | "matter" | "least" | "but" | "wonder")
+            !matches!(
+                next(*at),
+                "only"
+                    | "just"
+                    | "merely"
+                    | "doubt"
+                    | "matter"
+                    | "least"
+                    | "but"
+                    | "wonder"
+                    | "sure"
+                    | "really"
+                    | "much"
+                    | "think"
+            )
         })
         .collect()
 }
@@ -131,9 +145,21 @@ pub(crate) enum Superlative {
     Absolute,
 }
 
-/// Whether a lower-cased word is a superlative or an absolute.
-pub(crate) fn superlative(lower: &str) -> Option<Superlative> {
-    const STRONG: [&str; 22] = [
+/// Whether the word at `at` is a superlative or an absolute.
+pub(crate) fn superlative(words: &[Word], at: usize) -> Option<Superlative> {
+    let near = |at: Option<usize>| at.and_then(|at| words.get(at)).map_or("", |word| word.lower.as_str());
+    let (before, lower, after) = (near(at.checked_sub(1)), near(Some(at)), near(at.checked_add(1)));
+    match lower {
+        "best" if matches!(after, "practice" | "practices" | "effort" | "regards" | "wishes") => None,
+        "leading" if matches!(before, "the" | "a" | "world" | "industry" | "market" | "our") => {
+            Some(Superlative::Strong)
+        }
+        _ => by_form(lower),
+    }
+}
+
+fn by_form(lower: &str) -> Option<Superlative> {
+    const STRONG: [&str; 20] = [
         "best",
         "worst",
         "unmatched",
@@ -151,14 +177,13 @@ pub(crate) fn superlative(lower: &str) -> Option<Superlative> {
         "guarantees",
         "ultimate",
         "foremost",
-        "unique",
-        "leading",
         "invincible",
         "foolproof",
         "bulletproof",
     ];
-    const ABSOLUTE: [&str; 10] = [
+    const ABSOLUTE: [&str; 11] = [
         "always",
+        "unique",
         "never",
         "every",
         "everyone",
@@ -226,6 +251,16 @@ mod tests {
     }
 
     #[test]
+    fn neighbours_decide_some_superlatives() {
+        for (text, expected) in
+            [("the leading tool", true), ("leading to it", false), ("the best practices", false)]
+        {
+            let found = words(text);
+            assert_eq!((0..found.len()).any(|at| superlative(&found, at).is_some()), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn superlatives() {
         for (word, expected) in [
             ("fastest", Some(Superlative::Strong)),
@@ -234,7 +269,7 @@ mod tests {
             ("always", Some(Superlative::Absolute)),
             ("guaranteed", Some(Superlative::Strong)),
         ] {
-            assert_eq!(superlative(word), expected, "{word}");
+            assert_eq!(by_form(word), expected, "{word}");
         }
     }
 }

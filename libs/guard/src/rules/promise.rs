@@ -107,8 +107,9 @@ const HEALTH: &str = "
 pub(super) fn check(page: &Page<'_>, known: &Known<'_>) -> Vec<Violation> {
     let mut found: Vec<Violation> = RULES.iter().flat_map(|rule| apply(rule, page, known)).collect();
     let taken: Vec<_> = found.iter().map(|violation| violation.span.clone()).collect();
-    let extreme = page.words.iter().filter(|word| superlative(&word.lower) == Some(Superlative::Strong));
-    for word in extreme {
+    let extreme =
+        (0..page.words.len()).filter(|at| superlative(&page.words, *at) == Some(Superlative::Strong));
+    for word in extreme.map(|at| &page.words[at]) {
         let inside = taken.iter().any(|span| span.start <= word.span.start && word.span.end <= span.end);
         if !inside && !word.lower.starts_with("guarant") && !known.says(std::slice::from_ref(word)) {
             found.push(violation(&RULES[0], word.span.clone()));

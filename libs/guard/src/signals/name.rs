@@ -27,7 +27,19 @@ pub(crate) fn check_names(index: &Index<'_>, parsed: &Parsed<'_>, best: Option<P
 fn is_known(index: &Index<'_>, parsed: &Parsed<'_>, name: &Entity) -> bool {
     let known = |word: &Word| knows(index, &word.lower);
     let parts = &parsed.words[name.words.clone()];
-    parts.iter().all(known) || (parts.len() == 1 && index.spells_out(&parts[0].lower))
+    parts.iter().all(known) || (parts.len() == 1 && is_spelt_out(index, &parts[0].lower))
+}
+
+/// `LLM` for a large language model, `Q3` for the third quarter.
+fn is_spelt_out(index: &Index<'_>, lower: &str) -> bool {
+    let quarter = match lower {
+        "q1" => "first",
+        "q2" => "second",
+        "q3" => "third",
+        "q4" => "fourth",
+        _ => return index.spells_out(lower),
+    };
+    index.form(quarter).is_some() && index.form("quarter").is_some()
 }
 
 fn knows(index: &Index<'_>, lower: &str) -> bool {

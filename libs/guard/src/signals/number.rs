@@ -72,7 +72,14 @@ fn ground(
         let better = share > own + CLEARLY_BETTER || (includes && share > own + 1e-9);
         !holds(term, rival) && better && replacements(index, parsed, quantity, rival).next().is_some()
     });
-    if beaten || own < SAME_TOPIC { Err(NumberFaultKind::Unaligned) } else { Ok(passage) }
+    let unrelated = own < SAME_TOPIC && !shares_any(parsed, term);
+    if beaten || unrelated { Err(NumberFaultKind::Unaligned) } else { Ok(passage) }
+}
+
+/// Whether a passage with this number has any other content of the sentence.
+fn shares_any(parsed: &Parsed<'_>, number: &Term) -> bool {
+    let mut others = parsed.terms.iter().filter(|term| !term.is_number);
+    others.any(|term| number.holders.iter().any(|id| holds(term, *id)))
 }
 
 /// The part of these terms' weight that a passage has, 0 to 1, together with the one before it when that has no such

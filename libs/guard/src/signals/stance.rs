@@ -87,6 +87,6 @@ fn overdone<'p>(
 ) -> Vec<&'p str> {
     let used =
         |lower: &str| evidence.iter().any(|id| index.lowers(index.passage(*id)).any(|other| other == lower));
-    let lowers = parsed.words.iter().map(|word| word.lower.as_str());
-    lowers.filter(|lower| superlative(lower) == Some(wanted) && !used(lower)).collect()
+    let extreme = (0..parsed.words.len()).filter(|at| superlative(&parsed.words, *at) == Some(wanted));
+    extreme.map(|at| parsed.words[at].lower.as_str()).filter(|lower| !used(lower)).collect()
 }

@@ -3,6 +3,7 @@
 //! Everything returns exact byte offsets into the input, because a citation is only worth something when the
 //! reader can find it. Other crates rank, measure and write with these; none of them splits text on its own.
 
+mod irregular;
 mod sentence;
 mod stop;
 mod syllable;
@@ -25,13 +26,16 @@ const LONGEST_STEMMED: usize = 40;
 
 static ENGLISH: LazyLock<Stemmer> = LazyLock::new(|| Stemmer::create(Algorithm::English));
 
-/// The English stem of a lower-cased word.
+/// The English stem of a lower-cased word; irregular verb forms have the stem of their base (`kept` as `keep`).
 ///
 /// Words with digits, symbols or letters outside ASCII come back unchanged: they are names, numbers or another
 /// language, and cutting them would make different things look alike.
 pub fn stem(word_lower: &str) -> String {
     let plain = word_lower.len() <= LONGEST_STEMMED && word_lower.bytes().all(|b| b.is_ascii_lowercase());
-    if plain { ENGLISH.stem(word_lower).into_owned() } else { word_lower.to_owned() }
+    if !plain {
+        return word_lower.to_owned();
+    }
+    ENGLISH.stem(irregular::base(word_lower).unwrap_or(word_lower)).into_owned()
 }
 
 /// The stemmed content words of a text in reading order, repeats included: words without stop words.
@@ -51,7 +55,8 @@ mod tests {
 
     #[test]
     fn stem_leaves_names_and_foreign_words_alone() {
-        for (word, expected) in [("running", "run"), ("v1.4.2", "v1.4.2"), ("straßen", "straßen"), ("", "")]
+        for (word, expected) in
+            [("running", "run"), ("kept", "keep"), ("v1.4.2", "v1.4.2"), ("straßen", "straßen"), ("", "")]
         {
             assert_eq!(stem(word), expected);
         }
