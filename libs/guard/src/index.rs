@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::facts::{Quantity, quantities};
+use crate::facts::{Entity, Quantity, entities, quantities};
 use crate::report::{Evidence, Source};
 use crate::text::{Word, is_stop_word, sentences, stem, words};
 
@@ -173,6 +173,7 @@ pub(crate) struct Parsed<'t> {
     pub(crate) raw: &'t str,
     pub(crate) words: Vec<Word>,
     pub(crate) quantities: Vec<Quantity>,
+    pub(crate) entities: Vec<Entity>,
     pub(crate) terms: Vec<Term>,
 }
 
@@ -208,7 +209,7 @@ impl<'t> Parsed<'t> {
                 push_term(index, &mut terms, key, at, false, holders);
             }
         }
-        Self { raw, words, quantities, terms }
+        Self { raw, entities: entities(raw, &words), words, quantities, terms }
     }
 }
 

@@ -21,9 +21,10 @@ impl Date {
 
 /// The date that begins at word `at`, and the word after it.
 pub(super) fn date_at(text: &str, words: &[Word], at: usize) -> Option<(Date, usize)> {
-    iso(&words[at].lower).map(|date| (date, at + 1)).or_else(|| {
+    let digits = words[at].lower.starts_with(|c: char| c.is_ascii_digit());
+    digits.then(|| iso(&words[at].lower)).flatten().map(|date| (date, at + 1)).or_else(|| {
         let month_first = month(text, &words[at]).and_then(|m| after_month(text, words, at, m));
-        month_first.or_else(|| day_first(text, words, at))
+        month_first.or_else(|| digits.then(|| day_first(text, words, at)).flatten())
     })
 }
 

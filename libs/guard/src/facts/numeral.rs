@@ -14,6 +14,9 @@ pub(super) enum Numeral {
 
 pub(super) fn numeral_at(text: &str, words: &[Word], at: usize) -> Option<Numeral> {
     let word = &words[at];
+    if word.lower.bytes().all(|b| b.is_ascii_lowercase()) {
+        return in_words(text, words, at);
+    }
     if let Some(version) = version(&word.lower) {
         return Some(Numeral::Whole {
             kind: Kind::Version(version.to_owned()),
@@ -172,10 +175,16 @@ const ORDINALS: [&str; 10] =
     ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"];
 
 fn small(word: &str) -> Option<f64> {
+    if !(3..=9).contains(&word.len()) || !word.starts_with(['o', 't', 'f', 's', 'e', 'n', 'z']) {
+        return None;
+    }
     position(&UNITS, word).or_else(|| position(&TENS, word).map(|tens| (tens + 2.0) * 10.0))
 }
 
 fn ordinal(word: &str) -> Option<f64> {
+    if !(5..=7).contains(&word.len()) {
+        return None;
+    }
     position(&ORDINALS, word).map(|i| i + 1.0)
 }
 

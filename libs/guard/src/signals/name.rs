@@ -17,10 +17,12 @@ pub(crate) struct NameFault {
 
 /// The names of the sentence with a word that no source has; `best` is searched for the name that was meant.
 pub(crate) fn check_names(index: &Index<'_>, parsed: &Parsed<'_>, best: Option<PassageId>) -> Vec<NameFault> {
-    let names = entities(parsed.raw, &parsed.words);
-    let missing = names.into_iter().filter(|name| !is_known(index, parsed, name));
+    let missing = parsed.entities.iter().filter(|name| !is_known(index, parsed, name));
     missing
-        .map(|name| NameFault { instead: best.and_then(|id| meant(index, parsed, id)), span: name.span })
+        .map(|name| NameFault {
+            instead: best.and_then(|id| meant(index, parsed, id)),
+            span: name.span.clone(),
+        })
         .collect()
 }
 
@@ -59,8 +61,7 @@ pub(crate) fn unaligned_names(index: &Index<'_>, parsed: &Parsed<'_>, evidence: 
         let holders = index.with_stem(&stem(&word.lower));
         holders.is_empty() || near.iter().any(|id| holders.binary_search(id).is_ok())
     };
-    let names = entities(parsed.raw, &parsed.words);
-    names.iter().filter(|name| !parsed.words[name.words.clone()].iter().all(here)).count()
+    parsed.entities.iter().filter(|name| !parsed.words[name.words.clone()].iter().all(here)).count()
 }
 
 /// The only name in the passage that the sentence does not use.

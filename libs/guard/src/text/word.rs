@@ -78,8 +78,9 @@ fn lexeme_end(text: &str, at: usize, c: char) -> Option<usize> {
 
 /// A word or identifier: letters and digits with the joints that belong inside a name.
 fn name_end(text: &str, start: usize) -> usize {
-    let mut end = start;
-    let mut last = ' ';
+    // Most words are plain ASCII: those bytes are passed over without decoding characters.
+    let mut end = start + text[start..].bytes().take_while(u8::is_ascii_alphanumeric).count();
+    let mut last = text[start..end].chars().next_back().unwrap_or(' ');
     while let Some(c) = peek(text, end) {
         if is_letter(c) && (end == start || !is_ideograph(c)) || is_mark(c) {
             last = c;
@@ -134,16 +135,16 @@ fn symbol_suffix_end(text: &str, start: usize, end: usize) -> usize {
 
 /// `2.0.0-rc.1`: a pre-release tail belongs to its version.
 fn release_end(text: &str, start: usize, end: usize) -> usize {
+    let rest = text[end..].strip_prefix('-').unwrap_or("");
+    if !rest.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return end;
+    }
     let body = &text[start..end];
     let digits = body.strip_prefix(['v', 'V']).unwrap_or(body);
-    let version = digits.contains('.') && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    let tail =
-        text[end..].strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()));
-    if version && tail && (digits.len() < body.len() || digits.matches('.').count() > 1) {
-        run_end(text, end + 1, &['.'])
-    } else {
-        end
-    }
+    let dots = digits.matches('.').count();
+    let numeric = digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let marked = digits.len() < body.len() && dots > 0;
+    if numeric && (marked || dots > 1) { run_end(text, end + 1, &['.']) } else { end }
 }
 
 /// Digits with separators, an ISO date, then an attached unit, percent sign or pre-release tail.
@@ -175,6 +176,13 @@ fn iso_date_end(text: &str, start: usize, end: usize) -> Option<usize> {
 
 fn url_end(text: &str, at: usize) -> Option<usize> {
     let head = text.as_bytes().get(at..)?;
+    if !head.starts_with(b"h")
+        && !head.starts_with(b"H")
+        && !head.starts_with(b"w")
+        && !head.starts_with(b"W")
+    {
+        return None;
+    }
     let scheme = [&b"https://"[..], b"http://", b"www."]
         .into_iter()
         .find(|prefix| head.len() > prefix.len() && head[..prefix.len()].eq_ignore_ascii_case(prefix))?;
