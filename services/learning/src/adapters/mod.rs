@@ -1,0 +1,4 @@
+//! The windows: what stands behind the ports.
+
+pub mod database;
+pub mod retrieval;
