@@ -1,0 +1,7 @@
+//! The windows: database, peers, clock.
+pub mod clock;
+pub(crate) mod convert;
+pub mod learning;
+pub mod llm_router;
+pub mod retrieval;
+pub mod store;

@@ -1,0 +1,83 @@
+//! The desk: one use case per file. [`engine`] performs what the planner asks for; the others answer calls.
+mod board;
+pub(crate) mod cancel_run;
+pub(crate) mod create_run;
+mod desk;
+pub(crate) mod engine;
+pub(crate) mod get_run;
+pub(crate) mod list_runs;
+pub(crate) mod relay;
+mod settle;
+mod slots;
+mod steps;
+pub(crate) mod watch_run;
+
+use std::sync::Arc;
+
+use copydesk_rpc::{Minter, ServiceError};
+use copydesk_types::RunId;
+use tokio::sync::Notify;
+
+use crate::config::Config;
+use crate::domain::run::Run;
+use crate::metrics::Metrics;
+use crate::ports::{Archive, Clock, LanguageModel, Library, RunStore};
+
+/// The type of a run in errors.
+pub(crate) const RUN: &str = "copydesk.agent_orchestrator.v1.Run";
+
+/// What is outside.
+pub(crate) struct Ports {
+    pub(crate) store: Arc<dyn RunStore>,
+    pub(crate) model: Arc<dyn LanguageModel>,
+    pub(crate) library: Arc<dyn Library>,
+    pub(crate) archive: Arc<dyn Archive>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) minter: Minter,
+}
+
+/// Everything that the use cases share.
+pub(crate) struct App {
+    pub(crate) ports: Ports,
+    pub(crate) config: Config,
+    pub(crate) metrics: Metrics,
+    /// What watchers in this process are told of.
+    board: board::Board,
+    /// The steps that this process works on.
+    slots: slots::Slots,
+    /// Wakes the engine.
+    work: Notify,
+    /// Wakes the relay.
+    outcomes: Notify,
+}
+
+impl App {
+    pub(crate) fn new(ports: Ports, config: Config, metrics: Metrics) -> Self {
+        Self {
+            ports,
+            config,
+            metrics,
+            board: board::Board::default(),
+            slots: slots::Slots::default(),
+            work: Notify::new(),
+            outcomes: Notify::new(),
+        }
+    }
+
+    fn now(&self) -> i64 {
+        self.ports.clock.now_ms()
+    }
+
+    /// Tells this process that a run has ended: its other steps are dropped, its watchers and the relay woken.
+    fn ended(&self, run: &Run) {
+        self.metrics.ended(run);
+        self.slots.cancel(run.run_id);
+        self.board.close(run.run_id);
+        self.outcomes.notify_one();
+        tracing::info!(run = %run.run_id, state = run.state.as_str(), cost_nanos = run.spent_nanos, "run has ended");
+    }
+}
+
+fn no_such_run(run_id: RunId) -> ServiceError {
+    ServiceError::not_found(RUN, run_id.to_string())
+}

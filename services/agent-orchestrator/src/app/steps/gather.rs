@@ -1,0 +1,106 @@
+//! Research, brand analysis and lessons.
+use tokio::join;
+
+use super::counted;
+use crate::agents::{analyst, researcher};
+use crate::app::desk::{BUDGET_EXHAUSTED, Desk};
+use crate::domain::direction::Lesson;
+use crate::domain::output::{BrandAnalysis, Research, Work};
+use crate::domain::passage::Passage;
+use crate::error::StepError;
+use crate::ports::{FiguresQuery, Found, LessonQuery, Sources};
+use crate::tools::{brand_metrics, knowledge_search, lessons};
+
+/// Attempts in which a peer that the step could do without is waited for.
+const PATIENCE: u32 = 2;
+
+pub(super) async fn research(desk: &Desk<'_>) -> Result<(Work, String), StepError> {
+    // Past posts repeat what documents say, in other words: they are evidence only when there is no other.
+    let mut found = search(desk, "search.facts", Sources::NotPosts).await?;
+    if found.passages.is_empty() {
+        found = search(desk, "search.all", Sources::All).await?;
+    }
+    found.passages.retain(|p| !p.text.trim().is_empty());
+    let mut research = Research { passages: found.passages, findings: Vec::new(), search_mode: found.mode };
+    if research.passages.is_empty() {
+        return Ok((Work::Research(research), "nothing found".to_owned()));
+    }
+    let call = researcher::findings(&desk.scene_with(&research.passages));
+    let answer: researcher::Answer = desk.ask("findings", &call).await?;
+    let known = |id: &str| research.passages.iter().any(|p| p.passage_id == id);
+    research.findings = answer.findings.into_iter().filter(|f| known(&f.passage_id)).collect();
+    let passages = counted(research.passages.len(), "passage");
+    let findings = counted(research.findings.len(), "finding");
+    let summary = format!("{passages}, {findings} ({} search)", research.search_mode);
+    Ok((Work::Research(research), summary))
+}
+
+async fn search(desk: &Desk<'_>, key: &str, sources: Sources) -> Result<Found, StepError> {
+    let query = knowledge_search::query(&desk.run.spec, sources);
+    let work = knowledge_search::call(&*desk.app.ports.library, &query);
+    desk.tool(&knowledge_search::TOOL, key, &query, work).await
+}
+
+pub(super) async fn brand_analysis(desk: &Desk<'_>) -> Result<(Work, String), StepError> {
+    let spec = &desk.run.spec;
+    let query = FiguresQuery { brand_id: spec.brand_id, content_type: spec.content_type };
+    let measure = brand_metrics::call(&*desk.app.ports.archive, &query);
+    let (figures, posts) = join!(
+        desk.tool(&brand_metrics::TOOL, "figures", &query, measure),
+        search(desk, "search.posts", Sources::OnlyPosts)
+    );
+    let (figures, no_figures) = optional(desk, figures, "brand metrics")?;
+    let (posts, no_posts) = optional(desk, posts, "past posts")?;
+    let figures = figures.flatten().unwrap_or_default();
+    let posts = posts.unwrap_or_default().passages;
+    let (observations, no_observations) = observe(desk, &figures, &posts).await?;
+    let mut parts = vec![counted(observations.len(), "observation")];
+    parts.push(if figures.is_empty() { "no figures".to_owned() } else { "figures measured".to_owned() });
+    parts.extend([no_figures, no_posts, no_observations].into_iter().flatten());
+    let analysis = BrandAnalysis { observations, figures };
+    Ok((Work::BrandAnalysis(analysis), parts.join(", ")))
+}
+
+async fn observe(
+    desk: &Desk<'_>,
+    figures: &str,
+    posts: &[Passage],
+) -> Result<(Vec<String>, Option<String>), StepError> {
+    if posts.is_empty() {
+        return Ok((Vec::new(), None));
+    }
+    let mut scene = desk.scene_with(posts);
+    if !figures.is_empty() {
+        scene.remarks.push(figures.to_owned());
+    }
+    match desk.ask::<analyst::Answer>("observations", &analyst::observations(&scene)).await {
+        Ok(answer) => Ok((answer.observations, None)),
+        Err(error) if error.is_retryable() || error.reason == BUDGET_EXHAUSTED => Err(error),
+        Err(error) => Ok((Vec::new(), Some(format!("without observations ({})", error.reason)))),
+    }
+}
+
+pub(super) async fn lessons(desk: &Desk<'_>) -> Result<(Work, String), StepError> {
+    let spec = &desk.run.spec;
+    let (brand_id, content_type, topic) = (spec.brand_id, spec.content_type, spec.topic.clone());
+    let query = LessonQuery { brand_id, content_type, topic };
+    let work = lessons::call(&*desk.app.ports.archive, &query);
+    let found: Result<Vec<Lesson>, StepError> = desk.tool(&lessons::TOOL, "lessons", &query, work).await;
+    let (found, without) = optional(desk, found, "lessons")?;
+    let lessons = found.unwrap_or_default();
+    let summary = without.unwrap_or_else(|| counted(lessons.len(), "lesson"));
+    Ok((Work::Lessons { lessons }, summary))
+}
+
+/// A tool that the step can do without: when it fails, the step waits for it a little, then goes on and says so.
+fn optional<T>(
+    desk: &Desk<'_>,
+    result: Result<T, StepError>,
+    what: &str,
+) -> Result<(Option<T>, Option<String>), StepError> {
+    match result {
+        Ok(value) => Ok((Some(value), None)),
+        Err(error) if error.is_retryable() && desk.claim.attempt < PATIENCE => Err(error),
+        Err(error) => Ok((None, Some(format!("without {what} ({})", error.reason)))),
+    }
+}

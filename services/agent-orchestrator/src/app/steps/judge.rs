@@ -1,0 +1,58 @@
+//! Reviews, the guard and the rules.
+use super::{absent, counted};
+use crate::agents::reviewer;
+use crate::app::desk::Desk;
+use crate::domain::compose::compose;
+use crate::domain::direction::merge;
+use crate::domain::output::{self, Review, Work, last_guard};
+use crate::domain::plan::{chosen, drafts};
+use crate::domain::safety::{broken_rules, examine};
+use crate::error::StepError;
+
+/// Judges the n-th draft.
+pub(super) async fn review(desk: &Desk<'_>, n: u32) -> Result<(Work, String), StepError> {
+    let drafts = drafts(desk.finished);
+    let draft = drafts.get(n.saturating_sub(1) as usize).ok_or_else(|| absent("a draft"))?;
+    let mut scene = desk.scene();
+    scene.angle = output::strategy(desk.finished).map(output::Strategy::angle).unwrap_or_default();
+    draft.text.clone_into(&mut scene.draft);
+    scene.directions = merge(output::lessons(desk.finished), &[]);
+    let mut review: Review = desk.ask("review", &reviewer::review(&scene)).await?;
+    if !review.score.is_finite() {
+        return Err(StepError::fatal("BAD_ANSWER", "the score is not a number"));
+    }
+    review.score = review.score.clamp(0.0, 10.0);
+    let summary = format!("score {:.1} of 10, {}", review.score, counted(review.notes.len(), "note"));
+    Ok((Work::Review(review), summary))
+}
+
+pub(super) fn guard(desk: &Desk<'_>) -> Result<(Work, String), StepError> {
+    let drafts = drafts(desk.finished);
+    let draft = chosen(&drafts).ok_or_else(|| absent("a draft"))?;
+    let finish = output::finish(desk.finished).ok_or_else(|| absent("hook and hashtags"))?;
+    let directions = merge(output::lessons(desk.finished), &[]);
+    let composed = compose(desk.run.spec.content_type, draft.text, finish, &directions);
+    let checked = examine(&composed, &finish.caption, desk.passages());
+    let report = &checked.report;
+    let mut summary =
+        format!("{} of {} supported", report.supported, counted(report.checked as usize, "claim"));
+    if !report.corrections.is_empty() {
+        summary.push_str(&format!(", {}", counted(report.corrections.len(), "correction")));
+    }
+    if !report.is_safe {
+        summary.push_str(&format!(", not safe: {}", report.not_safe_reason));
+    }
+    Ok((Work::Guard(Box::new(checked)), summary))
+}
+
+pub(super) fn rules(desk: &Desk<'_>) -> Result<(Work, String), StepError> {
+    let checked = last_guard(desk.finished).ok_or_else(|| absent("the guard's report"))?;
+    let violations = broken_rules(&checked.text, desk.passages());
+    let blocking = violations.iter().filter(|v| v.blocking).count();
+    let summary = match (violations.len(), blocking) {
+        (0, _) => "no rule broken".to_owned(),
+        (n, 0) => format!("{}, none blocking", counted(n, "warning")),
+        (n, _) => format!("{}, {blocking} blocking", counted(n, "broken rule")),
+    };
+    Ok((Work::Rules { violations }, summary))
+}

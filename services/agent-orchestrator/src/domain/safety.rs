@@ -1,0 +1,246 @@
+//! The check of a final text against the passages it was made from.
+use copydesk_guard::{Claim, Source, Thresholds, Verdict};
+use serde::{Deserialize, Serialize};
+
+use super::compose::Composed;
+use super::output::RuleViolation;
+use super::passage::{Citation, Passage};
+
+/// A text that went through the guard.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Checked {
+    /// What is left of it.
+    pub text: String,
+    /// The hook, if it is still there.
+    pub hook: String,
+    /// Hashtags with `#`.
+    pub hashtags: Vec<String>,
+    /// One line that sums it up; empty when none held.
+    pub caption: String,
+    /// Every sentence of the text, in order.
+    pub sentences: Vec<CitedSentence>,
+    /// The guard's word on the whole.
+    pub report: Safety,
+}
+
+/// A sentence and where it comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CitedSentence {
+    /// First byte in the text.
+    pub start: u64,
+    /// One past the last byte.
+    pub end: u64,
+    /// The guard's word.
+    pub verdict: Verdict,
+    /// Best first.
+    pub citations: Vec<Citation>,
+    /// Why it is not supported, for example `number_missing: 45 %`.
+    pub reasons: Vec<String>,
+    /// 0 to 1.
+    pub risk: f64,
+}
+
+/// The guard's word on a text.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Safety {
+    /// True when it may be published, as far as its evidence goes.
+    pub is_safe: bool,
+    /// 0 to 1.
+    pub confidence: f64,
+    /// Claims that are supported.
+    pub supported: u32,
+    /// Claims that were checked.
+    pub checked: u32,
+    /// Sentences, claims or not.
+    pub sentences: u32,
+    /// What the guard changed.
+    pub corrections: Vec<Correction>,
+    /// Why it is not safe; empty when it is.
+    pub not_safe_reason: String,
+    /// Version of the guard.
+    pub guard_version: String,
+}
+
+/// A change that the guard made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Correction {
+    /// The words before.
+    pub before: String,
+    /// The words after; empty when they were dropped.
+    pub after: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Corrects what the passages do not bear out and reports on what is left.
+pub fn examine(composed: &Composed, caption: &str, passages: &[Passage]) -> Checked {
+    let sources = sources(passages);
+    let corrected = copydesk_guard::correct(&composed.text, &sources, &Thresholds::default());
+    let report = corrected.report;
+    let sentences: Vec<CitedSentence> = report.claims.iter().map(|claim| cited(claim, passages)).collect();
+    let corrections = corrected.corrections.into_iter();
+    let corrections =
+        corrections.map(|c| Correction { before: c.before, after: c.after, reason: c.reason }).collect();
+    let kept = corrected.text.starts_with(&composed.hook);
+    Checked {
+        hook: if kept { composed.hook.clone() } else { String::new() },
+        hashtags: composed.hashtags.clone(),
+        caption: safe_caption(caption, &sources, &sentences, &corrected.text),
+        sentences,
+        report: Safety {
+            is_safe: report.is_safe,
+            confidence: report.confidence.clamp(0.0, 1.0),
+            supported: count(report.supported),
+            checked: count(report.checked),
+            sentences: count(report.sentences),
+            corrections,
+            not_safe_reason: report.not_safe_reason.unwrap_or_default(),
+            guard_version: report.guard_version,
+        },
+        text: corrected.text,
+    }
+}
+
+/// The rules for published text.
+pub fn broken_rules(text: &str, passages: &[Passage]) -> Vec<RuleViolation> {
+    let found = copydesk_guard::rules::check(text, &sources(passages)).into_iter();
+    found
+        .map(|v| RuleViolation {
+            rule: v.rule.to_owned(),
+            blocking: v.severity == copydesk_guard::rules::Severity::Block,
+            start: v.span.start as u64,
+            end: v.span.end as u64,
+            message: v.message,
+        })
+        .collect()
+}
+
+/// What the guard held against a text, as notes for the writer.
+pub fn objections(report: &Safety) -> Vec<String> {
+    let note = |c: &Correction| {
+        format!("The evidence does not bear out \"{}\" ({}). Leave it out.", c.before, c.reason)
+    };
+    let mut notes: Vec<String> = report.corrections.iter().map(note).collect();
+    if notes.is_empty() && !report.is_safe {
+        notes.push(format!(
+            "The text was refused: {}. Keep to the words of the evidence.",
+            report.not_safe_reason
+        ));
+    }
+    notes
+}
+
+fn sources(passages: &[Passage]) -> Vec<Source<'_>> {
+    passages.iter().map(|p| Source { id: &p.passage_id, text: &p.text }).collect()
+}
+
+fn cited(claim: &Claim, passages: &[Passage]) -> CitedSentence {
+    let citations = claim.evidence.iter();
+    let citations =
+        citations.filter_map(|e| passages.get(e.source_index)?.cite(e.span.start, e.span.end)).collect();
+    let reasons = if claim.verdict == Verdict::Supported { &[][..] } else { &claim.reasons };
+    CitedSentence {
+        start: claim.span.start as u64,
+        end: claim.span.end as u64,
+        verdict: claim.verdict,
+        citations,
+        reasons: reasons.iter().map(|r| format!("{}: {}", word(&r.kind), r.detail)).collect(),
+        risk: claim.risk.clamp(0.0, 1.0),
+    }
+}
+
+/// The stable word of a reason, as the guard's own wire form spells it.
+fn word(kind: &impl Serialize) -> String {
+    match serde_json::to_value(kind) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => "reason".to_owned(),
+    }
+}
+
+/// A caption is shown without citations, so it must hold; else the first supported sentence stands in for it.
+fn safe_caption(caption: &str, sources: &[Source<'_>], sentences: &[CitedSentence], text: &str) -> String {
+    let caption = caption.trim();
+    let holds = |c: &Claim| matches!(c.verdict, Verdict::Supported | Verdict::NotCheckable);
+    if !caption.is_empty()
+        && copydesk_guard::check(caption, sources, &Thresholds::default()).claims.iter().all(holds)
+    {
+        return caption.to_owned();
+    }
+    let supported = sentences.iter().find(|s| s.verdict == Verdict::Supported);
+    let words =
+        supported.and_then(|s| text.get(usize::try_from(s.start).ok()?..usize::try_from(s.end).ok()?));
+    words.map(|w| w.trim().to_owned()).unwrap_or_default()
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::passage::Span;
+    use super::*;
+
+    fn passage() -> Passage {
+        let text = "Kettle Works roasts every Tuesday. The grinder holds 250 grams of beans.";
+        Passage {
+            passage_id: "psg_1".into(),
+            document_id: "doc_1".into(),
+            span: Span { start: 40, end: 40 + text.len() as u64 },
+            text: text.into(),
+            ..Passage::default()
+        }
+    }
+
+    fn examined(text: &str, hook: &str, caption: &str) -> Checked {
+        let composed = Composed { text: text.into(), hook: hook.into(), hashtags: vec!["#tea".into()] };
+        examine(&composed, caption, &[passage()])
+    }
+
+    #[test]
+    fn every_sentence_is_cited_with_the_documents_own_words() {
+        let checked =
+            examined("Kettle Works roasts every Tuesday.\n\nThe grinder holds 250 grams of beans.", "", "");
+        assert!(checked.report.is_safe, "{:?}", checked.report);
+        assert_eq!(checked.sentences.len(), 2);
+        for sentence in &checked.sentences {
+            assert_eq!(sentence.verdict, Verdict::Supported);
+            let citation = &sentence.citations[0];
+            let (start, end) = ((citation.span.start - 40) as usize, (citation.span.end - 40) as usize);
+            assert_eq!(passage().text[start..end], citation.quote);
+        }
+        assert_eq!(
+            checked.caption, "Kettle Works roasts every Tuesday.",
+            "an empty caption is filled from the text"
+        );
+    }
+
+    #[test]
+    fn a_false_number_does_not_survive() {
+        let checked = examined(
+            "The grinder holds 900 grams of beans. Kettle Works roasts every Tuesday.",
+            "",
+            "It holds 900 grams.",
+        );
+        assert!(!checked.text.contains("900"), "{}", checked.text);
+        assert_eq!(checked.report.corrections.len(), 1);
+        assert!(!checked.caption.contains("900"), "{}", checked.caption);
+        assert_eq!(objections(&checked.report).len(), 1);
+    }
+
+    #[test]
+    fn a_dropped_hook_is_not_claimed() {
+        let hook = "Zanzibar Corp made 81 million dollars.";
+        let checked = examined(&format!("{hook}\n\nKettle Works roasts every Tuesday."), hook, "");
+        assert_eq!(checked.hook, "");
+        assert!(!checked.text.contains("Zanzibar"), "{}", checked.text);
+    }
+
+    #[test]
+    fn without_evidence_nothing_is_safe() {
+        let composed = Composed { text: "Kettle Works roasts every Tuesday.".into(), ..Composed::default() };
+        let checked = examine(&composed, "", &[]);
+        assert!(!checked.report.is_safe);
+        assert!(!objections(&checked.report).is_empty());
+    }
+}
