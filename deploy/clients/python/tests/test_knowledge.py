@@ -1,0 +1,132 @@
+"""Documents in, passages out, and every quote at the place it names."""
+
+import grpc
+import pytest
+from copydesk.retrieval.v1 import retrieval_pb2 as retrieval
+from copydesk.retrieval.v1 import retrieval_pb2_grpc as retrieval_grpc
+from details import refusal
+
+from conftest import ingest, new_id, new_knowledge_base, upload
+
+# Characters of one to four bytes: an offset counted in characters would miss.
+BAKERY = """# Bäckerei Größl
+
+The Bäckerei Größl bakes 1,240 loaves – every night – in Überlingen. 🥖
+
+## Öffnungszeiten
+
+The shop opens at 5:30 and closes when the last Käsebrötchen is gone. 日本 visitors come for the Brezeln.
+"""
+
+
+@pytest.fixture(scope="module")
+def search(mesh):
+    return retrieval_grpc.SearchServiceStub(mesh.channel)
+
+
+@pytest.fixture(scope="module")
+def knowledge(mesh):
+    return retrieval_grpc.KnowledgeServiceStub(mesh.channel)
+
+
+def text_of(mesh, knowledge, document_id: str) -> bytes:
+    request = retrieval.GetDocumentRequest(document_id=document_id, with_text=True)
+    return knowledge.GetDocument(request, **mesh.auth).document.text.encode()
+
+
+def test_the_watch_ends_with_every_document_searchable(library):
+    job = library.ingestion
+    assert job.state == retrieval.INGESTION_STATE_SUCCEEDED
+    assert (job.documents_total, job.documents_done) == (len(library.texts), len(library.texts))
+    assert job.chunks_written >= len(library.texts)
+
+
+def test_listing_pages_through_every_document_once(mesh, library, knowledge):
+    keys, token = [], ""
+    while True:
+        page = retrieval.ListDocumentsRequest(
+            knowledge_base_id=library.knowledge_base_id, page_size=7, page_token=token
+        )
+        answer = knowledge.ListDocuments(page, **mesh.auth)
+        keys += [document.key for document in answer.documents]
+        token = answer.next_page_token
+        if not token:
+            break
+    assert sorted(keys) == sorted(library.texts)
+
+
+def test_every_hit_quotes_its_document_exactly(mesh, library, search, knowledge):
+    query = "median time until a driver acknowledged an alert"
+    request = retrieval.SearchRequest(knowledge_base_ids=[library.knowledge_base_id], query=query, top_k=5)
+    answer = search.Search(request, **mesh.auth)
+    assert 1 <= len(answer.hits) <= 5
+    assert answer.mode == retrieval.SEARCH_MODE_LEXICAL and not answer.degraded
+    for hit in answer.hits:
+        passage, text = hit.passage, text_of(mesh, knowledge, hit.passage.document_id)
+        assert text[passage.span.start : passage.span.end].decode() == passage.text
+        assert passage.span.start <= hit.matched.start < hit.matched.end <= passage.span.end
+        assert hit.lexical_score > 0 and not hit.HasField("dense_score")
+    scores = [hit.passage.score for hit in answer.hits]
+    assert scores == sorted(scores, reverse=True)
+    assert "74 seconds" in answer.hits[0].passage.text
+
+
+def test_a_document_cut_in_the_middle_of_characters_keeps_its_bytes(mesh, search, knowledge):
+    base = new_knowledge_base(mesh, "bakery")
+    job = ingest(mesh, base, {"bakery.md": BAKERY.encode()}, piece=3)
+    assert job.state == retrieval.INGESTION_STATE_SUCCEEDED
+    request = retrieval.SearchRequest(knowledge_base_ids=[base], query="when do the last Käsebrötchen go")
+    hit = search.Search(request, **mesh.auth).hits[0]
+    text = text_of(mesh, knowledge, hit.passage.document_id)
+    assert text == BAKERY.encode()
+    assert text[hit.matched.start : hit.matched.end].decode().count("Käsebrötchen") == 1
+    again = search.GetPassage(retrieval.GetPassageRequest(passage_id=hit.passage.passage_id), **mesh.auth).passage
+    assert again.text == hit.passage.text and again.span == hit.passage.span
+
+
+def test_the_same_bytes_again_are_unchanged_and_a_request_id_repeats_its_job(mesh):
+    base = new_knowledge_base(mesh, "twice")
+    stub = retrieval_grpc.IngestionServiceStub(mesh.channel)
+    parts = list(upload(base, {"a.md": BAKERY.encode()}))
+    first = stub.Ingest(iter(parts), **mesh.auth).ingestion
+    watch = retrieval.WatchIngestionRequest(ingestion_id=first.ingestion_id)
+    assert list(stub.WatchIngestion(watch, **mesh.auth))[-1].ingestion.documents_unchanged == 0
+    assert stub.Ingest(iter(parts), **mesh.auth).ingestion.ingestion_id == first.ingestion_id
+    job = ingest(mesh, base, {"a.md": BAKERY.encode()})
+    assert job.ingestion_id != first.ingestion_id
+    assert (job.documents_total, job.documents_unchanged, job.chunks_written) == (1, 1, 0)
+
+
+def test_invalid_utf8_fails_by_name_and_leaves_the_good_document(mesh, search):
+    base = new_knowledge_base(mesh, "half")
+    job = ingest(mesh, base, {"good.md": BAKERY.encode(), "bad.md": b"# Loaves\n\n\xff\xfe loaves of bread\n"})
+    assert job.state == retrieval.INGESTION_STATE_FAILED
+    assert [(failure.key, failure.reason) for failure in job.failures] == [("bad.md", "INVALID_UTF8")]
+    request = retrieval.SearchRequest(knowledge_base_ids=[base], query="loaves", top_k=10)
+    titles = {hit.passage.title for hit in search.Search(request, **mesh.auth).hits}
+    assert titles == {"Bäckerei Größl"}
+
+
+def test_an_upload_into_an_unknown_base_is_not_found(mesh):
+    stub = retrieval_grpc.IngestionServiceStub(mesh.channel)
+    foreign = "kb_" + "0" * 26
+    answer = refusal(lambda: stub.Ingest(upload(foreign, {"a.md": b"# A\n\ntext\n"}), **mesh.auth))
+    assert answer.code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT)
+
+
+def test_a_deleted_document_is_found_no_more(mesh, search, knowledge):
+    base = new_knowledge_base(mesh, "gone")
+    ingest(mesh, base, {"a.md": BAKERY.encode()})
+    listed = knowledge.ListDocuments(retrieval.ListDocumentsRequest(knowledge_base_id=base), **mesh.auth).documents
+    request = retrieval.SearchRequest(knowledge_base_ids=[base], query="loaves")
+    assert len(search.Search(request, **mesh.auth).hits) > 0
+    knowledge.DeleteDocument(retrieval.DeleteDocumentRequest(document_id=listed[0].document_id), **mesh.auth)
+    assert len(search.Search(request, **mesh.auth).hits) == 0
+
+
+def test_creating_twice_with_one_request_id_makes_one(mesh, knowledge):
+    request = retrieval.CreateKnowledgeBaseRequest(request_id=new_id(), name="once")
+    first = knowledge.CreateKnowledgeBase(request, **mesh.auth).knowledge_base
+    assert knowledge.CreateKnowledgeBase(request, **mesh.auth).knowledge_base == first
+    request.name = "another body"
+    assert refusal(lambda: knowledge.CreateKnowledgeBase(request, **mesh.auth)).code == grpc.StatusCode.ALREADY_EXISTS

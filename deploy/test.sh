@@ -1,0 +1,328 @@
+#!/usr/bin/env bash
+# The whole test suite, and all that CI runs: installs what is missing, then checks and tests everything.
+#
+#   deploy/test.sh                every step, in order, until the first failure
+#   deploy/test.sh --only GROUP   one group of steps (may be given several times)
+#   deploy/test.sh --list         the groups and their steps
+#
+# Needs bash, the Rust toolchain, Python 3.11 or newer and Node 20 or newer. PostgreSQL is installed with apt-get where
+# that is possible (root on Debian or Ubuntu); Python and npm packages go into a folder of their own, outside any
+# installation of yours. Every server listens on the loopback address, on a port that was free, and is ended by its
+# process id.
+set -euo pipefail
+
+# Every step with its group, in the order in which they run: what is cheap comes first.
+STEPS=(
+    lint:format
+    proto:buf-lint proto:buf-format proto:buf-breaking
+    deploy:shell deploy:compose deploy:workflow deploy:dockerfile deploy:image-context deploy:licences
+    lint:clippy
+    rust:rust-tests
+    clients:binary clients:python clients:typescript
+)
+GROUP_NAMES="lint proto deploy rust clients"
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}
+TYPESCRIPT=$ROOT/deploy/clients/typescript
+PYTHON_CLIENT=$ROOT/deploy/clients/python
+BASELINE=$ROOT/deploy/proto-baseline.binpb
+
+PASSED=0
+FAILED=0
+SKIPPED=()
+TIMES=()
+CURRENT=
+WORK=
+POSTGRES=
+
+say() { printf '\n== %s\n' "$*"; }
+
+die() {
+    echo "deploy/test.sh: $*" >&2
+    exit 1
+}
+
+# A check that cannot run here is named at the end as well: nothing is skipped in silence.
+skip() {
+    SKIPPED+=("$1: $2")
+    echo "SKIPPED $1: $2"
+}
+
+finish() {
+    local code=$?
+    [ -z "$POSTGRES" ] || "$ROOT/deploy/postgres-for-tests.sh" stop "$POSTGRES" || true
+    [ -z "$WORK" ] || rm -rf "$WORK"
+    if [ "$code" -ne 0 ] && [ -n "$CURRENT" ]; then
+        [ "$FAILED" -gt 0 ] || FAILED=1
+        printf '\nFAILED: step %s (exit code %s)\n' "$CURRENT" "$code"
+    fi
+    if [ ${#TIMES[@]} -gt 0 ]; then
+        printf '\n'
+        printf '%s\n' "${TIMES[@]}"
+        [ ${#SKIPPED[@]} -eq 0 ] || printf 'SKIPPED %s\n' "${SKIPPED[@]}"
+        [ $((PASSED + FAILED)) -eq 0 ] || printf '\n%s passed, %s failed\n' "$PASSED" "$FAILED"
+    fi
+    exit "$code"
+}
+
+# Runs one step and keeps its wall time.
+step() {
+    local began=$EPOCHREALTIME seconds
+    CURRENT=$1
+    say "$1"
+    "step_${1//-/_}"
+    seconds=$(awk -v a="$began" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }')
+    TIMES+=("$(printf '%8s s  %s' "$seconds" "$1")")
+    echo "-- $1: $seconds s"
+    CURRENT=
+}
+
+### What the steps need
+
+# need COMMAND DEBIAN-PACKAGE: finds the command, or installs the package that brings it, or says what to do.
+need() {
+    command -v "$1" >/dev/null 2>&1 && return
+    install_debian "$2" || die "$1 is missing; install it first (on Debian or Ubuntu: apt-get install $2)"
+    command -v "$1" >/dev/null 2>&1 || die "$1 is missing although $2 is installed"
+}
+
+install_debian() {
+    [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1 || return 1
+    echo "installing $1"
+    if ! { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$1"; } \
+        >"$WORK/apt.log" 2>&1; then
+        tail -n 20 "$WORK/apt.log" >&2
+        return 1
+    fi
+}
+
+need_python() {
+    need python3 python3
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Python 3.11 or newer is needed, this is $(python3 -V)"
+}
+
+# A virtual environment of ours per set of requirements; it is made anew when they or the interpreter change.
+python_with() {
+    local name=$1 requirements=$2 stamp venv
+    need_python
+    venv=$CACHE/copydesk-tests/$name
+    stamp=$(python3 -V; cat "$requirements")
+    if [ "$(cat "$venv/stamp" 2>/dev/null)" != "$stamp" ]; then
+        echo "installing the Python packages of ${requirements#"$ROOT"/}"
+        rm -rf "$venv"
+        mkdir -p "$(dirname "$venv")"
+        python3 -m venv "$venv" >/dev/null 2>&1 || {
+            install_debian python3-venv || die "python3 has no venv module (on Debian or Ubuntu: apt-get install python3-venv)"
+            python3 -m venv --clear "$venv"
+        }
+        "$venv/bin/python" -m pip install -q --disable-pip-version-check -r "$requirements"
+        printf '%s' "$stamp" >"$venv/stamp"
+    fi
+    PYTHON=$venv/bin
+}
+
+# The packages of the TypeScript client, buf among them, exactly as locked. No install script of theirs is run.
+node_packages() {
+    local stamp
+    need node nodejs
+    need npm npm
+    node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || die "Node 20 or newer is needed, this is $(node -v)"
+    stamp=$(node -v; cat "$TYPESCRIPT/package-lock.json")
+    if [ "$(cat "$TYPESCRIPT/node_modules/.stamp" 2>/dev/null)" != "$stamp" ]; then
+        echo "installing the npm packages of deploy/clients/typescript"
+        (cd "$TYPESCRIPT" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
+        printf '%s' "$stamp" >"$TYPESCRIPT/node_modules/.stamp"
+    fi
+}
+
+run_buf() {
+    node_packages
+    (cd "$ROOT" && "$TYPESCRIPT/node_modules/.bin/buf" "$@")
+}
+
+tools() { python_with tools "$ROOT/deploy/tools/requirements.txt"; }
+
+# The same lookup as postgres-for-tests.sh makes.
+have_postgres() {
+    command -v pg_ctl >/dev/null 2>&1 && return
+    compgen -G '/usr/lib/postgresql/*/bin/pg_ctl' >/dev/null || compgen -G '/usr/pgsql-*/bin/pg_ctl' >/dev/null ||
+        compgen -G '/opt/homebrew/opt/postgresql*/bin/pg_ctl' >/dev/null ||
+        compgen -G '/usr/local/opt/postgresql*/bin/pg_ctl' >/dev/null || [ -x /usr/local/pgsql/bin/pg_ctl ]
+}
+
+start_postgres() {
+    have_postgres || install_debian postgresql ||
+        die "the tests need a PostgreSQL server's programs; install them first (on Debian or Ubuntu: apt-get install postgresql)"
+    POSTGRES=$WORK/postgres
+    COPYDESK_TEST_POSTGRES_URL=$("$ROOT/deploy/postgres-for-tests.sh" start "$POSTGRES")
+    export COPYDESK_TEST_POSTGRES_URL COPYDESK_REQUIRE_POSTGRES=1
+}
+
+### The steps
+
+step_format() { cargo fmt --all --check; }
+
+step_clippy() { cargo clippy --workspace --all-targets --locked -- -D warnings; }
+
+step_buf_lint() { run_buf lint; }
+
+step_buf_format() { run_buf format --diff --exit-code --path proto/copydesk; }
+
+step_buf_breaking() { run_buf breaking --against "$BASELINE"; }
+
+step_shell() {
+    tools
+    "$PYTHON/shellcheck" -x -S warning "$ROOT"/deploy/*.sh "$ROOT/.ci/run"
+}
+
+step_compose() {
+    tools
+    "$PYTHON/check-jsonschema" --builtin-schema vendor.compose-spec "$ROOT/docker-compose.yml"
+    "$PYTHON/python" "$ROOT/deploy/tools/check_compose.py" "$ROOT/docker-compose.yml"
+}
+
+step_workflow() {
+    tools
+    "$PYTHON/check-jsonschema" --builtin-schema vendor.github-workflows "$ROOT"/.github/workflows/*.yml
+}
+
+step_dockerfile() {
+    tools
+    if "$PYTHON/hadolint" --version >/dev/null 2>&1; then
+        "$PYTHON/hadolint" "$ROOT/deploy/Dockerfile"
+    else
+        skip dockerfile "the hadolint package carries no program for this system"
+    fi
+}
+
+# The image's dependency layer is built from manifests and empty sources: cargo must accept that tree as it is.
+step_image_context() {
+    "$ROOT/deploy/skeleton.sh" "$ROOT" "$WORK/skeleton"
+    (cd "$WORK/skeleton" && cargo metadata --locked --format-version 1 --no-deps >/dev/null)
+}
+
+# cargo-deny knows more where it is installed; the essentials of .deny.toml hold everywhere.
+step_licences() {
+    need_python
+    python3 "$ROOT/deploy/tools/check_deny.py" "$ROOT"
+    if cargo deny --version >/dev/null 2>&1; then
+        cargo deny --all-features check --config "$ROOT/.deny.toml" bans licenses sources
+    fi
+}
+
+# Adds up cargo's closing lines, so that the last line of all counts every test.
+count_rust() {
+    local sums
+    sums=$(awk '/^test result: / { p += $4; f += $6 } END { print p + 0, f + 0 }' "$1")
+    PASSED=$((PASSED + ${sums% *}))
+    FAILED=$((FAILED + ${sums#* }))
+}
+
+step_rust_tests() {
+    local code=0
+    [ -n "$POSTGRES" ] || start_postgres
+    cargo test --workspace --locked --no-fail-fast 2>&1 | tee "$WORK/rust.log" || code=$?
+    count_rust "$WORK/rust.log"
+    return "$code"
+}
+
+step_binary() {
+    cargo build --locked -p copydesk-all-in-one --bin copydesk
+    export COPYDESK_BIN=$CARGO_TARGET_DIR/debug/copydesk
+}
+
+# Adds up a JUnit report; without one the program itself broke off.
+count_junit() {
+    [ -f "$1" ] || return 0
+    local sums
+    sums=$(python3 - "$1" <<'PYTHON'
+import sys
+import xml.etree.ElementTree as tree
+
+cases = list(tree.parse(sys.argv[1]).iter("testcase"))
+failed = sum(1 for case in cases if case.find("failure") is not None or case.find("error") is not None)
+skipped = sum(1 for case in cases if case.find("skipped") is not None)
+print(len(cases) - failed - skipped, failed)
+PYTHON
+    )
+    PASSED=$((PASSED + ${sums% *}))
+    FAILED=$((FAILED + ${sums#* }))
+}
+
+step_python() {
+    local code=0
+    python_with python-client "$PYTHON_CLIENT/requirements.txt"
+    "$PYTHON/python" "$PYTHON_CLIENT/generate.py"
+    (cd "$PYTHON_CLIENT" &&
+        "$PYTHON/python" -m pytest -q -p no:cacheprovider --junit-xml="$WORK/python.xml" tests) || code=$?
+    count_junit "$WORK/python.xml"
+    return "$code"
+}
+
+step_typescript() {
+    local code=0
+    node_packages
+    (cd "$TYPESCRIPT" && npm run --silent build &&
+        node --test --test-reporter=spec --test-reporter-destination=stdout \
+            --test-reporter=junit --test-reporter-destination="$WORK/typescript.xml" build/tests/*.test.js) || code=$?
+    count_junit "$WORK/typescript.xml"
+    return "$code"
+}
+
+### The run
+
+list() {
+    local group entry
+    for group in $GROUP_NAMES; do
+        printf '%-8s' "$group"
+        for entry in "${STEPS[@]}"; do [ "${entry%:*}" != "$group" ] || printf ' %s' "${entry#*:}"; done
+        printf '\n'
+    done
+}
+
+usage() { sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+
+prepare() {
+    export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
+    # A folder that several checkouts share saves them from building the dependencies again.
+    if [ -z "${CARGO_TARGET_DIR:-}" ]; then
+        CARGO_TARGET_DIR=$ROOT/target
+        [ ! -d "$HOME/.cache/copydesk-target" ] || CARGO_TARGET_DIR=$HOME/.cache/copydesk-target
+    fi
+    export CARGO_TARGET_DIR
+    # A checkout that is built once gains nothing from incremental files.
+    [ "${CI:-}" != true ] || export CARGO_INCREMENTAL=0
+    WORK=$(mktemp -d)
+    # PostgreSQL runs as its own user when we are root, and has to pass through here.
+    chmod 711 "$WORK"
+    trap finish EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    command -v cargo >/dev/null 2>&1 || die "cargo is missing: install the Rust toolchain first"
+    cd "$ROOT"
+}
+
+main() {
+    local wanted=" " entry
+    while [ $# -gt 0 ]; do
+        case $1 in
+        --list) list; return ;;
+        --only)
+            [[ -n "${2:-}" && " $GROUP_NAMES " == *" $2 "* ]] || die "--only takes one of: $GROUP_NAMES"
+            wanted+="$2 "
+            shift
+            ;;
+        -h | --help) usage; return ;;
+        *) usage >&2; exit 2 ;;
+        esac
+        shift
+    done
+    [ "$wanted" != " " ] || wanted=" $GROUP_NAMES "
+    prepare
+    for entry in "${STEPS[@]}"; do
+        [[ "$wanted" != *" ${entry%:*} "* ]] || step "${entry#*:}"
+    done
+}
+
+main "$@"
