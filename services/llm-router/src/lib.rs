@@ -1,1 +1,88 @@
-//! Placeholder.
+//! The switchboard: choose a model, call it, count it, fail over.
+//!
+//! A call comes in by [`rpc`], one use case of [`app`] works on it with the pure parts of [`domain`], asks a member of
+//! the family [`providers`] and keeps what it cost through [`ports`]. Where no model answers, the offline writer in
+//! `offline` composes from the evidence. Not here: prompts, agents and what a text is for beyond its task
+//! (the orchestrator's), reading the environment (the program calls [`discover`]), listening on a port.
+mod adapters;
+pub mod app;
+mod config;
+mod discovery;
+pub mod domain;
+mod error;
+pub mod metrics;
+mod offline;
+pub mod ports;
+pub mod providers;
+mod rpc;
+mod wire;
+
+use std::sync::Arc;
+
+use copydesk_proto::FILE_DESCRIPTOR_SET;
+use copydesk_proto::llm_router::v1::llm_service_server::LlmServiceServer;
+use copydesk_proto::llm_router::v1::routing_service_server::RoutingServiceServer;
+use copydesk_proto::llm_router::v1::usage_service_server::UsageServiceServer;
+use copydesk_rpc::{Service, ServiceContext};
+use copydesk_store::{Database, DatabaseConfig};
+use tonic::service::Routes;
+
+pub use adapters::{DatabaseStore, MIGRATOR, SystemClock};
+pub use config::{Config, ModelConfig, ProviderConfig};
+pub use discovery::{discover, discover_ollama};
+pub use error::Error;
+
+/// The service's name.
+pub const NAME: &str = "llm-router";
+
+/// The gRPC services that it serves.
+pub const GRPC_SERVICES: [&str; 3] = [
+    "copydesk.llm_router.v1.LlmService",
+    "copydesk.llm_router.v1.RoutingService",
+    "copydesk.llm_router.v1.UsageService",
+];
+
+/// Whom it may call: nobody. It is the lowest in rank.
+#[derive(Debug, Clone, Default)]
+pub struct Peers {}
+
+/// Builds the service: opens its database, sets up its providers. Binds nothing and reads no environment.
+///
+/// # Errors
+/// The settings are wrong, a provider cannot be set up, or the database cannot be opened.
+pub async fn build(
+    config: Config,
+    database: &DatabaseConfig,
+    context: ServiceContext,
+    _peers: Peers,
+) -> Result<Service, Error> {
+    let faults = config.validate();
+    if !faults.is_empty() {
+        return Err(Error::Config(faults));
+    }
+    let catalog = app::Catalog::build(&config)?;
+    let database = Database::open(database, NAME, &MIGRATOR).await?;
+    let store = Arc::new(DatabaseStore::new(database.clone()));
+    let metrics = metrics::Metrics::new(&context.meter);
+    let (desk, leftovers) = app::Desk::new(catalog, store, Arc::new(SystemClock), metrics, &config);
+    let desk = Arc::new(desk);
+
+    let handler = rpc::Rpc::new(Arc::clone(&desk));
+    let routes = Routes::new(LlmServiceServer::new(handler.clone()))
+        .add_service(RoutingServiceServer::new(handler.clone()))
+        .add_service(UsageServiceServer::new(handler));
+    let (writer, forgetter) = (Arc::clone(&desk), desk);
+    let service = Service::new(NAME, routes, GRPC_SERVICES.to_vec(), FILE_DESCRIPTOR_SET)
+        .with_task("ledger of abandoned calls", move |stop| async move {
+            writer.write_leftovers(leftovers, stop).await
+        })
+        .with_task(
+            "expiry of stored answers",
+            move |stop| async move { forgetter.forget_answers(stop).await },
+        )
+        .with_ready(move || {
+            let database = database.clone();
+            Box::pin(async move { database.ping().await.map_err(|error| format!("database: {error}")) })
+        });
+    Ok(service)
+}

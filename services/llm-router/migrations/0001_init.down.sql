@@ -1,0 +1,3 @@
+DROP TABLE answer;
+
+DROP TABLE usage_record;

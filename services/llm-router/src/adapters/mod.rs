@@ -1,0 +1,6 @@
+//! The outside world behind the ports.
+mod clock;
+mod store;
+
+pub use clock::SystemClock;
+pub use store::{DatabaseStore, MIGRATOR};

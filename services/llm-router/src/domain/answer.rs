@@ -1,0 +1,193 @@
+//! What comes back: the text, and how it came to be.
+use std::fmt;
+use std::str::FromStr;
+
+use copydesk_types::NanoDollars;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// A whole answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The text; with a schema the JSON text of `structured`.
+    pub text: String,
+    /// The validated object, when a schema was given.
+    pub structured: Option<Map<String, Value>>,
+    /// How it came to be.
+    pub completion: Completion,
+}
+
+impl Answer {
+    /// The same answer, marked as given before.
+    pub fn replayed(mut self) -> Self {
+        self.completion.replayed = true;
+        self
+    }
+}
+
+/// How an answer came to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completion {
+    /// `<provider>/<model>`.
+    pub model: String,
+    /// The provider's configured name.
+    pub provider: String,
+    /// Why the model stopped.
+    pub stop_reason: StopReason,
+    /// Tokens of the answering call.
+    pub usage: Usage,
+    /// What all attempts cost together.
+    pub cost: NanoDollars,
+    /// The version of the price table.
+    pub price_version: String,
+    /// Every attempt in order, the answering one last.
+    pub attempts: Vec<Attempt>,
+    /// Why the answer is second best; `None` when it is not.
+    pub degraded_reason: Option<String>,
+    /// From the call's arrival to its answer, in microseconds.
+    pub latency_us: u64,
+    /// True when an earlier call with the same id was answered with this.
+    #[serde(skip)]
+    pub replayed: bool,
+}
+
+/// Why a model stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// It did not say.
+    Unspecified,
+    /// The text is complete.
+    End,
+    /// The limit of output tokens was reached.
+    Length,
+    /// It refused, or a filter did.
+    Refusal,
+}
+
+/// Counted tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Read, those from a cache included.
+    pub input: u64,
+    /// The part of `input` that came from the provider's cache.
+    pub cached_input: u64,
+    /// Written.
+    pub output: u64,
+    /// True when we counted, because the provider did not.
+    pub estimated: bool,
+}
+
+/// One call to one model, finished.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// `<provider>/<model>`.
+    pub model: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Its tokens.
+    pub usage: Usage,
+    /// Its cost.
+    pub cost: NanoDollars,
+    /// How long it took, in microseconds.
+    pub latency_us: u64,
+}
+
+/// How a call to a model ended. The names are part of the contract and of the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "&'static str", try_from = "String")]
+pub enum Outcome {
+    /// With an answer.
+    Ok,
+    /// The provider asked for fewer calls.
+    RateLimited,
+    /// The provider failed.
+    ProviderError,
+    /// It took too long.
+    Timeout,
+    /// No connection.
+    Unreachable,
+    /// The reply made no sense, or did not satisfy the schema.
+    BadReply,
+    /// The key was not accepted.
+    Auth,
+    /// The stream broke after its first token.
+    StreamBroken,
+    /// The provider does not take this input; no other model is tried.
+    RefusedInput,
+    /// The offline writer does not know the schema.
+    SchemaUnsupported,
+    /// The caller went away. In the ledger only.
+    Cancelled,
+}
+
+const OUTCOMES: [(Outcome, &str); 11] = [
+    (Outcome::Ok, "ok"),
+    (Outcome::RateLimited, "RATE_LIMITED"),
+    (Outcome::ProviderError, "PROVIDER_ERROR"),
+    (Outcome::Timeout, "TIMEOUT"),
+    (Outcome::Unreachable, "UNREACHABLE"),
+    (Outcome::BadReply, "BAD_REPLY"),
+    (Outcome::Auth, "AUTH"),
+    (Outcome::StreamBroken, "STREAM_BROKEN"),
+    (Outcome::RefusedInput, "REFUSED_INPUT"),
+    (Outcome::SchemaUnsupported, "SCHEMA_UNSUPPORTED"),
+    (Outcome::Cancelled, "CANCELLED"),
+];
+
+impl Outcome {
+    /// The name in contract, ledger and metrics.
+    pub fn as_str(self) -> &'static str {
+        OUTCOMES.iter().find(|(outcome, _)| *outcome == self).map_or("PROVIDER_ERROR", |(_, name)| name)
+    }
+
+    /// True when another model may do better with the same request.
+    pub fn another_may_help(self) -> bool {
+        !matches!(self, Outcome::Ok | Outcome::RefusedInput | Outcome::Cancelled)
+    }
+}
+
+impl From<Outcome> for &'static str {
+    fn from(outcome: Outcome) -> Self {
+        outcome.as_str()
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A word that names no outcome.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("is not the name of an outcome")]
+pub struct UnknownOutcome;
+
+impl FromStr for Outcome {
+    type Err = UnknownOutcome;
+    fn from_str(text: &str) -> Result<Self, UnknownOutcome> {
+        OUTCOMES.iter().find(|(_, name)| *name == text).map(|(outcome, _)| *outcome).ok_or(UnknownOutcome)
+    }
+}
+
+impl TryFrom<String> for Outcome {
+    type Error = UnknownOutcome;
+    fn try_from(text: String) -> Result<Self, UnknownOutcome> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_has_its_own_name() {
+        for (outcome, name) in OUTCOMES {
+            assert_eq!(outcome.as_str(), name);
+            assert_eq!(name.parse(), Ok(outcome));
+        }
+        assert!("OK".parse::<Outcome>().is_err());
+    }
+}

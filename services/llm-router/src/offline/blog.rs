@@ -1,0 +1,189 @@
+//! An article: a title of the topic, an introduction, a section for each document or theme, and an end.
+use std::collections::BTreeMap;
+
+use super::evidence::Sentence;
+use super::rank::{Scored, pick};
+use super::rules::{Opening, Rules, count};
+use super::{Desk, answer, phrasing, short};
+
+/// The most words of an article, and how many it aims at.
+const MOST: usize = 880;
+const AIM: usize = 700;
+
+/// How many sections at most, and how many words make one worth a heading.
+const SECTIONS: usize = 5;
+const SECTION_WORDS: usize = 110;
+
+/// The longest title or heading of a document that makes a heading, in characters.
+const LONGEST_HEADING: usize = 80;
+
+/// From how many sentences on a paragraph is closed where its source closes one, and where it ends at the latest.
+const PARAGRAPH: std::ops::RangeInclusive<usize> = 2..=5;
+
+struct Section<'a> {
+    heading: String,
+    sentences: Vec<&'a Sentence>,
+}
+
+/// Writes an article.
+pub(super) fn write(desk: &Desk<'_>) -> String {
+    let rules = &desk.rules;
+    let ranked = desk.ranked();
+    let title = Some(phrasing::title(&desk.query)).filter(|title| rules.allow(title));
+    let limit = rules.words(MOST);
+    let mut room = limit.saturating_sub(title.as_deref().map_or(0, count));
+    let question = phrasing::questions(&desk.query)
+        .into_iter()
+        .filter(|q| rules.allow(q))
+        .find(|q| count(q) * 4 <= room);
+    room -= question.as_deref().map_or(0, count);
+    let Some(hook) = hook(&ranked, rules, room) else {
+        return answer::nothing(&desk.query);
+    };
+
+    let plan = choose(&ranked, hook, room.min(AIM));
+    let mut used = plan.iter().map(|s| s.sentence.words).sum::<usize>();
+    let (intro, body) = split(&plan);
+    let mut parts: Vec<String> = title.map(|title| format!("# {title}")).into_iter().collect();
+    let intro = short::join(&intro);
+    match question {
+        Some(question) if rules.opening == Some(Opening::Question) => parts.extend([question, intro]),
+        question => {
+            parts.push(intro);
+            parts.extend(sections(&body, rules, room, &mut used));
+            parts.extend(question);
+            return parts.join("\n\n");
+        }
+    }
+    parts.extend(sections(&body, rules, room, &mut used));
+    parts.join("\n\n")
+}
+
+fn hook<'a>(ranked: &[Scored<'a>], rules: &Rules, room: usize) -> Option<Scored<'a>> {
+    let named: Vec<Scored<'a>> = ranked.iter().copied().filter(|s| short::named(s.sentence)).collect();
+    short::hook(&named, rules, room).or_else(|| short::hook(ranked, rules, room))
+}
+
+/// The sentences of the article: the hook first, then the best of the best themes.
+fn choose<'a>(ranked: &[Scored<'a>], hook: Scored<'a>, room: usize) -> Vec<Scored<'a>> {
+    let themes = themes(ranked);
+    let wanted = (room / SECTION_WORDS).clamp(1, SECTIONS);
+    let share = room / wanted.min(themes.len().max(1));
+    let mut chosen = vec![hook];
+    let mut words = hook.sentence.words;
+    let mut per_theme: BTreeMap<Theme, usize> = BTreeMap::new();
+    let kept: Vec<Theme> = themes.into_iter().take(wanted).collect();
+    pick(ranked, &mut chosen, |candidate, _| {
+        let theme = theme(ranked, candidate.sentence);
+        let held = per_theme.entry(theme.clone()).or_default();
+        let size = candidate.sentence.words;
+        let fits = kept.contains(&theme) && words + size <= room && *held + size <= share + SECTION_WORDS / 4;
+        if fits {
+            words += size;
+            *held += size;
+        }
+        fits
+    });
+    chosen
+}
+
+/// A document; or, where all is from one or two documents, a heading of one.
+type Theme = (String, Option<String>);
+
+fn theme(ranked: &[Scored<'_>], sentence: &Sentence) -> Theme {
+    let first = ranked.first().map(|s| s.sentence.document.as_str());
+    let second = ranked.iter().map(|s| s.sentence.document.as_str()).find(|d| Some(*d) != first);
+    let many = ranked
+        .iter()
+        .any(|s| Some(s.sentence.document.as_str()) != first && Some(s.sentence.document.as_str()) != second);
+    (sentence.document.clone(), if many { None } else { sentence.heading.clone() })
+}
+
+/// The themes, the richest first; equals in the order of their best sentence.
+fn themes(ranked: &[Scored<'_>]) -> Vec<Theme> {
+    let mut found: Vec<(Theme, Vec<f64>)> = Vec::new();
+    for scored in ranked {
+        let theme = theme(ranked, scored.sentence);
+        match found.iter_mut().find(|(t, _)| *t == theme) {
+            Some((_, scores)) => scores.push(scored.score),
+            None => found.push((theme, vec![scored.score])),
+        }
+    }
+    // A theme of one good sentence makes no section; five good ones count, more do not.
+    let worth = |scores: &[f64]| scores.iter().take(5).sum::<f64>();
+    found.sort_by(|a, b| worth(&b.1).total_cmp(&worth(&a.1)));
+    found.into_iter().map(|(theme, _)| theme).collect()
+}
+
+/// The introduction: the hook and the strongest sentence after it; and the rest.
+fn split<'a>(plan: &[Scored<'a>]) -> (Vec<&'a Sentence>, Vec<Scored<'a>>) {
+    let mut intro: Vec<&Sentence> = plan.first().map(|s| s.sentence).into_iter().collect();
+    let mut rest: Vec<Scored<'a>> = plan.iter().skip(1).copied().collect();
+    if rest.len() > 4
+        && let Some(at) = rest.iter().position(|s| short::named(s.sentence))
+    {
+        intro.push(rest.remove(at).sentence);
+    }
+    (intro, rest)
+}
+
+/// The sections as Markdown blocks, with headings where there is room for them.
+fn sections(body: &[Scored<'_>], rules: &Rules, room: usize, used: &mut usize) -> Vec<String> {
+    let sections = group(body);
+    let headed = sections.len() > 1;
+    let mut parts = Vec::new();
+    for section in &sections {
+        let size = count(&section.heading);
+        if headed && !section.heading.is_empty() && rules.allow(&section.heading) && *used + size <= room {
+            *used += size;
+            parts.push(format!("## {}", section.heading));
+        }
+        parts.extend(paragraphs(&section.sentences).iter().map(|p| short::join(p)));
+    }
+    parts
+}
+
+fn group<'a>(body: &[Scored<'a>]) -> Vec<Section<'a>> {
+    let mut themes: Vec<(Theme, Vec<&'a Sentence>)> = Vec::new();
+    for scored in body {
+        let theme = theme(body, scored.sentence);
+        match themes.iter_mut().find(|(t, _)| *t == theme) {
+            Some((_, held)) => held.push(scored.sentence),
+            None => themes.push((theme, vec![scored.sentence])),
+        }
+    }
+    // A lone sentence is no section: it joins the largest.
+    let largest = themes.iter().map(|(_, held)| held.len()).max().unwrap_or(0);
+    themes.sort_by_key(|(_, held)| held.len() == 1 && largest > 1);
+    themes
+        .into_iter()
+        .map(|(_, mut sentences)| {
+            sentences.sort_by_key(|s| s.position);
+            Section { heading: heading(&sentences), sentences }
+        })
+        .collect()
+}
+
+/// The heading that all sentences stand under in their document, else the document's title.
+fn heading(sentences: &[&Sentence]) -> String {
+    let Some(first) = sentences.first() else { return String::new() };
+    let shared = first.heading.clone().filter(|h| sentences.iter().all(|s| s.heading.as_ref() == Some(h)));
+    let text = phrasing::plain(&shared.unwrap_or_else(|| first.title.clone()));
+    if text.chars().count() <= LONGEST_HEADING { text } else { String::new() }
+}
+
+fn paragraphs<'a>(sentences: &[&'a Sentence]) -> Vec<Vec<&'a Sentence>> {
+    let mut found: Vec<Vec<&'a Sentence>> = Vec::new();
+    for sentence in sentences {
+        match found.last_mut() {
+            Some(open) if stays(open, sentence) => open.push(sentence),
+            _ => found.push(vec![sentence]),
+        }
+    }
+    found
+}
+
+fn stays(open: &[&Sentence], next: &Sentence) -> bool {
+    let same = open.last().is_some_and(|last| last.paragraph == next.paragraph);
+    open.len() < *PARAGRAPH.end() && (same || open.len() < *PARAGRAPH.start())
+}

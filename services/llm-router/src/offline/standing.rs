@@ -1,0 +1,372 @@
+//! Whether a sentence can stand alone: torn from its place it must still say who does what.
+use copydesk_guard::text;
+use copydesk_proto::types::v1::SourceKind;
+
+/// The fewest and the most words of a sentence that is quoted.
+const WORDS: std::ops::RangeInclusive<usize> = 5..=36;
+
+/// First words that point back to a sentence before.
+const LEANING: &[&str] = &[
+    "it",
+    "its",
+    "it's",
+    "this",
+    "that",
+    "these",
+    "those",
+    "they",
+    "their",
+    "he",
+    "she",
+    "his",
+    "her",
+    "such",
+    "both",
+    "however",
+    "therefore",
+    "thus",
+    "hence",
+    "also",
+    "but",
+    "and",
+    "so",
+    "or",
+    "nor",
+    "yet",
+    "then",
+    "instead",
+    "otherwise",
+    "moreover",
+    "furthermore",
+    "additionally",
+    "besides",
+    "meanwhile",
+    "nevertheless",
+    "nonetheless",
+    "consequently",
+    "accordingly",
+    "similarly",
+    "likewise",
+    "first",
+    "second",
+    "third",
+    "finally",
+    "firstly",
+    "secondly",
+    "lastly",
+    "next",
+    "here",
+    "there",
+    "neither",
+    "either",
+    "likewise",
+    "still",
+    "afterwards",
+    "later",
+    "because",
+    "which",
+    "who",
+    "where",
+    "while",
+    "although",
+    "though",
+    "yes",
+    "no",
+    "not",
+    "only",
+    "same",
+    "another",
+    "others",
+    "again",
+    "too",
+    "above",
+    "below",
+    "note",
+    "example",
+    "hello",
+    "hi",
+    "thanks",
+    "thank",
+    "please",
+];
+
+/// First two words that point back.
+const LEANING_PAIRS: &[(&str, &str)] = &[
+    ("the", "same"),
+    ("the", "other"),
+    ("the", "others"),
+    ("the", "latter"),
+    ("the", "former"),
+    ("the", "following"),
+    ("the", "two"),
+    ("the", "three"),
+    ("the", "above"),
+    ("in", "this"),
+    ("in", "that"),
+    ("in", "these"),
+    ("in", "those"),
+    ("in", "the"),
+    ("for", "this"),
+    ("for", "that"),
+    ("for", "example"),
+    ("for", "instance"),
+    ("as", "a"),
+    ("of", "these"),
+    ("of", "those"),
+    ("with", "this"),
+    ("with", "that"),
+    ("at", "this"),
+    ("at", "that"),
+    ("a", "second"),
+    ("the", "second"),
+    ("the", "first"),
+    ("the", "third"),
+    ("on", "the"),
+    ("after", "that"),
+    ("after", "this"),
+    ("before", "that"),
+    ("by", "then"),
+    ("to", "do"),
+    ("one", "of"),
+    ("all", "of"),
+    ("some", "of"),
+    ("most", "of"),
+    ("each", "of"),
+    ("none", "of"),
+    ("about", "two"),
+    ("since", "then"),
+    ("until", "then"),
+];
+
+/// After the second word these pairs lean only with one of these next: "in the other 23 cases", not "in the field study".
+const LEANING_THIRDS: &[&str] = &[
+    "same",
+    "other",
+    "others",
+    "first",
+    "second",
+    "third",
+    "latter",
+    "former",
+    "next",
+    "following",
+    "previous",
+    "result",
+    "end",
+    "meantime",
+];
+
+/// Verbs that, at the head of a sentence and before a small word, tell the reader what to do.
+const COMMANDS: &[&str] = &[
+    "add",
+    "allow",
+    "ask",
+    "avoid",
+    "begin",
+    "book",
+    "build",
+    "call",
+    "change",
+    "check",
+    "choose",
+    "click",
+    "close",
+    "compare",
+    "configure",
+    "connect",
+    "consider",
+    "contact",
+    "copy",
+    "create",
+    "delete",
+    "disable",
+    "do",
+    "don't",
+    "download",
+    "edit",
+    "enable",
+    "enter",
+    "find",
+    "fit",
+    "follow",
+    "get",
+    "give",
+    "go",
+    "ignore",
+    "import",
+    "install",
+    "keep",
+    "leave",
+    "let",
+    "look",
+    "make",
+    "mark",
+    "mount",
+    "move",
+    "never",
+    "open",
+    "pair",
+    "pick",
+    "place",
+    "press",
+    "print",
+    "pull",
+    "push",
+    "put",
+    "read",
+    "remember",
+    "remove",
+    "repeat",
+    "replace",
+    "restart",
+    "run",
+    "save",
+    "see",
+    "select",
+    "send",
+    "set",
+    "sign",
+    "start",
+    "stop",
+    "switch",
+    "take",
+    "tap",
+    "tell",
+    "test",
+    "try",
+    "turn",
+    "type",
+    "update",
+    "use",
+    "verify",
+    "visit",
+    "wait",
+    "wire",
+    "write",
+];
+
+/// Whether the sentence names its own subject, is whole, is plain text, and speaks to nobody.
+pub(super) fn alone(sentence: &str, kind: SourceKind) -> bool {
+    let words: Vec<String> = text::words(sentence).into_iter().map(|word| word.lower).collect();
+    WORDS.contains(&words.len())
+        && whole(sentence)
+        && plain(sentence)
+        && !leans(&words)
+        && !commands(&words)
+        && !labelled(sentence)
+        && voice_fits(&words, kind)
+}
+
+/// Whether the sentence can open a text: short, and understood without anything before it.
+pub(super) fn opens(sentence: &str, words: usize) -> bool {
+    (6..=26).contains(&words) && !sentence.contains(['"', '“', '(', ':', ';'])
+}
+
+/// Begins like a sentence and ends like one.
+fn whole(sentence: &str) -> bool {
+    let begins = sentence.starts_with(|c: char| c.is_uppercase() || c.is_ascii_digit());
+    let end = sentence.trim_end_matches(['"', '”', '\'', ')']);
+    // A question has no fact; an ellipsis has no end.
+    begins && end.ends_with(['.', '!']) && !end.ends_with("..") && balanced(sentence)
+}
+
+fn balanced(sentence: &str) -> bool {
+    let count = |c: char| sentence.matches(c).count();
+    count('(') == count(')') && count('[') == count(']') && count('"') % 2 == 0 && count('“') == count('”')
+}
+
+/// Without markup, addresses and code, which do not survive in plain text.
+fn plain(sentence: &str) -> bool {
+    let marked = ["](", "**", "__", "`", "://", "www.", "<", ">", "|", "{", "}", "\\", "@", "#", "~~", "--"];
+    !marked.iter().any(|mark| sentence.contains(mark)) && !sentence.contains(char::is_control)
+}
+
+fn leans(words: &[String]) -> bool {
+    let at = |i: usize| words.get(i).map(String::as_str).unwrap_or_default();
+    if LEANING.contains(&at(0)) {
+        return true;
+    }
+    let pair = LEANING_PAIRS.contains(&(at(0), at(1)));
+    let open_pair =
+        matches!((at(0), at(1)), ("in" | "on", "the") | ("as", "a") | ("the", "two" | "three" | "first"));
+    if pair && (!open_pair || LEANING_THIRDS.contains(&at(2)) || (at(0) == "the")) {
+        return true;
+    }
+    // "88 percent of them", "only 28 percent of those alerts", "the same day"
+    words.windows(2).any(|w| {
+        matches!(w[0].as_str(), "of" | "for" | "with" | "from" | "by" | "in" | "on" | "than")
+            && matches!(w[1].as_str(), "them" | "those" | "these" | "this" | "it" | "theirs" | "him")
+    }) || words.windows(2).any(|w| w[0] == "the" && matches!(w[1].as_str(), "same" | "latter" | "former"))
+}
+
+fn commands(words: &[String]) -> bool {
+    let first = words.first().map(String::as_str).unwrap_or_default();
+    let second = words.get(1).map(String::as_str).unwrap_or_default();
+    let numeric = second.starts_with(|c: char| c.is_ascii_digit());
+    COMMANDS.contains(&first)
+        && (text::is_stop_word(second) || numeric || first == "ignore" || first == "never")
+}
+
+/// `Fixed: …`, `State: closed …`: a label and not a sentence.
+fn labelled(sentence: &str) -> bool {
+    sentence.split_once(": ").is_some_and(|(label, _)| label.split_whitespace().count() <= 3)
+}
+
+/// The brand may say "we" where it speaks itself; in other papers nobody knows who "we" is.
+fn voice_fits(words: &[String], kind: SourceKind) -> bool {
+    let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
+    let single = ["i", "i'm", "i've", "me", "my", "mine", "myself"];
+    let plural = ["we", "we're", "we've", "us", "our", "ours"];
+    let reader = ["you", "your", "yours", "you're"];
+    !has(&single)
+        && (kind == SourceKind::Post || !has(&plural))
+        && !(kind == SourceKind::Issue && has(&reader))
+        && !has(&["yesterday", "today", "tomorrow"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_that_stand() {
+        for good in [
+            "Drivers acknowledged 88 percent of graded alerts within five minutes.",
+            "In a field study with 41 vans, graded alerts cut temperature alerts to 3.4 per shift.",
+            "In the field study, drivers answered nine out of ten alerts.",
+            "14 euros per van per month is the price of the Fleet plan.",
+            "Open doors during a delivery caused 64 percent of the alerts.",
+            "Chillwright pauses the clock when it sees an open door.",
+            "A graded alert says \"close rear door\" in a loud voice.",
+        ] {
+            assert!(alone(good, SourceKind::Document), "{good}");
+        }
+    }
+
+    #[test]
+    fn sentences_that_do_not() {
+        for bad in [
+            "It stores 72 hours of readings.",
+            "However, the box stores 72 hours of readings.",
+            "The same vans produced fewer alerts than before.",
+            "In the other 23 cases, the alert was one more sound.",
+            "Drivers answered 88 percent of them within five minutes.",
+            "Drivers acknowledged only 28 percent of those alerts.",
+            "Open the door before you mount the probe.",
+            "Never mount a probe beside the fan of the unit.",
+            "Fixed: the planner accepts a depot at the border.",
+            "How many alerts did your drivers get?",
+            "the box stores 72 hours of readings.",
+            "The box stores 72 hours of readings",
+            "The box (see below stores 72 hours of readings.",
+            "Run `chillwright init` before the first start of all.",
+            "Please write to someone@example.com for more about boxes.",
+            "We tried the higher limit with 24 vans.",
+            "I have looked at the readings of 41 vans.",
+            "Too short here.",
+        ] {
+            assert!(!alone(bad, SourceKind::Document), "{bad}");
+        }
+        assert!(alone("We tried the higher limit with 24 vans.", SourceKind::Post));
+    }
+}

@@ -1,0 +1,70 @@
+//! What the desk needs from outside: a place to keep things, the time, and somebody to hand a stream to.
+use async_trait::async_trait;
+use copydesk_store::StoreError;
+use copydesk_types::{NanoDollars, RunId, TenantId};
+
+use crate::domain::{Completion, StoredAnswer, UsageCursor, UsageRow};
+
+/// Keeps answers and the ledger. Every call sees the rows of one tenant only, but for [`Store::forget`].
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// The answer kept under this key that has not expired by `now_ms`, if there is one.
+    async fn answer(
+        &self,
+        tenant: TenantId,
+        request_id: &str,
+        now_ms: i64,
+    ) -> Result<Option<StoredAnswer>, StoreError>;
+
+    /// Writes records and, if given, an answer, in one transaction. Records that are already there are left as they
+    /// are. Where an unexpired answer with the same key is there, it stays, and is returned; the records are written
+    /// all the same, because the money is spent.
+    async fn record(
+        &self,
+        tenant: TenantId,
+        rows: &[UsageRow],
+        answer: Option<&StoredAnswer>,
+    ) -> Result<Option<StoredAnswer>, StoreError>;
+
+    /// At most `limit` records older than `before`, newest first.
+    async fn usage(
+        &self,
+        tenant: TenantId,
+        run: Option<RunId>,
+        before: UsageCursor,
+        limit: u32,
+    ) -> Result<Vec<UsageRow>, StoreError>;
+
+    /// The cost of all records.
+    async fn total(&self, tenant: TenantId, run: Option<RunId>) -> Result<NanoDollars, StoreError>;
+
+    /// Deletes the answers of all tenants that have expired by `now_ms`; how many they were.
+    async fn forget(&self, now_ms: i64) -> Result<u64, StoreError>;
+}
+
+/// The time.
+pub trait Clock: Send + Sync {
+    /// Milliseconds since 1970.
+    fn now_ms(&self) -> i64;
+}
+
+/// Takes the events of a stream, in order.
+#[async_trait]
+pub trait EventSink: Send + Sync {
+    /// Hands over more text, never empty; waits while the reader is behind.
+    ///
+    /// # Errors
+    /// The reader has gone.
+    async fn delta(&self, text: String) -> Result<(), Gone>;
+
+    /// Hands over the end.
+    ///
+    /// # Errors
+    /// The reader has gone.
+    async fn done(&self, completion: Completion) -> Result<(), Gone>;
+}
+
+/// Nobody reads any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the reader has gone")]
+pub struct Gone;

@@ -1,0 +1,160 @@
+//! The family of providers. To add one: its file, its `mod` line and its line in [`ENTRIES`].
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+
+use crate::config::ProviderConfig;
+use crate::domain::{Call, Outcome, StopReason, Usage};
+
+mod anthropic;
+pub(crate) mod http;
+mod lines;
+mod offline;
+mod ollama;
+mod openai;
+mod sse;
+
+pub use offline::MODEL as OFFLINE_MODEL;
+
+/// Every kind of provider there is.
+pub static ENTRIES: [Entry; 4] = [openai::ENTRY, anthropic::ENTRY, ollama::ENTRY, offline::ENTRY];
+
+/// One kind of provider.
+pub struct Entry {
+    /// The word for it in the configuration.
+    pub kind: &'static str,
+    /// What it is, in a line.
+    pub summary: &'static str,
+    /// True when it needs no network and no model.
+    pub offline: bool,
+    /// Makes one from its settings.
+    pub build: fn(&ProviderConfig) -> Result<Arc<dyn Provider>, BuildError>,
+}
+
+/// The kind with this name.
+pub fn entry(kind: &str) -> Option<&'static Entry> {
+    ENTRIES.iter().find(|entry| entry.kind == kind)
+}
+
+/// The names of all kinds.
+pub fn kinds() -> Vec<&'static str> {
+    ENTRIES.iter().map(|entry| entry.kind).collect()
+}
+
+/// Somebody who writes text. Dropping a call or its stream closes the connection; nothing goes on behind it.
+/// Time limits are the caller's: a provider waits as long as it is let.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// One whole answer.
+    async fn generate(&self, call: &Call) -> Result<Reply, ProviderError>;
+
+    /// The answer as it is written: texts (empty ones never), then exactly one [`Piece::Done`]. A stream that ends
+    /// any other way ends with an error, so a cut answer is never taken for a whole one.
+    async fn stream(&self, call: &Call) -> Result<PieceStream, ProviderError>;
+}
+
+/// The pieces of an answer.
+pub type PieceStream = BoxStream<'static, Result<Piece, ProviderError>>;
+
+/// One whole answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The text.
+    pub text: String,
+    /// Why it stopped.
+    pub stop_reason: StopReason,
+    /// Tokens, if the provider counted them.
+    pub usage: Option<Usage>,
+}
+
+/// A piece of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// More text, never empty.
+    Text(String),
+    /// The end.
+    Done {
+        /// Why it stopped.
+        stop_reason: StopReason,
+        /// Tokens, if the provider counted them.
+        usage: Option<Usage>,
+    },
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{outcome}: {detail}")]
+pub struct ProviderError {
+    /// The reason, as the contract names it.
+    pub outcome: Outcome,
+    /// More for the operator; never a key, a prompt or an answer.
+    pub detail: String,
+    /// When to ask again, if the provider said so.
+    pub retry_after: Option<Duration>,
+    /// What lies below.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl ProviderError {
+    /// An error with a reason and a detail.
+    pub fn new(outcome: Outcome, detail: impl Into<String>) -> Self {
+        Self { outcome, detail: detail.into(), retry_after: None, source: None }
+    }
+
+    /// The same with its cause.
+    pub fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+}
+
+/// A provider that cannot be made from its settings.
+#[derive(Debug, thiserror::Error)]
+#[error("provider {name} cannot be set up: {detail}")]
+pub struct BuildError {
+    /// The provider's configured name.
+    pub name: String,
+    /// What is wrong.
+    pub detail: String,
+    /// What lies below.
+    #[source]
+    pub source: Option<reqwest::Error>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_family_is_listed() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/providers");
+        let mut files = Vec::new();
+        for file in std::fs::read_dir(folder).unwrap() {
+            let name = file.unwrap().file_name().into_string().unwrap();
+            files.push(name.trim_end_matches(".rs").to_owned());
+        }
+        files.retain(|name| !["mod", "http", "lines", "sse"].contains(&name.as_str()));
+        files.sort();
+        let mut kinds = kinds();
+        kinds.sort_unstable();
+        assert_eq!(files, kinds);
+    }
+
+    #[test]
+    fn every_kind_builds_for_http_and_https() {
+        for entry in &ENTRIES {
+            for url in ["http://127.0.0.1:9", "https://127.0.0.1:9"] {
+                let config = ProviderConfig {
+                    name: "x".into(),
+                    kind: entry.kind.into(),
+                    base_url: Some(url.into()),
+                    ..ProviderConfig::default()
+                };
+                assert!((entry.build)(&config).is_ok(), "{} {url}", entry.kind);
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The provider that needs no network: the offline writer behind the same face as the models.
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::stream::{self, StreamExt};
+
+use super::{BuildError, Entry, Piece, PieceStream, Provider, ProviderError, Reply};
+use crate::config::ProviderConfig;
+use crate::domain::{Call, Outcome, StopReason, Usage, estimate_tokens};
+use crate::offline;
+
+/// The name of its only model.
+pub const MODEL: &str = "extractive";
+
+pub(super) const ENTRY: Entry = Entry {
+    kind: "offline",
+    summary: "composes from the evidence alone, without a model and without a network",
+    offline: true,
+    build,
+};
+
+fn build(_config: &ProviderConfig) -> Result<Arc<dyn Provider>, BuildError> {
+    Ok(Arc::new(Offline))
+}
+
+struct Offline;
+
+#[async_trait]
+impl Provider for Offline {
+    async fn generate(&self, call: &Call) -> Result<Reply, ProviderError> {
+        let text = write(call)?;
+        let usage = Some(usage(call, &text));
+        Ok(Reply { text, stop_reason: StopReason::End, usage })
+    }
+
+    async fn stream(&self, call: &Call) -> Result<PieceStream, ProviderError> {
+        let text = write(call)?;
+        let usage = Some(usage(call, &text));
+        let mut pieces: Vec<_> =
+            text.split_inclusive(' ').map(|word| Ok(Piece::Text(word.to_owned()))).collect();
+        pieces.push(Ok(Piece::Done { stop_reason: StopReason::End, usage }));
+        Ok(stream::iter(pieces).boxed())
+    }
+}
+
+fn write(call: &Call) -> Result<String, ProviderError> {
+    offline::compose(&call.prompt).map_err(|e| {
+        ProviderError::new(Outcome::SchemaUnsupported, "no way to fill this schema").with_source(e)
+    })
+}
+
+fn usage(call: &Call, text: &str) -> Usage {
+    let evidence: u64 = call.prompt.evidence.iter().map(|p| estimate_tokens(p.text.len())).sum();
+    Usage { input: evidence, cached_input: 0, output: estimate_tokens(text.len()), estimated: true }
+}
