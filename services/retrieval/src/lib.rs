@@ -1,1 +1,104 @@
-//! Placeholder.
+//! The library: takes documents in, cuts them into passages, finds passages and says exactly where they stand.
+//!
+//! ```text
+//! rpc.rs       the door        messages in, messages out
+//! app/         the desk        one use case per file: ingest, index_documents (the worker), search, forget, …
+//! domain/      the mind        upload rules, packing, BM25, cosine, fusion: pure
+//! chunkers/    one file per format: where the blocks of a document are
+//! embedders/   one file per kind of model: texts into vectors
+//! ports.rs     what the desk needs; adapters/ is what it gets: rows, indexes in memory, the clock
+//! ```
+//!
+//! Rows are the truth and indexes are made from them; a document's rows change in one transaction, together with its
+//! knowledge base's version, and a search reads at that version. So what was answered as stored survives any crash,
+//! what was answered as deleted is never found, and no document is ever half visible.
+//!
+//! Not here: reranking, query rewriting, vector databases; models behind a network. The ports are their places.
+
+pub mod adapters;
+pub mod app;
+pub mod chunkers;
+mod config;
+pub mod domain;
+pub mod embedders;
+mod error;
+pub mod metrics;
+pub mod ports;
+mod rpc;
+
+use std::sync::Arc;
+
+use copydesk_rpc::{Service, ServiceContext};
+use copydesk_store::{Database, DatabaseConfig};
+
+pub use config::{Chunks, Config, EmbedderConfig, Limits, TopK};
+pub use error::{Error, Resource};
+
+use crate::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, SystemClock};
+use crate::app::{Desk, Progress, Worker};
+use crate::metrics::Metrics;
+use crate::ports::Embedder;
+
+/// The service's name: its folder, its database, its audience.
+pub const NAME: &str = "retrieval";
+
+/// The services that this one calls: none yet. Embeddings by the router will be the first.
+#[derive(Clone, Debug, Default)]
+pub struct Peers {}
+
+/// Opens the database and puts the service together. Nothing runs yet: the worker is the service's task.
+///
+/// # Errors
+/// `Config` for faulty settings, `Embedder` for a model that cannot be loaded, `Store` for the database.
+pub async fn build(
+    config: Config,
+    database: &DatabaseConfig,
+    context: ServiceContext,
+    peers: Peers,
+) -> Result<Service, Error> {
+    let Peers {} = peers;
+    let faults = config.validate();
+    if !faults.is_empty() {
+        return Err(Error::Config(faults));
+    }
+    let embedder = match config.embedder.clone() {
+        Some(embedder) => {
+            let open = move || embedders::open(&embedder);
+            Some(tokio::task::spawn_blocking(open).await?.map_err(Error::Embedder)?)
+        }
+        None => None,
+    };
+    let database = Database::open(database, NAME, &MIGRATOR).await?;
+    Ok(assemble(config, database, context, embedder))
+}
+
+/// The service over an open, migrated database and with this embedder; [`build`] makes both from settings. For hosts
+/// and tests that bring their own.
+pub fn assemble(
+    config: Config,
+    database: Database,
+    context: ServiceContext,
+    embedder: Option<Arc<dyn Embedder>>,
+) -> Service {
+    let store = Arc::new(DatabaseStore::new(database));
+    let index = Arc::new(MemoryIndex::new(store.clone(), config.indexes_in_memory));
+    let desk = Desk {
+        knowledge: store.clone(),
+        ingestions: store.clone(),
+        words: index.clone(),
+        meanings: index,
+        embedder,
+        clock: Arc::new(SystemClock),
+        progress: Arc::new(Progress::default()),
+        metrics: Metrics::new(&context.meter),
+        minter: context.minter,
+        config: Arc::new(config),
+    };
+    let worker = Worker::new(desk.clone());
+    Service::new(NAME, rpc::routes(desk), rpc::GRPC_SERVICES.to_vec(), copydesk_proto::FILE_DESCRIPTOR_SET)
+        .with_task("ingestion", move |stop| worker.run(stop))
+        .with_ready(move || {
+            let store = store.clone();
+            Box::pin(async move { store.ping().await.map_err(|error| error.to_string()) })
+        })
+}

@@ -1,0 +1,9 @@
+DROP TABLE ingestion_item;
+DROP TABLE ingestion;
+DROP TABLE chunk;
+DROP TABLE passage;
+DROP TABLE document_change;
+DROP TABLE document_text;
+DROP TABLE document;
+DROP TABLE request;
+DROP TABLE knowledge_base;

@@ -1,0 +1,9 @@
+//! What the ports are made of: the database, the index in memory, the system's clock.
+
+mod clock;
+mod memory_index;
+mod store;
+
+pub use clock::SystemClock;
+pub use memory_index::MemoryIndex;
+pub use store::{DatabaseStore, MIGRATOR};

@@ -1,0 +1,218 @@
+//! Uploads as rows: staging, commit, state. The worker's half of `IngestionStore` is in `jobs.rs`.
+
+use async_trait::async_trait;
+use copydesk_store::{Dialect, StoreError, Tx, Value, params};
+use copydesk_types::{IngestionId, TenantId};
+
+use super::{DatabaseStore, jobs, method, rows, take_request};
+use crate::domain::records::{Failure, Ingestion, IngestionState, StagedDocument};
+use crate::ports::{Created, IngestionStore, Item, ItemOutcome, Job, NewIngestion, RequestKey};
+
+/// Most failures that an ingestion shows: an answer must stay below the size limit of a message.
+const SHOWN: u32 = 1000;
+
+/// States of an item.
+pub(super) mod item {
+    pub(in super::super) const WAITING: &str = "waiting";
+    pub(in super::super) const DONE: &str = "done";
+    pub(in super::super) const FAILED: &str = "failed";
+}
+
+#[async_trait]
+impl IngestionStore for DatabaseStore {
+    async fn ingestion_of_request(
+        &self,
+        tenant: TenantId,
+        request_id: &str,
+    ) -> Result<Option<(String, Ingestion)>, StoreError> {
+        let sql = "SELECT r.fingerprint, i.* FROM request r
+            JOIN ingestion i ON i.tenant = r.tenant AND i.ingestion_id = r.resource_id
+            WHERE r.tenant = $1 AND r.method = $2 AND r.request_id = $3";
+        let values = params![tenant.to_string(), method::INGEST, request_id];
+        let Some(row) = self.database.query_opt(sql, &values).await? else { return Ok(None) };
+        let ingestion = self.with_failures(tenant, rows::ingestion(&row)?).await?;
+        Ok(Some((row.get("fingerprint")?, ingestion)))
+    }
+
+    async fn stage(
+        &self,
+        tenant: TenantId,
+        id: IngestionId,
+        documents: &[StagedDocument],
+        time: i64,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.database.begin().await?;
+        for document in documents {
+            tx.execute(STAGE, &item_row(tenant, id, document, time)).await?;
+        }
+        tx.commit().await
+    }
+
+    async fn abandon(&self, tenant: TenantId, id: IngestionId) -> Result<(), StoreError> {
+        let sql = "DELETE FROM ingestion_item WHERE tenant = $1 AND ingestion_id = $2
+            AND NOT EXISTS (SELECT 1 FROM ingestion WHERE tenant = $1 AND ingestion_id = $2)";
+        self.database.execute(sql, &params![tenant.to_string(), id.to_string()]).await?;
+        Ok(())
+    }
+
+    async fn commit(
+        &self,
+        tenant: TenantId,
+        new: &NewIngestion,
+        request: &RequestKey,
+    ) -> Result<Created<Ingestion>, StoreError> {
+        let id = new.id.to_string();
+        let mut tx = self.database.begin().await?;
+        if !knowledge_base_exists(&mut tx, tenant, new).await? {
+            return Ok(Created::NoKnowledgeBase);
+        }
+        if let Some((fingerprint, resource)) =
+            take_request(&mut tx, tenant, method::INGEST, request, &id).await?
+        {
+            tx.rollback().await?;
+            if fingerprint != request.fingerprint {
+                return Ok(Created::Reused);
+            }
+            let before = resource.parse().ok();
+            let before = match before {
+                Some(id) => self.ingestion(tenant, id).await?,
+                None => None,
+            };
+            return Ok(before.map_or(Created::NoKnowledgeBase, Created::Before));
+        }
+        let ingestion = queued(new);
+        tx.execute(INSERT, &ingestion_row(tenant, new)).await?;
+        tx.commit().await?;
+        Ok(Created::New(ingestion))
+    }
+
+    async fn ingestion(&self, tenant: TenantId, id: IngestionId) -> Result<Option<Ingestion>, StoreError> {
+        let sql = "SELECT * FROM ingestion WHERE tenant = $1 AND ingestion_id = $2";
+        let row = self.database.query_opt(sql, &params![tenant.to_string(), id.to_string()]).await?;
+        match row {
+            Some(row) => self.with_failures(tenant, rows::ingestion(&row)?).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn recover(&self, before: i64) -> Result<(), StoreError> {
+        // SQLite's data folder is locked by this process: whatever is staged or leased is of a process that is gone.
+        let alone = self.database.dialect() == Dialect::Sqlite;
+        let sql = "DELETE FROM ingestion_item WHERE stage_time < $1 AND NOT EXISTS (SELECT 1 FROM ingestion i
+            WHERE i.tenant = ingestion_item.tenant AND i.ingestion_id = ingestion_item.ingestion_id)";
+        self.database.execute(sql, &params![if alone { i64::MAX } else { before }]).await?;
+        if alone {
+            self.database
+                .execute("UPDATE ingestion SET lease_until = 0 WHERE finish_time IS NULL", &[])
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn claim(&self, now: i64, lease_until: i64) -> Result<Option<Job>, StoreError> {
+        jobs::claim(&self.database, now, lease_until).await
+    }
+
+    async fn next_item(&self, job: &Job) -> Result<Option<Item>, StoreError> {
+        jobs::next_item(&self.database, job).await
+    }
+
+    async fn finish_item(
+        &self,
+        job: &Job,
+        item: &StagedDocument,
+        outcome: &ItemOutcome,
+        now: i64,
+        lease_until: i64,
+    ) -> Result<bool, StoreError> {
+        jobs::finish_item(&self.database, job, item, outcome, now, lease_until).await
+    }
+
+    async fn finish_job(&self, job: &Job, now: i64) -> Result<bool, StoreError> {
+        jobs::finish_job(&self.database, job, now).await
+    }
+}
+
+impl DatabaseStore {
+    async fn with_failures(
+        &self,
+        tenant: TenantId,
+        mut ingestion: Ingestion,
+    ) -> Result<Ingestion, StoreError> {
+        let sql = "SELECT key, reason, message FROM ingestion_item
+            WHERE tenant = $1 AND ingestion_id = $2 AND state = $3 ORDER BY ordinal LIMIT $4";
+        let values = params![tenant.to_string(), ingestion.id.to_string(), item::FAILED, SHOWN];
+        for row in self.database.query(sql, &values).await? {
+            let (key, reason, message) = (row.get("key")?, row.get("reason")?, row.get("message")?);
+            ingestion.failures.push(Failure { key, reason, message });
+        }
+        Ok(ingestion)
+    }
+}
+
+const STAGE: &str = "INSERT INTO ingestion_item (tenant, ingestion_id, ordinal, state, key, title, format,
+    source_kind, content_type, content_hash, text, reason, message, stage_time)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', '', $12)";
+
+fn item_row(tenant: TenantId, id: IngestionId, document: &StagedDocument, time: i64) -> Vec<Value> {
+    params![
+        tenant.to_string(),
+        id.to_string(),
+        document.ordinal,
+        item::WAITING,
+        &document.key,
+        &document.title,
+        document.format.word(),
+        document.source_kind.word(),
+        document.content_type.word(),
+        &document.content_hash,
+        document.text.as_bytes(),
+        time,
+    ]
+    .to_vec()
+}
+
+const INSERT: &str = "INSERT INTO ingestion (tenant, ingestion_id, knowledge_base_id, state, documents_total,
+    documents_done, documents_unchanged, chunks_written, create_time, delegation, fence, lease_until)
+    VALUES ($1, $2, $3, $4, $5, 0, 0, 0, $6, $7, 0, 0)";
+
+fn ingestion_row(tenant: TenantId, new: &NewIngestion) -> Vec<Value> {
+    params![
+        tenant.to_string(),
+        new.id.to_string(),
+        new.knowledge_base.to_string(),
+        IngestionState::Queued.word(),
+        new.documents,
+        new.time,
+        &new.delegation,
+    ]
+    .to_vec()
+}
+
+/// The knowledge base is held until the commit, so that a concurrent deletion sees the ingestion or comes first.
+async fn knowledge_base_exists(
+    tx: &mut Tx,
+    tenant: TenantId,
+    new: &NewIngestion,
+) -> Result<bool, StoreError> {
+    let lock = tx.dialect().for_update();
+    let sql =
+        format!("SELECT version FROM knowledge_base WHERE tenant = $1 AND knowledge_base_id = $2{lock}");
+    let found = tx.query_opt(sql, &params![tenant.to_string(), new.knowledge_base.to_string()]).await?;
+    Ok(found.is_some())
+}
+
+fn queued(new: &NewIngestion) -> Ingestion {
+    Ingestion {
+        id: new.id,
+        knowledge_base: new.knowledge_base,
+        state: IngestionState::Queued,
+        total: new.documents,
+        done: 0,
+        unchanged: 0,
+        chunks: 0,
+        failures: Vec::new(),
+        create_time: new.time,
+        finish_time: None,
+    }
+}

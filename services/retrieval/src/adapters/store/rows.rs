@@ -1,0 +1,158 @@
+//! Rows into records and numbers into columns.
+
+use std::fmt::Write;
+use std::ops::Range;
+use std::str::FromStr;
+
+use copydesk_store::{Row, StoreError, Value};
+
+use crate::domain::records::{Document, Ingestion, IngestionState, KnowledgeBase, Passage};
+use crate::domain::source::{ContentType, Format, SourceKind};
+
+/// A column that holds something no build of ours wrote there.
+fn odd(column: &str) -> StoreError {
+    StoreError::Decode { column: column.to_owned(), reason: "is not a known value".to_owned() }
+}
+
+/// An id, or anything else with a text form.
+pub(super) fn parsed<T: FromStr>(row: &Row, column: &str) -> Result<T, StoreError> {
+    row.get::<String>(column)?.parse().map_err(|_| odd(column))
+}
+
+fn word<T>(row: &Row, column: &str, from: fn(&str) -> Option<T>) -> Result<T, StoreError> {
+    from(&row.get::<String>(column)?).ok_or_else(|| odd(column))
+}
+
+pub(super) fn source_kind(row: &Row) -> Result<SourceKind, StoreError> {
+    word(row, "source_kind", SourceKind::from_word)
+}
+
+pub(super) fn content_type(row: &Row) -> Result<ContentType, StoreError> {
+    word(row, "content_type", ContentType::from_word)
+}
+
+pub(super) fn format(row: &Row) -> Result<Format, StoreError> {
+    word(row, "format", Format::from_word)
+}
+
+pub(super) fn unsigned(row: &Row, column: &str) -> Result<u64, StoreError> {
+    u64::try_from(row.get::<i64>(column)?).map_err(|_| odd(column))
+}
+
+pub(super) fn span(row: &Row) -> Result<Range<u64>, StoreError> {
+    Ok(unsigned(row, "span_start")?..unsigned(row, "span_end")?)
+}
+
+pub(super) fn text(row: &Row, column: &str) -> Result<String, StoreError> {
+    String::from_utf8(row.get(column)?).map_err(|_| odd(column))
+}
+
+/// A number as a column holds it; what is too large for it never comes out of this service.
+pub(super) fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A length as a column holds it.
+pub(super) fn size(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A vector as bytes: each value in four, lowest byte first.
+pub(super) fn vector_bytes(vector: &[f32]) -> Vec<u8> {
+    vector.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// The vector in these bytes.
+pub(super) fn vector(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect()
+}
+
+pub(super) fn knowledge_base(row: &Row) -> Result<KnowledgeBase, StoreError> {
+    Ok(KnowledgeBase {
+        id: parsed(row, "knowledge_base_id")?,
+        name: row.get("name")?,
+        documents: unsigned(row, "document_count")?,
+        chunks: unsigned(row, "chunk_count")?,
+        version: unsigned(row, "version")?,
+        create_time: row.get("create_time")?,
+        embedder: row.get("embedder")?,
+    })
+}
+
+pub(super) fn document(row: &Row) -> Result<Document, StoreError> {
+    Ok(Document {
+        id: parsed(row, "document_id")?,
+        knowledge_base: parsed(row, "knowledge_base_id")?,
+        key: row.get("key")?,
+        title: row.get("title")?,
+        source_kind: source_kind(row)?,
+        content_type: content_type(row)?,
+        version: row.get("version")?,
+        size: unsigned(row, "size_bytes")?,
+        content_hash: row.get("content_hash")?,
+        chunks: row.get("chunk_count")?,
+        create_time: row.get("create_time")?,
+        update_time: row.get("update_time")?,
+    })
+}
+
+pub(super) fn passage(row: &Row) -> Result<Passage, StoreError> {
+    Ok(Passage {
+        id: parsed(row, "passage_id")?,
+        document: parsed(row, "document_id")?,
+        version: row.get("version")?,
+        title: row.get("title")?,
+        source_kind: source_kind(row)?,
+        span: span(row)?,
+        text: text(row, "text")?,
+    })
+}
+
+/// An ingestion without its failures, which are rows of their own.
+pub(super) fn ingestion(row: &Row) -> Result<Ingestion, StoreError> {
+    Ok(Ingestion {
+        id: parsed(row, "ingestion_id")?,
+        knowledge_base: parsed(row, "knowledge_base_id")?,
+        state: word(row, "state", IngestionState::from_word)?,
+        total: row.get("documents_total")?,
+        done: row.get("documents_done")?,
+        unchanged: row.get("documents_unchanged")?,
+        chunks: row.get("chunks_written")?,
+        failures: Vec::new(),
+        create_time: row.get("create_time")?,
+        finish_time: row.get("finish_time")?,
+    })
+}
+
+/// Rows for one `INSERT`: at most so many that their parameters stay far below either database's limit.
+pub(super) const BATCH: usize = 200;
+
+/// `insert` with a list of values for `rows` of them: `… VALUES ($1, $2), ($3, $4)`.
+pub(super) fn insert(into: &str, rows: &[Vec<Value>]) -> (String, Vec<Value>) {
+    let (mut sql, mut values) = (format!("INSERT INTO {into} VALUES "), Vec::new());
+    for (at, row) in rows.iter().enumerate() {
+        let list = copydesk_store::placeholders(values.len() + 1, row.len());
+        // Writing into a String cannot fail.
+        let _ = write!(sql, "{}({list})", if at == 0 { "" } else { ", " });
+        values.extend(row.iter().cloned());
+    }
+    (sql, values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_come_back_as_they_were() {
+        let values = [0.0, -1.5, f32::MIN_POSITIVE, f32::MAX];
+        assert_eq!(vector(&vector_bytes(&values)), values);
+    }
+
+    #[test]
+    fn many_rows_make_one_statement() {
+        let (sql, values) = insert("t (a, b)", &[vec![1.into(), 2.into()], vec![3.into(), 4.into()]]);
+        assert_eq!(sql, "INSERT INTO t (a, b) VALUES ($1, $2), ($3, $4)");
+        assert_eq!(values.len(), 4);
+    }
+}

@@ -1,0 +1,48 @@
+//! The desk: one use case per file. Ids and times are made here; rules are in `domain/`, effects behind `ports.rs`.
+
+mod documents;
+mod forget;
+mod index_documents;
+mod ingest;
+mod knowledge_bases;
+mod progress;
+mod search;
+mod watch;
+
+use std::sync::Arc;
+
+use copydesk_rpc::Minter;
+
+pub use index_documents::Worker;
+pub use ingest::{IngestStart, Ingesting};
+pub use progress::Progress;
+pub use search::{Found, FoundPassage, Query};
+
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::ports::{Clock, Embedder, IngestionStore, KnowledgeStore, LexicalIndex, VectorIndex};
+
+/// Everything a use case may need. Cheap to clone.
+#[derive(Clone)]
+pub struct Desk {
+    /// Knowledge bases, documents, passages.
+    pub knowledge: Arc<dyn KnowledgeStore>,
+    /// Uploads and their jobs.
+    pub ingestions: Arc<dyn IngestionStore>,
+    /// The lexical leg.
+    pub words: Arc<dyn LexicalIndex>,
+    /// The dense leg's index.
+    pub meanings: Arc<dyn VectorIndex>,
+    /// The dense leg's model; absent: searches are lexical.
+    pub embedder: Option<Arc<dyn Embedder>>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Who waits for which ingestion, and for work.
+    pub progress: Arc<Progress>,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Identity for work that outlives its call.
+    pub minter: Minter,
+    /// Settings, validated.
+    pub config: Arc<Config>,
+}

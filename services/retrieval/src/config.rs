@@ -1,0 +1,223 @@
+//! What an operator may set. Read by the program that runs the service; the service only takes it by value.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::packing::Sizes;
+use crate::domain::source::ContentType;
+use crate::domain::upload::UploadLimits;
+
+/// Settings of the retrieval service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Config {
+    /// What an upload may hold.
+    pub limits: Limits,
+    /// How documents are cut.
+    pub chunks: Chunks,
+    /// Passages that a search returns when the caller does not say how many.
+    pub top_k: TopK,
+    /// How many knowledge bases keep their search index in memory, 1 or more. The one that was not searched for the
+    /// longest time is dropped first and built again from the database when it is searched.
+    pub indexes_in_memory: usize,
+    /// The model of the dense leg. Absent: searches are lexical.
+    pub embedder: Option<EmbedderConfig>,
+}
+
+/// What an upload may hold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Limits {
+    /// Bytes of one document, 1 to 1 GiB.
+    pub max_document_bytes: u64,
+    /// Bytes of all documents of one upload, not below `max_document_bytes`.
+    pub max_upload_bytes: u64,
+    /// Documents of one upload, 1 to 1,000,000.
+    pub max_documents_per_upload: u32,
+}
+
+/// How documents are cut, in tokens of the o200k_base vocabulary.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Chunks {
+    /// Most tokens of a child chunk, the unit that is searched: 16 to 4,096, and not above any parent size.
+    pub child: usize,
+    /// Most tokens of a passage of a blog document, to 8,192.
+    pub parent_blog: usize,
+    /// Most tokens of a passage of a social document, to 8,192.
+    pub parent_social: usize,
+    /// Most tokens of a passage of an ad document, to 8,192.
+    pub parent_ad: usize,
+    /// Tokens that a passage repeats of the one before when a section is cut; less than half of any parent size.
+    pub overlap: usize,
+}
+
+/// Passages that a search returns by default, 1 to 100 each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct TopK {
+    /// For a blog article.
+    pub blog: u32,
+    /// For a social post.
+    pub social: u32,
+    /// For an advertisement.
+    pub ad: u32,
+}
+
+/// A local embedding model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EmbedderConfig {
+    /// A folder with `config.json`, `tokenizer.json` and `model.safetensors` of a BERT-type sentence model.
+    pub model_dir: PathBuf,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            chunks: Chunks::default(),
+            top_k: TopK::default(),
+            indexes_in_memory: 64,
+            embedder: None,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_document_bytes: 16 * 1024 * 1024,
+            max_upload_bytes: 256 * 1024 * 1024,
+            max_documents_per_upload: 10_000,
+        }
+    }
+}
+
+impl Default for Chunks {
+    fn default() -> Self {
+        Self { child: 128, parent_blog: 512, parent_social: 256, parent_ad: 256, overlap: 50 }
+    }
+}
+
+impl Default for TopK {
+    fn default() -> Self {
+        Self { blog: 5, social: 3, ad: 3 }
+    }
+}
+
+/// Largest document that may be configured: offsets inside the chunker have 32 bits.
+const LARGEST_DOCUMENT: u64 = 1024 * 1024 * 1024;
+
+impl Config {
+    /// Every fault as `key: what is wrong`; empty when the settings are good.
+    pub fn validate(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut check = |good: bool, fault: String| {
+            if !good {
+                faults.push(fault);
+            }
+        };
+        let limits = &self.limits;
+        let documents = (1..=LARGEST_DOCUMENT).contains(&limits.max_document_bytes);
+        check(documents, "limits.max_document_bytes: must be 1 to 1 GiB".into());
+        let upload = limits.max_upload_bytes >= limits.max_document_bytes;
+        check(upload, "limits.max_upload_bytes: must not be below limits.max_document_bytes".into());
+        let count = (1..=1_000_000).contains(&limits.max_documents_per_upload);
+        check(count, "limits.max_documents_per_upload: must be 1 to 1,000,000".into());
+        check((16..=4096).contains(&self.chunks.child), "chunks.child: must be 16 to 4,096".into());
+        for (key, parent) in self.chunks.parents() {
+            let good = parent >= self.chunks.child && parent <= 8192;
+            check(good, format!("chunks.{key}: must be chunks.child to 8,192"));
+            check(
+                self.chunks.overlap * 2 < parent,
+                format!("chunks.overlap: must be less than half of chunks.{key}"),
+            );
+        }
+        for (key, top_k) in [("blog", self.top_k.blog), ("social", self.top_k.social), ("ad", self.top_k.ad)]
+        {
+            check((1..=100).contains(&top_k), format!("top_k.{key}: must be 1 to 100"));
+        }
+        check(self.indexes_in_memory > 0, "indexes_in_memory: must be 1 or more".into());
+        if let Some(fault) = self.embedder.as_ref().and_then(crate::embedders::fault) {
+            check(false, format!("embedder.model_dir: {fault}"));
+        }
+        faults
+    }
+
+    /// The limits of an upload.
+    pub(crate) fn upload_limits(&self) -> UploadLimits {
+        UploadLimits {
+            document_bytes: self.limits.max_document_bytes,
+            upload_bytes: self.limits.max_upload_bytes,
+            documents: self.limits.max_documents_per_upload,
+            part_bytes: 1024 * 1024,
+        }
+    }
+
+    /// How documents of a content type are cut.
+    pub(crate) fn sizes(&self, content_type: ContentType) -> Sizes {
+        let parent = match content_type {
+            ContentType::Blog => self.chunks.parent_blog,
+            ContentType::Social => self.chunks.parent_social,
+            ContentType::Ad => self.chunks.parent_ad,
+        };
+        Sizes { parent, child: self.chunks.child, overlap: self.chunks.overlap }
+    }
+
+    /// How many passages a search returns by default.
+    pub(crate) fn default_top_k(&self, content_type: ContentType) -> u32 {
+        match content_type {
+            ContentType::Blog => self.top_k.blog,
+            ContentType::Social => self.top_k.social,
+            ContentType::Ad => self.top_k.ad,
+        }
+    }
+}
+
+impl Chunks {
+    fn parents(&self) -> [(&'static str, usize); 3] {
+        [
+            ("parent_blog", self.parent_blog),
+            ("parent_social", self.parent_social),
+            ("parent_ad", self.parent_ad),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_good_and_an_empty_file_gives_them() {
+        assert_eq!(Config::default().validate(), Vec::<String>::new());
+        assert_eq!(serde_json::from_str::<Config>("{}").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn every_fault_is_told_at_once() {
+        let config = Config {
+            limits: Limits { max_document_bytes: 0, max_upload_bytes: 0, max_documents_per_upload: 0 },
+            chunks: Chunks { child: 8, parent_ad: 4, overlap: 128, ..Chunks::default() },
+            top_k: TopK { ad: 101, ..TopK::default() },
+            indexes_in_memory: 0,
+            embedder: Some(EmbedderConfig { model_dir: "/does/not/exist".into() }),
+        };
+        let faults = config.validate();
+        let keys: Vec<&str> = faults.iter().filter_map(|fault| fault.split(':').next()).collect();
+        let expected = [
+            "limits.max_document_bytes",
+            "limits.max_documents_per_upload",
+            "chunks.child",
+            "chunks.overlap",
+            "chunks.parent_ad",
+            "chunks.overlap",
+            "top_k.ad",
+            "indexes_in_memory",
+            "embedder.model_dir",
+        ];
+        assert_eq!(keys, expected, "{faults:#?}");
+    }
+}

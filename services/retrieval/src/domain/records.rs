@@ -1,0 +1,176 @@
+//! The nouns of the library as the desk and the store speak of them. Times are milliseconds since 1970, UTC.
+
+use std::ops::Range;
+
+use copydesk_types::{DocumentId, IngestionId, KnowledgeBaseId, PassageId};
+
+use super::source::{ContentType, Format, SourceKind};
+
+/// A set of documents that is searched as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnowledgeBase {
+    /// Its id.
+    pub id: KnowledgeBaseId,
+    /// The caller's name for it.
+    pub name: String,
+    /// Its documents.
+    pub documents: u64,
+    /// Its child chunks.
+    pub chunks: u64,
+    /// Grows with every change of its content.
+    pub version: u64,
+    /// When it was made.
+    pub create_time: i64,
+    /// The embedder of its dense leg; empty for lexical only.
+    pub embedder: String,
+}
+
+/// A stored document, without its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// Its id; stays the same when the document is replaced.
+    pub id: DocumentId,
+    /// The knowledge base it is in.
+    pub knowledge_base: KnowledgeBaseId,
+    /// The caller's key for it.
+    pub key: String,
+    /// Its title.
+    pub title: String,
+    /// What kind of source it is.
+    pub source_kind: SourceKind,
+    /// What kind of content it is.
+    pub content_type: ContentType,
+    /// From 1; one more each time its bytes change.
+    pub version: u32,
+    /// Length of the text in bytes.
+    pub size: u64,
+    /// BLAKE3 of the text in hexadecimal digits.
+    pub content_hash: String,
+    /// Its child chunks.
+    pub chunks: u32,
+    /// When it was first ingested.
+    pub create_time: i64,
+    /// When its bytes last changed.
+    pub update_time: i64,
+}
+
+/// A passage with its text, ready to be cited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passage {
+    /// Its id.
+    pub id: PassageId,
+    /// The document it is from.
+    pub document: DocumentId,
+    /// The version of the document.
+    pub version: u32,
+    /// The document's title.
+    pub title: String,
+    /// What kind of source the document is.
+    pub source_kind: SourceKind,
+    /// Where it stands in the document's text, in bytes.
+    pub span: Range<u64>,
+    /// The document's text at `span`.
+    pub text: String,
+}
+
+/// A document of an upload, staged but not yet indexed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StagedDocument {
+    /// Its place in the upload, from 0.
+    pub ordinal: u32,
+    /// The caller's key for it.
+    pub key: String,
+    /// The title that the caller gave; empty when none.
+    pub title: String,
+    /// How to read it.
+    pub format: Format,
+    /// What kind of source it is.
+    pub source_kind: SourceKind,
+    /// What kind of content it is.
+    pub content_type: ContentType,
+    /// Its text.
+    pub text: String,
+    /// BLAKE3 of the text in hexadecimal digits.
+    pub content_hash: String,
+}
+
+/// Where an ingestion stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IngestionState {
+    /// Stored, not begun.
+    Queued,
+    /// Being indexed.
+    Running,
+    /// Every document is searchable or was unchanged.
+    Succeeded,
+    /// Some documents failed.
+    Failed,
+}
+
+impl IngestionState {
+    /// The word that is stored in rows.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The state with this word, if there is one.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Queued, Self::Running, Self::Succeeded, Self::Failed]
+            .into_iter()
+            .find(|state| state.word() == word)
+    }
+
+    /// True when nothing will change any more.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed)
+    }
+}
+
+/// An upload's background job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ingestion {
+    /// Its id.
+    pub id: IngestionId,
+    /// Where its documents go.
+    pub knowledge_base: KnowledgeBaseId,
+    /// Where it stands.
+    pub state: IngestionState,
+    /// Documents uploaded.
+    pub total: u32,
+    /// Documents indexed so far.
+    pub done: u32,
+    /// Documents whose bytes were the same as before.
+    pub unchanged: u32,
+    /// Child chunks written so far.
+    pub chunks: u32,
+    /// The documents that failed, in upload order; the first thousand.
+    pub failures: Vec<Failure>,
+    /// When it was stored.
+    pub create_time: i64,
+    /// When it ended.
+    pub finish_time: Option<i64>,
+}
+
+/// A document that could not be indexed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The document's key.
+    pub key: String,
+    /// A stable word, see [`reason`].
+    pub reason: String,
+    /// For a person to read.
+    pub message: String,
+}
+
+/// The stable words of [`Failure::reason`].
+pub mod reason {
+    /// There is no text to index.
+    pub const EMPTY: &str = "EMPTY";
+    /// A fault of ours.
+    pub const INTERNAL: &str = "INTERNAL";
+}

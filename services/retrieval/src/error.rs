@@ -1,0 +1,108 @@
+//! What can go wrong, by what the caller or the operator can do about it.
+
+use std::time::Duration;
+
+use copydesk_rpc::{Kind, ServiceError, Violations};
+use copydesk_store::StoreError;
+
+use crate::domain::tokens::TokenError;
+use crate::domain::upload::Refusal;
+use crate::ports::EmbedError;
+
+/// A thing that a caller names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resource {
+    /// A knowledge base.
+    KnowledgeBase,
+    /// A document.
+    Document,
+    /// A passage.
+    Passage,
+    /// An ingestion.
+    Ingestion,
+}
+
+impl Resource {
+    /// The full name of its message.
+    pub const fn type_name(self) -> &'static str {
+        match self {
+            Self::KnowledgeBase => "copydesk.retrieval.v1.KnowledgeBase",
+            Self::Document => "copydesk.retrieval.v1.Document",
+            Self::Passage => "copydesk.types.v1.Passage",
+            Self::Ingestion => "copydesk.retrieval.v1.Ingestion",
+        }
+    }
+}
+
+/// A failed use case, or a service that cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The settings are wrong: the operator mends them.
+    #[error("retrieval settings: {}", .0.join("; "))]
+    Config(Vec<String>),
+    /// Fields of the request are wrong: the caller mends them.
+    #[error("the request is refused for {} reasons", .0.0.len())]
+    Refused(Refusal),
+    /// There is no such thing for this tenant.
+    #[error("there is no such {0:?}: {1}")]
+    NotFound(Resource, String),
+    /// The request id was used with another body.
+    #[error("the request id belongs to another {0:?}")]
+    RequestReused(Resource, String),
+    /// The model cannot be loaded: the operator mends the folder.
+    #[error("the embedder cannot be used")]
+    Embedder(#[source] EmbedError),
+    /// The database failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// A document cannot be cut.
+    #[error("a document cannot be cut")]
+    Tokens(#[from] TokenError),
+    /// Work beside the runtime was lost: the process is ending, or the code has a fault.
+    #[error("work beside the runtime was lost")]
+    Lost(#[from] tokio::task::JoinError),
+    /// A stored value cannot be read back.
+    #[error("a stored value cannot be read")]
+    Stored(#[from] serde_json::Error),
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// How long a caller should wait for a busy database.
+const BUSY: Duration = Duration::from_secs(1);
+
+impl From<Error> for ServiceError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Refused(Refusal(faults)) => {
+                let mut violations = Violations::new();
+                for fault in faults {
+                    violations.push(fault.field, fault.description);
+                }
+                match violations.finish() {
+                    Err(refused) => refused,
+                    Ok(()) => {
+                        ServiceError::new(Kind::InvalidArgument, "INVALID_FIELDS", "the request is refused")
+                    }
+                }
+            }
+            Error::NotFound(resource, name) => ServiceError::not_found(resource.type_name(), name),
+            Error::RequestReused(resource, id) => ServiceError::already_exists(resource.type_name(), id),
+            Error::Store(source) if source.is_retryable() => {
+                ServiceError::unavailable("STORE_UNAVAILABLE", "the database is unavailable or busy", BUSY)
+                    .with_source(source)
+            }
+            other => ServiceError::internal(other),
+        }
+    }
+}
+
+impl From<Error> for tonic::Status {
+    fn from(error: Error) -> Self {
+        ServiceError::from(error).into()
+    }
+}

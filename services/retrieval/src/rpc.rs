@@ -1,0 +1,48 @@
+//! The door: reads a message, calls the desk, writes a message. What is decided here is only whether a message can be
+//! read at all.
+
+mod convert;
+mod ingestion;
+mod knowledge;
+mod search;
+
+use copydesk_proto::retrieval::v1 as pb;
+use copydesk_rpc::{Kind, ServiceError, Violations};
+use tonic::service::Routes;
+
+use crate::app::Desk;
+
+/// Full names of the gRPC services behind the door.
+pub(crate) const GRPC_SERVICES: [&str; 3] = [
+    "copydesk.retrieval.v1.KnowledgeService",
+    "copydesk.retrieval.v1.IngestionService",
+    "copydesk.retrieval.v1.SearchService",
+];
+
+/// The three services over one desk.
+#[derive(Clone)]
+struct Door {
+    desk: Desk,
+}
+
+/// Largest answer: a document's text with room for its fields.
+const LARGEST_ANSWER: usize = 64 * 1024;
+
+/// The routes of the service.
+pub(crate) fn routes(desk: Desk) -> Routes {
+    let document = usize::try_from(desk.config.limits.max_document_bytes).unwrap_or(usize::MAX);
+    let door = Door { desk };
+    let knowledge = pb::knowledge_service_server::KnowledgeServiceServer::new(door.clone())
+        .max_encoding_message_size(document.saturating_add(LARGEST_ANSWER));
+    let ingestion = pb::ingestion_service_server::IngestionServiceServer::new(door.clone());
+    let search = pb::search_service_server::SearchServiceServer::new(door);
+    Routes::new(knowledge).add_service(ingestion).add_service(search)
+}
+
+/// A value whose absence is told by the violations.
+fn read<T>(value: Option<T>, violations: Violations) -> Result<T, ServiceError> {
+    violations.finish()?;
+    value.ok_or_else(|| {
+        ServiceError::new(Kind::InvalidArgument, "INVALID_FIELDS", "a required field is missing")
+    })
+}

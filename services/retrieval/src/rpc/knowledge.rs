@@ -1,0 +1,151 @@
+//! `KnowledgeService`.
+
+use copydesk_proto::retrieval::v1 as pb;
+use copydesk_proto::retrieval::v1::knowledge_service_server::KnowledgeService;
+use copydesk_rpc::{Caller, ServiceError, Violations, paging};
+use copydesk_types::TenantId;
+use tonic::{Request, Response, Status};
+
+use super::{Door, convert};
+use crate::ports::DocumentFilter;
+
+#[tonic::async_trait]
+impl KnowledgeService for Door {
+    async fn create_knowledge_base(
+        &self,
+        request: Request<pb::CreateKnowledgeBaseRequest>,
+    ) -> Result<Response<pb::CreateKnowledgeBaseResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let mut violations = Violations::new();
+        convert::request_id(&request.request_id, &mut violations);
+        violations.length("name", &request.name, 1, 200);
+        violations.check(
+            !request.name.contains(char::is_control),
+            "name",
+            "must not contain control characters",
+        );
+        violations.finish()?;
+        let made = self.desk.create_knowledge_base(caller.tenant, request.request_id, request.name).await?;
+        let knowledge_base = Some(convert::knowledge_base(made));
+        Ok(Response::new(pb::CreateKnowledgeBaseResponse { knowledge_base }))
+    }
+
+    async fn get_knowledge_base(
+        &self,
+        request: Request<pb::GetKnowledgeBaseRequest>,
+    ) -> Result<Response<pb::GetKnowledgeBaseResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let id = one("knowledge_base_id", &request.into_inner().knowledge_base_id)?;
+        let found = self.desk.knowledge_base(caller.tenant, id).await?;
+        let knowledge_base = Some(convert::knowledge_base(found));
+        Ok(Response::new(pb::GetKnowledgeBaseResponse { knowledge_base }))
+    }
+
+    async fn list_knowledge_bases(
+        &self,
+        request: Request<pb::ListKnowledgeBasesRequest>,
+    ) -> Result<Response<pb::ListKnowledgeBasesResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let filter = "ListKnowledgeBases";
+        let (size, before) = page(caller.tenant, filter, request.page_size, &request.page_token)?;
+        let (found, more) = self.desk.knowledge_bases(caller.tenant, before, size).await?;
+        let last = found.last().filter(|_| more).map(|base| base.id.to_string());
+        Ok(Response::new(pb::ListKnowledgeBasesResponse {
+            knowledge_bases: found.into_iter().map(convert::knowledge_base).collect(),
+            next_page_token: last.map(|id| paging::encode(caller.tenant, filter, &id)).unwrap_or_default(),
+        }))
+    }
+
+    async fn delete_knowledge_base(
+        &self,
+        request: Request<pb::DeleteKnowledgeBaseRequest>,
+    ) -> Result<Response<pb::DeleteKnowledgeBaseResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let id = one("knowledge_base_id", &request.into_inner().knowledge_base_id)?;
+        self.desk.delete_knowledge_base(caller.tenant, id).await?;
+        Ok(Response::new(pb::DeleteKnowledgeBaseResponse {}))
+    }
+
+    async fn get_document(
+        &self,
+        request: Request<pb::GetDocumentRequest>,
+    ) -> Result<Response<pb::GetDocumentResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let id = one("document_id", &request.document_id)?;
+        let (found, text) = self.desk.document(caller.tenant, id, request.with_text).await?;
+        let document = Some(convert::document(found, text));
+        Ok(Response::new(pb::GetDocumentResponse { document }))
+    }
+
+    async fn list_documents(
+        &self,
+        request: Request<pb::ListDocumentsRequest>,
+    ) -> Result<Response<pb::ListDocumentsResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let (filter, list) = document_filter(&request)?;
+        let (size, before) = page(caller.tenant, &list, request.page_size, &request.page_token)?;
+        let (found, more) = self.desk.documents(caller.tenant, filter, before, size).await?;
+        let last = found.last().filter(|_| more).map(|document| document.id.to_string());
+        Ok(Response::new(pb::ListDocumentsResponse {
+            documents: found.into_iter().map(|document| convert::document(document, None)).collect(),
+            next_page_token: last.map(|id| paging::encode(caller.tenant, &list, &id)).unwrap_or_default(),
+        }))
+    }
+
+    async fn delete_document(
+        &self,
+        request: Request<pb::DeleteDocumentRequest>,
+    ) -> Result<Response<pb::DeleteDocumentResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let id = one("document_id", &request.into_inner().document_id)?;
+        self.desk.delete_document(caller.tenant, id).await?;
+        Ok(Response::new(pb::DeleteDocumentResponse {}))
+    }
+}
+
+fn one<T>(field: &str, id: &str) -> Result<T, ServiceError>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    let mut violations = Violations::new();
+    let id = violations.parse(field, id);
+    super::read(id, violations)
+}
+
+/// The size of a page and the id that the page before ended with.
+fn page<T: std::str::FromStr>(
+    tenant: TenantId,
+    list: &str,
+    size: u32,
+    token: &str,
+) -> Result<(u32, Option<T>), ServiceError> {
+    let mut violations = Violations::new();
+    let size = paging::size(size, &mut violations);
+    let cursor = paging::decode(tenant, list, token, &mut violations);
+    let before = cursor.map(|cursor| cursor.parse().ok());
+    violations.check(
+        before.as_ref().is_none_or(Option::is_some),
+        "page_token",
+        "is not a token of this list",
+    );
+    violations.finish()?;
+    Ok((size, before.flatten()))
+}
+
+/// The filter of a list of documents, and the list's name with it, to which page tokens are bound.
+fn document_filter(request: &pb::ListDocumentsRequest) -> Result<(DocumentFilter, String), ServiceError> {
+    let mut violations = Violations::new();
+    let id = violations.parse("knowledge_base_id", &request.knowledge_base_id);
+    let (kind, content_type) = (request.source_kind, request.content_type);
+    let source_kind = convert::filter("source_kind", kind, convert::source_kind, &mut violations);
+    let content_type = convert::filter("content_type", content_type, convert::content_type, &mut violations);
+    let knowledge_base = super::read(id, violations)?;
+    let (kind, content) = (request.source_kind, request.content_type);
+    let list = format!("ListDocuments {knowledge_base} {kind} {content}");
+    Ok((DocumentFilter { knowledge_base, source_kind, content_type }, list))
+}
