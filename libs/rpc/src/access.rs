@@ -163,9 +163,12 @@ fn duration(message: &DynamicMessage, field: &str) -> Option<Duration> {
         return None;
     }
     let value = message.get_field(&descriptor);
-    let seconds = match value.as_message()?.get_field_by_name("seconds")?.as_ref() {
-        Value::I64(seconds) => u64::try_from(*seconds).ok()?,
-        _ => return None,
+    let part = |name: &str| match value.as_message()?.get_field_by_name(name)?.as_ref() {
+        Value::I64(seconds) => u64::try_from(*seconds).ok(),
+        Value::I32(nanos) => u64::try_from(*nanos).ok(),
+        _ => None,
     };
-    Some(Duration::from_secs(seconds))
+    let time = Duration::from_secs(part("seconds")?).checked_add(Duration::from_nanos(part("nanos")?))?;
+    // No time is no limit that a call could keep: it reads as absent, and where a limit is needed the rule is refused.
+    Some(time).filter(|time| !time.is_zero())
 }

@@ -16,8 +16,12 @@ use tokio::time::{Instant, Sleep};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
+use crate::error::{MAX_MESSAGE, clip};
 use crate::metrics::CallRecord;
 use crate::{Kind, ServiceError};
+
+/// Message and details of a status, encoded: what every language takes, with room for the other trailers.
+const MAX_STATUS: usize = 7 << 10;
 
 /// What to hold or enforce until the body ends.
 #[derive(Default)]
@@ -30,8 +34,8 @@ pub(crate) struct Guards {
     pub(crate) record: Option<CallRecord>,
     /// Dropped when the body ends.
     pub(crate) permit: Option<Box<dyn Any + Send>>,
-    /// Reads a broken transport as a status.
-    pub(crate) classify: Option<fn(Status) -> Status>,
+    /// Reads a broken transport as a status; `None` is a body that ends without one.
+    pub(crate) classify: Option<fn(Option<Status>) -> Status>,
 }
 
 pin_project! {
@@ -40,21 +44,28 @@ pin_project! {
         inner: Body,
         timer: Option<Pin<Box<Sleep>>>,
         guards: Guards,
+        // The status came in the headers: none is expected at the end.
+        answered: bool,
         ended: bool,
     }
 }
 
 /// Wraps the body of `response`. A response that is already complete is recorded at once.
 pub(crate) fn guard(response: Response<Body>, mut guards: Guards) -> Response<Body> {
-    let (parts, body) = response.into_parts();
-    if let Some(code) = header_code(&parts.headers) {
+    let (mut parts, body) = response.into_parts();
+    fit(&mut parts.headers);
+    let code = header_code(&parts.headers);
+    if let Some(code) = code {
         if let Some(record) = &mut guards.record {
             record.end(code);
         }
     }
     let next = next_alarm(&guards);
     let timer = next.map(|at| Box::pin(tokio::time::sleep_until(at)));
-    Response::from_parts(parts, Body::new(Guarded { inner: body, timer, guards, ended: false }))
+    Response::from_parts(
+        parts,
+        Body::new(Guarded { inner: body, timer, guards, answered: code.is_some(), ended: false }),
+    )
 }
 
 fn next_alarm(guards: &Guards) -> Option<Instant> {
@@ -68,6 +79,19 @@ fn next_alarm(guards: &Guards) -> Option<Instant> {
 /// The gRPC code in headers or trailers, when there is one.
 pub(crate) fn header_code(headers: &HeaderMap) -> Option<Code> {
     headers.get("grpc-status").map(|value| Code::from_bytes(value.as_bytes()))
+}
+
+/// Cuts a status that would outgrow the headers of the peer. Ours never do; a handler may pass one on that does.
+fn fit(headers: &mut HeaderMap) {
+    let length = |name: &str| headers.get(name).map_or(0, |value| value.len());
+    if length("grpc-message") + length("grpc-status-details-bin") <= MAX_STATUS {
+        return;
+    }
+    if let Some(status) = Status::from_header_map(headers) {
+        headers.remove("grpc-message");
+        headers.remove("grpc-status-details-bin");
+        headers.extend(trailers(&Status::new(status.code(), clip(status.message(), MAX_MESSAGE))));
+    }
 }
 
 /// A status as the trailers that end a stream.
@@ -90,7 +114,7 @@ pub(crate) fn deadline_exceeded() -> Status {
     .to_status()
 }
 
-fn idle_too_long() -> Status {
+pub(crate) fn idle_too_long() -> Status {
     ServiceError::new(Kind::DeadlineExceeded, "STREAM_IDLE", "the stream was silent for too long").to_status()
 }
 
@@ -114,26 +138,35 @@ impl http_body::Body for Guarded {
         let status = match polled {
             Err(_) => panicked(),
             Ok(Poll::Ready(Some(Ok(frame)))) => {
-                match frame.trailers_ref().map(|t| header_code(t).unwrap_or(Code::Unknown)) {
-                    Some(code) => finish(this.guards, this.ended, code),
-                    None if this.guards.idle.is_some() => {
-                        if let (Some(timer), Some(at)) = (this.timer.as_mut(), next_alarm(this.guards)) {
-                            timer.as_mut().reset(at);
-                        }
+                let frame = match frame.into_trailers() {
+                    Ok(mut end) => {
+                        fit(&mut end);
+                        finish(this.guards, this.ended, header_code(&end).unwrap_or(Code::Unknown));
+                        Frame::trailers(end)
                     }
-                    None => {}
-                }
+                    Err(frame) => {
+                        if this.guards.idle.is_some() {
+                            if let (Some(timer), Some(at)) = (this.timer.as_mut(), next_alarm(this.guards)) {
+                                timer.as_mut().reset(at);
+                            }
+                        }
+                        frame
+                    }
+                };
                 return Poll::Ready(Some(Ok(frame)));
             }
             Ok(Poll::Ready(Some(Err(status)))) => match this.guards.classify {
-                Some(classify) => classify(status),
+                Some(classify) => classify(Some(status)),
                 None => status,
             },
-            Ok(Poll::Ready(None)) => {
-                // The end without trailers: the code was in the headers, or the stream was cut.
-                finish(this.guards, this.ended, Code::Unknown);
-                return Poll::Ready(None);
-            }
+            // The end without trailers: the code was in the headers, or the stream was cut.
+            Ok(Poll::Ready(None)) => match this.guards.classify {
+                Some(classify) if !*this.answered => classify(None),
+                _ => {
+                    finish(this.guards, this.ended, Code::Unknown);
+                    return Poll::Ready(None);
+                }
+            },
             Ok(Poll::Pending) => match this.timer.as_mut().map(|t| t.as_mut().poll(cx)) {
                 Some(Poll::Ready(())) if this.guards.deadline.is_some_and(|d| d <= Instant::now()) => {
                     deadline_exceeded()
@@ -148,7 +181,7 @@ impl http_body::Body for Guarded {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || self.inner.is_end_stream()
+        self.ended || (self.inner.is_end_stream() && (self.answered || self.guards.classify.is_none()))
     }
 }
 

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::transport::Endpoint;
@@ -19,7 +19,7 @@ use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 use tracing::Instrument;
 
-use crate::body::{Guards, deadline_exceeded, guard};
+use crate::body::{Guards, deadline_exceeded, guard, header_code};
 use crate::metrics::Side;
 use crate::{CallContext, Kind, RpcMetrics, ServiceError, trace};
 
@@ -32,6 +32,10 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Room for as many unread streams as a service serves without stalling the connection's other calls.
 const CONNECTION_WINDOW: u32 = 64 << 20;
 const STREAM_WINDOW: u32 = 256 << 10;
+/// The same as a server takes; the library's default of 16 KiB would break answers that our servers may give.
+const MAX_HEADER_BYTES: u32 = 32 << 10;
+/// What the library adds itself, pseudo headers included.
+const HEADER_RESERVE: usize = 1 << 10;
 const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// The way to one peer.
@@ -62,6 +66,7 @@ impl Channel {
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .keep_alive_while_idle(true)
+            .http2_max_header_list_size(MAX_HEADER_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .initial_stream_window_size(STREAM_WINDOW);
         Self { peer: peer.into(), target: Target::Remote(endpoint.connect_lazy()), metrics }
@@ -97,6 +102,7 @@ impl Channel {
         };
         match answer.instrument(span.clone()).await {
             Ok((response, deadline)) => {
+                let response = read_plain(response);
                 let guards = Guards {
                     deadline,
                     record: Some(record),
@@ -143,14 +149,39 @@ fn prepare(request: &mut Request<Body>, context: &CallContext) -> Result<Option<
             request.headers_mut().insert(http::header::AUTHORIZATION, value);
         }
     }
+    // Refused here, because over the wire the server's transport refuses it before our layers can say why.
+    if header_bytes(request.headers()) + HEADER_RESERVE > MAX_HEADER_BYTES as usize {
+        return Err(metadata_too_large());
+    }
     Ok(deadline)
+}
+
+/// The size of headers as HTTP/2 counts it.
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
+}
+
+fn metadata_too_large() -> Status {
+    ServiceError::new(Kind::ResourceExhausted, "METADATA_TOO_LARGE", "the call's metadata is over 32 KiB")
+        .to_status()
+}
+
+/// An answer that is HTTP and not gRPC comes from something between us and the service.
+fn read_plain(response: Response<Body>) -> Response<Body> {
+    if response.status().is_success() || header_code(response.headers()).is_some() {
+        return response;
+    }
+    match response.status() {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => metadata_too_large().into_http(),
+        _ => lost("NOT_GRPC", "the answer is not from a gRPC service").into_http(),
+    }
 }
 
 /// The `grpc-timeout` of a request. A malformed one reads as none, as the protocol asks of servers.
 pub(crate) fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.is_empty() || digits.len() > 8 {
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
     let amount: u64 = digits.parse().ok()?;
@@ -182,25 +213,30 @@ fn classify(error: &(dyn StdError + 'static)) -> Status {
         if inner.is::<tonic::TimeoutExpired>() {
             return deadline_exceeded();
         }
-        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            if io.kind() == std::io::ErrorKind::ConnectionRefused {
-                return lost("UNREACHABLE", "the service cannot be reached");
-            }
+        // Refused, no such host, no route, no answer in time: nothing was sent.
+        if inner.is::<tonic::ConnectError>() {
+            return lost("UNREACHABLE", "the service cannot be reached");
         }
         cause = inner.source();
     }
-    lost("CONNECTION_LOST", "the connection to the service was lost")
+    cut_off()
 }
 
 /// A body that breaks carries the library's own status: CANCELLED, UNKNOWN or INTERNAL by chance of timing.
-fn classify_status(status: Status) -> Status {
+fn classify_status(status: Option<Status>) -> Status {
+    let Some(status) = status else { return cut_off() };
     if status.code() == Code::DeadlineExceeded {
         return status;
     }
     match status.source() {
         Some(source) => classify(source),
-        None => lost("CONNECTION_LOST", "the connection to the service was lost"),
+        None => cut_off(),
     }
+}
+
+/// The status of a stream that ended without one: the connection was closed under it, or the stream reset.
+fn cut_off() -> Status {
+    lost("CONNECTION_LOST", "the connection to the service was lost")
 }
 
 fn lost(reason: &'static str, message: &'static str) -> Status {
@@ -235,7 +271,7 @@ mod tests {
             let read = timeout_of(&headers).expect("a timeout");
             assert!(read <= left && read >= left.mul_f64(0.99), "{left:?} became {read:?}");
         }
-        for bad in ["", "u", "5", "123456789u", "5x", "-5S"] {
+        for bad in ["", "u", "5", "123456789u", "5x", "-5S", "+5S"] {
             let mut headers = HeaderMap::new();
             headers.insert("grpc-timeout", HeaderValue::from_static(bad));
             assert_eq!(timeout_of(&headers), None, "{bad}");

@@ -16,8 +16,13 @@ pub fn add(routes: Routes, grpc_services: &[&str], descriptors: &[u8]) -> Result
         let builder = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(descriptors)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // Each version lists both, so each must be able to describe both.
+            .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
+            .include_reflection_service(false)
             .with_service_name("grpc.health.v1.Health")
-            .with_service_name("grpc.reflection.v1.ServerReflection");
+            .with_service_name("grpc.reflection.v1.ServerReflection")
+            .with_service_name("grpc.reflection.v1alpha.ServerReflection");
         grpc_services.iter().fold(builder, |builder, name| builder.with_service_name(*name))
     };
     let v1 = builder().build_v1().map_err(|e| ReflectionError(e.to_string()))?;

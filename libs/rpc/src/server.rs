@@ -16,7 +16,9 @@ mod limit;
 mod middleware;
 mod observe;
 mod panic;
+mod patient;
 mod transport;
+mod unread;
 
 pub use auth::{Authenticator, TokenAuthenticator, bearer};
 pub use limit::Limits;
@@ -59,7 +61,11 @@ where
 {
     let service = ServiceBuilder::new()
         // First, so that everything below is inside the span and in the figures.
-        .layer(layer(observe::Observe { metrics: config.metrics, trust_trace: config.trust_trace }))
+        .layer(layer(observe::Observe {
+            access: config.access.clone(),
+            metrics: config.metrics,
+            trust_trace: config.trust_trace,
+        }))
         // A panic below becomes INTERNAL and is measured as such.
         .layer(layer(panic::CatchPanic))
         // Names the rule of the method and starts its clock; queueing below counts against the caller's time.

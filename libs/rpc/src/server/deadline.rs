@@ -5,9 +5,11 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::middleware::{Middleware, Next};
+use super::patient::Patient;
+use super::unread;
 use crate::body::{Guards, deadline_exceeded, guard};
 use crate::channel::timeout_of;
-use crate::{AccessTable, MethodAccess};
+use crate::{AccessTable, Kind, ServiceError};
 
 #[derive(Clone)]
 pub(super) struct Deadline {
@@ -25,16 +27,24 @@ impl Middleware for Deadline {
             if super::is_open(path) {
                 return next.run(request).await;
             }
-            return Status::unimplemented("there is no such method").into_http();
+            let error = ServiceError::new(Kind::Unimplemented, "NO_METHOD", "there is no such method");
+            return Status::from(error).into_http();
         };
         let wish = timeout_of(request.headers());
         let limit = match (wish.or(access.default_deadline), access.max_deadline) {
             (Some(wish), Some(max)) => Some(wish.min(max)),
             (wish, max) => wish.or(max),
         };
+        if limit.is_some_and(|limit| limit.is_zero()) {
+            // A handler that is quick would still answer, and one that writes would have begun.
+            return deadline_exceeded().into_http();
+        }
         let deadline = limit.map(|limit| Instant::now() + limit);
         request.headers_mut().remove("grpc-timeout");
-        let idle = streaming_idle(&access);
+        let (is_stream, idle) = (access.server_streaming, access.idle_timeout);
+        if let Some(idle) = idle.filter(|_| access.client_streaming && !is_stream) {
+            request = request.map(|body| Body::new(Patient::new(body, idle)));
+        }
         request.extensions_mut().insert(access);
         request.extensions_mut().insert(EndsAt(deadline));
         let call = next.run(request);
@@ -45,10 +55,9 @@ impl Middleware for Deadline {
             },
             None => call.await,
         };
+        let idle = idle.filter(|_| is_stream);
+        let response =
+            if is_stream { response.map(|body| unread::cut(body, deadline, idle)) } else { response };
         guard(response, Guards { deadline, idle, ..Guards::default() })
     }
-}
-
-fn streaming_idle(access: &MethodAccess) -> Option<std::time::Duration> {
-    access.idle_timeout.filter(|_| access.server_streaming)
 }

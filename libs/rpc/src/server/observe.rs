@@ -6,10 +6,14 @@ use tracing::Instrument;
 use super::middleware::{Middleware, Next};
 use crate::body::{Guards, guard};
 use crate::metrics::Side;
-use crate::{RpcMetrics, trace};
+use crate::{AccessTable, RpcMetrics, trace};
+
+/// The method of a call that no rule names: what a stranger writes into a path must not become a label or a span name.
+const OTHER: &str = "_OTHER";
 
 #[derive(Clone)]
 pub(super) struct Observe {
+    pub(super) access: AccessTable,
     pub(super) metrics: RpcMetrics,
     pub(super) trust_trace: bool,
 }
@@ -19,7 +23,8 @@ impl Middleware for Observe {
         if super::is_open(request.uri().path()) {
             return next.run(request).await;
         }
-        let method = request.uri().path().trim_start_matches('/').to_owned();
+        let rule = self.access.get(request.uri().path());
+        let method = rule.map_or(OTHER, |rule| rule.path.trim_start_matches('/')).to_owned();
         let span = tracing::info_span!(
             parent: None,
             "rpc.server",
