@@ -18,7 +18,7 @@ STEPS=(
     deploy:shell deploy:compose deploy:workflow deploy:dockerfile deploy:image-context deploy:licences
     lint:clippy
     rust:rust-tests
-    clients:binary clients:python clients:typescript
+    clients:binary clients:container clients:python clients:typescript
 )
 GROUP_NAMES="lint proto deploy rust clients"
 
@@ -66,13 +66,20 @@ finish() {
     exit "$code"
 }
 
+# Seconds; whole ones where bash is older than 5.
+now() {
+    local time=${EPOCHREALTIME:-$(date +%s)}
+    echo "${time/,/.}"
+}
+
 # Runs one step and keeps its wall time.
 step() {
-    local began=$EPOCHREALTIME seconds
+    local began seconds
+    began=$(now)
     CURRENT=$1
     say "$1"
     "step_${1//-/_}"
-    seconds=$(awk -v a="$began" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }')
+    seconds=$(awk -v a="$began" -v b="$(now)" 'BEGIN { printf "%.1f", b - a }')
     TIMES+=("$(printf '%8s s  %s' "$seconds" "$1")")
     echo "-- $1: $seconds s"
     CURRENT=
@@ -230,6 +237,12 @@ step_rust_tests() {
 step_binary() {
     cargo build --locked -p copydesk-all-in-one --bin copydesk
     export COPYDESK_BIN=$CARGO_TARGET_DIR/debug/copydesk
+}
+
+# The commands and settings of image and compose file, held against the binary itself.
+step_container() {
+    tools
+    "$PYTHON/python" "$ROOT/deploy/tools/check_container.py" "$COPYDESK_BIN" "$ROOT"
 }
 
 # Adds up a JUnit report; without one the program itself broke off.
