@@ -178,9 +178,11 @@ mod tests {
             "Our revolutionary alarm warns the driver in time. The revolutionary board shows every van.";
         let after = "Our alarm warns the driver in time. The board shows every van.";
         assert_eq!(shown(before, after), [Rule::AvoidPhrase("revolutionary".into())]);
-        let before = "The alarm is truly best in class and warns the driver in time, day and night. Vans stay cold and drivers stay calm, all over the country, and every load arrives as it left.";
-        let after = "The alarm warns the driver in time, day and night. Vans stay cold and drivers stay calm, all over the country, and every load arrives as it left.";
-        assert!(shown(before, after).is_empty(), "four words in a row are a rewrite, not a phrase");
+        let rest = "Vans stay cold all day and every load arrives just as it left the yard. ".repeat(4);
+        let before =
+            format!("The alarm is truly best in class and warns the driver in time, day and night. {rest}");
+        let after = format!("The alarm warns the driver in time, day and night. {rest}");
+        assert_eq!(shown(&before, &after), [], "four words in a row are a rewrite, not a phrase");
     }
 
     #[test]
