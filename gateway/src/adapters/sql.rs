@@ -79,10 +79,7 @@ impl Store for SqlStore {
     }
 
     async fn tenants(&self, before: Option<&str>, limit: u32) -> Result<Vec<TenantRecord>, StoreError> {
-        let sql = self.0.dialect().pick(
-            "SELECT id, name, created_ms FROM tenant WHERE id < $1 ORDER BY id DESC LIMIT $2",
-            "SELECT id, name, created_ms FROM tenant WHERE id COLLATE \"C\" < $1 ORDER BY id COLLATE \"C\" DESC LIMIT $2",
-        );
+        let sql = "SELECT id, name, created_ms FROM tenant WHERE id COLLATE \"C\" < $1 ORDER BY id COLLATE \"C\" DESC LIMIT $2";
         let rows = self.0.query(sql, &params![before.unwrap_or(BEYOND), limit]).await?;
         rows.iter().map(tenant).collect()
     }
@@ -97,13 +94,9 @@ impl Store for SqlStore {
     }
 
     async fn keys(&self, tenant: TenantId, before: Option<&str>, limit: u32) -> Result<Vec<KeyRecord>, StoreError> {
-        // Ids sort by their bytes: PostgreSQL's own collation may be linguistic, and SQLite has no collation "C".
-        let sql = self.0.dialect().pick(
-            "SELECT id, tenant, name, scopes, created_ms, revoked_ms FROM api_key \
-             WHERE tenant = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
-            "SELECT id, tenant, name, scopes, created_ms, revoked_ms FROM api_key \
-             WHERE tenant = $1 AND id COLLATE \"C\" < $2 ORDER BY id COLLATE \"C\" DESC LIMIT $3",
-        );
+        // Ids sort by their bytes; the server's own order may be linguistic.
+        let sql = "SELECT id, tenant, name, scopes, created_ms, revoked_ms FROM api_key \
+                   WHERE tenant = $1 AND id COLLATE \"C\" < $2 ORDER BY id COLLATE \"C\" DESC LIMIT $3";
         let rows = self.0.query(sql, &params![tenant.to_string(), before.unwrap_or(BEYOND), limit]).await?;
         rows.iter().map(key).collect()
     }

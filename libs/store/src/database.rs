@@ -170,6 +170,20 @@ impl Database {
     }
 }
 
+/// Whether the PostgreSQL of these settings answers; nothing is created or migrated. SQLite always does.
+///
+/// # Errors
+/// [`StoreError::Config`] for unusable settings, [`StoreError::Unavailable`] when it does not answer.
+pub async fn probe(config: &DatabaseConfig) -> Result<(), StoreError> {
+    if config.dialect() == Dialect::Sqlite {
+        return Ok(());
+    }
+    let service = postgres::open(config, "doctor")?;
+    let answer = driver::fetch_optional(&service.pool, Sql::from("SELECT 1 AS one"), &[]).await;
+    service.pool.close().await;
+    answer.map(|_| ())
+}
+
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Database").field("dialect", &self.dialect()).finish_non_exhaustive()

@@ -33,7 +33,7 @@ mod transaction;
 mod value;
 
 pub use config::DatabaseConfig;
-pub use database::Database;
+pub use database::{Database, probe};
 pub use dialect::Dialect;
 pub use error::{Cause, StoreError};
 pub use lock::{FileLock, LockError};

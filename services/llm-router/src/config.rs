@@ -15,6 +15,9 @@ pub struct Config {
     /// The providers in the order in which they are tried, and in each its models in theirs. Empty: the offline
     /// writer answers alone.
     pub providers: Vec<ProviderConfig>,
+    /// When no provider is configured, take those whose keys are in the environment (OPENAI_API_KEY, ANTHROPIC_API_KEY,
+    /// GROQ_API_KEY), else a local Ollama. The program looks for them before it builds the service.
+    pub discovery: bool,
     /// The version of the price table, written beside every cost.
     pub price_version: String,
     /// Whether the offline writer answers, as the last resort, when every provider has failed.
@@ -27,6 +30,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             providers: Vec::new(),
+            discovery: true,
             price_version: "2026-11".to_owned(),
             offline_fallback: true,
             answer_retention_h: 24,

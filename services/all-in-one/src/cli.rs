@@ -1,0 +1,354 @@
+//! The command line. Every word of `--help` is written here.
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Turns a brand's own documents into grounded, reviewed content, and proves every claim against its source.
+#[derive(Debug, Parser)]
+#[command(name = "copydesk", version, max_term_width = 110, after_help = "\
+Start here:
+  copydesk demo                     see it work on bundled documents, without any key
+  copydesk up                       keep it running on 127.0.0.1:7700
+  copydesk ingest ./docs --brand Acme
+  copydesk generate \"why cold chains break\" --brand Acme --type social
+
+With OPENAI_API_KEY, ANTHROPIC_API_KEY or GROQ_API_KEY set, or an Ollama on this machine, that model writes; without,
+the offline writer composes from the documents' own sentences and says so.")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the whole mesh in this process until it is told to stop.
+    Up(ServeArgs),
+    /// Run one service of the mesh; its peers are found by configuration (`peers.*`).
+    Serve {
+        /// Which one.
+        service: ServiceName,
+        /// How.
+        #[command(flatten)]
+        args: ServeArgs,
+    },
+    /// Show the main job on bundled documents or your own: ingest, write a post and an article, learn from feedback.
+    Demo(DemoArgs),
+    /// Put documents (Markdown and text; folders are walked) into a brand's knowledge base.
+    Ingest(IngestArgs),
+    /// Write about a topic and show the text with its citations.
+    Generate(GenerateArgs),
+    /// Follow a run to its end and show its result.
+    Watch {
+        /// The run, `run_…`.
+        run: String,
+        /// Where the mesh is.
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Say what you think of a run's text; the next one heeds it.
+    Feedback(FeedbackArgs),
+    /// API keys of your tenant.
+    Keys {
+        /// What to do with them.
+        #[command(subcommand)]
+        action: KeysAction,
+        /// Where the mesh is.
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Identity tokens, for calling a service directly.
+    Token {
+        /// What to do.
+        #[command(subcommand)]
+        action: TokenAction,
+    },
+    /// Key pairs with which the services know each other.
+    Identity {
+        /// What to do.
+        #[command(subcommand)]
+        action: IdentityAction,
+    },
+    /// The configuration: defaults < file < environment (COPYDESK__PART__KEY) < flags.
+    Config {
+        /// What to show.
+        action: ConfigAction,
+        /// From where.
+        #[command(flatten)]
+        source: SourceArgs,
+    },
+    /// Check everything that Copydesk depends on, and say how to mend what is wrong.
+    Doctor(SourceArgs),
+    /// Ask a running Copydesk whether it is ready; exits with 0 or 1. For containers.
+    Healthcheck {
+        /// The admin address, `host:port`.
+        #[arg(long, default_value = "127.0.0.1:7790", env = "COPYDESK_ADMIN")]
+        admin: String,
+    },
+    /// Print completions for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone, Args)]
+pub struct SourceArgs {
+    /// The data folder: databases, keys, the development key.
+    #[arg(long, default_value = crate::config::DEFAULT_DATA, env = "COPYDESK_DATA")]
+    pub data: PathBuf,
+    /// A TOML file. Default: `copydesk.toml` in the data folder, when it is there.
+    #[arg(long, env = "COPYDESK_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// One setting, for example `--set gateway.rate_limits.generate=100`. May be given again.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub settings: Vec<(String, String)>,
+}
+
+/// How to run services.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// From where to take settings.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Where to listen for gRPC, `address:port`; port 0 takes a free one. Default: 127.0.0.1:7700, single services 7701 to 7704.
+    #[arg(long)]
+    pub listen: Option<String>,
+    /// Where to listen for metrics and health, `address:port`. Default: 127.0.0.1:7790.
+    #[arg(long)]
+    pub admin: Option<String>,
+}
+
+/// A service of the mesh.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ServiceName {
+    /// The front door.
+    Gateway,
+    /// Models.
+    LlmRouter,
+    /// Documents and search.
+    Retrieval,
+    /// Runs and agents.
+    AgentOrchestrator,
+    /// Brands, feedback, lessons.
+    Learning,
+}
+
+/// What the demo works on.
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// Your own documents instead of the bundled ones: a folder of Markdown and text.
+    #[arg(long)]
+    pub docs: Option<PathBuf>,
+    /// What to write about.
+    #[arg(long)]
+    pub topic: Option<String>,
+    /// The brand's name; default: the bundled one, or the folder's name.
+    #[arg(long)]
+    pub brand: Option<String>,
+    /// Print one JSON document instead of the report.
+    #[arg(long)]
+    pub json: bool,
+    /// One setting, as for `up`.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub settings: Vec<(String, String)>,
+}
+
+/// Where the mesh is, and who asks.
+#[derive(Debug, Clone, Args)]
+pub struct ClientArgs {
+    /// The gateway. Default: the one that runs on the data folder, else http://127.0.0.1:7700.
+    #[arg(long, env = "COPYDESK_GATEWAY", global = true)]
+    pub gateway: Option<String>,
+    /// Your API key. Default: the development key in the data folder.
+    #[arg(long, env = "COPYDESK_KEY", hide_env_values = true, global = true)]
+    pub key: Option<String>,
+    /// The data folder of the running mesh.
+    #[arg(long, default_value = crate::config::DEFAULT_DATA, env = "COPYDESK_DATA", global = true)]
+    pub data: PathBuf,
+}
+
+/// What to ingest.
+#[derive(Debug, Clone, Args)]
+pub struct IngestArgs {
+    /// Files and folders.
+    #[arg(required = true)]
+    pub paths: Vec<PathBuf>,
+    /// The brand's name; it and its knowledge base are made when they are new.
+    #[arg(long)]
+    pub brand: String,
+    /// The brand's voice in a few words, when it is new.
+    #[arg(long, default_value = "")]
+    pub voice: String,
+    /// Its readers, when it is new.
+    #[arg(long, default_value = "")]
+    pub audience: String,
+    /// Where the mesh is.
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+/// What to write.
+#[derive(Debug, Clone, Args)]
+pub struct GenerateArgs {
+    /// What to write about.
+    pub topic: String,
+    /// The brand, by name or `brd_…`.
+    #[arg(long)]
+    pub brand: String,
+    /// What kind of content.
+    #[arg(long = "type", value_enum, default_value = "social")]
+    pub content_type: ContentKind,
+    /// Tone, for example `plain`.
+    #[arg(long, default_value = "")]
+    pub tone: String,
+    /// Style, for example `story`.
+    #[arg(long, default_value = "")]
+    pub style: String,
+    /// The most it may cost, in dollars.
+    #[arg(long)]
+    pub budget: Option<String>,
+    /// Print the run as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the mesh is.
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+/// A kind of content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ContentKind {
+    /// A blog article in Markdown.
+    Blog,
+    /// A social post.
+    Social,
+    /// A short advertisement.
+    Ad,
+}
+
+/// A verdict on a run.
+#[derive(Debug, Clone, Args)]
+pub struct FeedbackArgs {
+    /// The run, `run_…`.
+    pub run: String,
+    /// The verdict.
+    #[arg(value_enum)]
+    pub verdict: Verdict,
+    /// Why; needed for `reject`.
+    #[arg(long, default_value = "")]
+    pub comment: String,
+    /// A file with the text as you would have it; needed for `edit`.
+    #[arg(long)]
+    pub edited: Option<PathBuf>,
+    /// 1 to 5; needed for `rate`.
+    #[arg(long, default_value_t = 0)]
+    pub rating: u32,
+    /// Where the mesh is.
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+/// The five verdicts.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Verdict {
+    /// Good as it is.
+    Approve,
+    /// Good after my changes.
+    Edit,
+    /// Not usable.
+    Reject,
+    /// Write it again.
+    Regenerate,
+    /// A mark from 1 to 5.
+    Rate,
+}
+
+/// What to do with keys.
+#[derive(Debug, Clone, Subcommand)]
+pub enum KeysAction {
+    /// Make a key. Its secret is shown once.
+    Create {
+        /// Its name.
+        name: String,
+        /// What it may do, for example `runs:write`; `*` is everything but the platform's own.
+        #[arg(long = "scope", default_value = "*")]
+        scopes: Vec<String>,
+    },
+    /// List the tenant's keys.
+    List,
+    /// End a key.
+    Revoke {
+        /// The key, `key_…`.
+        key: String,
+    },
+}
+
+/// What to do with tokens.
+#[derive(Debug, Clone, Subcommand)]
+pub enum TokenAction {
+    /// Print a token that the services of this data folder believe.
+    Mint {
+        /// The tenant, `ten_…`.
+        #[arg(long)]
+        tenant: String,
+        /// What it may do.
+        #[arg(long = "scope", default_value = "*")]
+        scopes: Vec<String>,
+        /// How long it holds, in seconds, up to a day.
+        #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        ttl: u64,
+        /// The folder of the gateway's key. Default: `identity` in the data folder.
+        #[arg(long)]
+        identity: Option<PathBuf>,
+        /// The data folder.
+        #[arg(long, default_value = crate::config::DEFAULT_DATA, env = "COPYDESK_DATA")]
+        data: PathBuf,
+    },
+}
+
+/// What to do with identities.
+#[derive(Debug, Clone, Subcommand)]
+pub enum IdentityAction {
+    /// Make the key pairs that are missing.
+    Init {
+        /// Where.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+}
+
+/// What to show of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ConfigAction {
+    /// What is in force, secrets hidden.
+    Show,
+    /// Whether it is good; every fault is named.
+    Check,
+    /// The defaults, as a file to begin with.
+    Default,
+    /// The JSON schema of the file.
+    Schema,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("is not of the form KEY=VALUE".to_owned()),
+    }
+}
+
+impl ServiceName {
+    /// The service's one name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gateway => copydesk_gateway::NAME,
+            Self::LlmRouter => copydesk_llm_router::NAME,
+            Self::Retrieval => copydesk_retrieval::NAME,
+            Self::AgentOrchestrator => copydesk_agent_orchestrator::NAME,
+            Self::Learning => copydesk_learning::NAME,
+        }
+    }
+}

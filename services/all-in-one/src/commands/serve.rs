@@ -1,0 +1,78 @@
+//! `up` and `serve`: run until told to stop.
+use copydesk_runtime::{Telemetry, telemetry};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{ServeArgs, ServiceName};
+use crate::config::Config;
+use crate::mesh::{Mesh, Topology};
+
+pub(super) async fn up(args: ServeArgs) -> anyhow::Result<()> {
+    serve(args, Topology::All, "copydesk").await
+}
+
+pub(super) async fn one(service: ServiceName, args: ServeArgs) -> anyhow::Result<()> {
+    serve(args, Topology::One(service.name()), service.name()).await
+}
+
+async fn serve(args: ServeArgs, topology: Topology, name: &'static str) -> anyhow::Result<()> {
+    let ServeArgs { source, listen, admin } = args;
+    let mut flags = source.settings;
+    flags.extend(listen.map(|text| ("server.listen".to_owned(), text)));
+    flags.extend(admin.map(|text| ("server.admin".to_owned(), text)));
+    let mut config = Config::load(source.config.as_deref(), &source.data, flags)?;
+    let telemetry = telemetry::start(&config.telemetry, name)?;
+    discover(&mut config).await;
+    // Asked for before the mesh starts, so that a signal during the start is not lost.
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mesh = tokio::select! {
+        mesh = Mesh::start(&config, &source.data, topology, &telemetry) => mesh?,
+        _ = terminate.recv() => return end(telemetry).await,
+        _ = interrupt.recv() => return end(telemetry).await,
+    };
+    announce(&mesh, &config, topology);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping: calls in flight go on to their end");
+    tokio::select! {
+        () = mesh.stop() => {}
+        // Asked twice, a person means it.
+        _ = interrupt.recv() => tracing::warn!("stopped at once"),
+    }
+    end(telemetry).await
+}
+
+async fn end(telemetry: Telemetry) -> anyhow::Result<()> {
+    telemetry.shutdown().await;
+    Ok(())
+}
+
+/// Adds the models that the surroundings offer, unless some are configured.
+pub(crate) async fn discover(config: &mut Config) {
+    let router = &mut config.llm_router;
+    if !router.discovery || !router.providers.is_empty() {
+        return;
+    }
+    router.providers = copydesk_llm_router::discover(&|name| std::env::var(name).ok());
+    if router.providers.is_empty() {
+        let host = std::env::var("OLLAMA_HOST").ok().filter(|host| host.starts_with("http"));
+        let host = host.unwrap_or_else(|| "http://127.0.0.1:11434".to_owned());
+        router.providers.extend(copydesk_llm_router::discover_ollama(&host).await);
+    }
+}
+
+fn announce(mesh: &Mesh, config: &Config, topology: Topology) {
+    let models: Vec<_> = config.llm_router.providers.iter().map(|p| p.name.as_str()).collect();
+    let writer = if models.is_empty() { "the offline writer (no key found)".to_owned() } else { models.join(", ") };
+    match topology {
+        Topology::All => {
+            println!("copydesk is up: gRPC on {}, metrics and health on http://{}", mesh.address, mesh.admin);
+            println!("  models: {writer}");
+        }
+        Topology::One(name) => println!("{name} is up: gRPC on {}, metrics and health on http://{}", mesh.address, mesh.admin),
+    }
+    if let Some(path) = &mesh.dev_key {
+        println!("  development key: {}", path.display());
+    }
+}

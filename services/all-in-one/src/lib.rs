@@ -1,0 +1,17 @@
+//! The program: five services in one process or each in its own, and the commands to use them.
+//!
+//! `mesh` builds the services bottom-up and wires their channels; only this crate knows whether a peer is local.
+//! `commands` is what the `copydesk` binary offers. Nothing of the product's work is here.
+// A command's output is its purpose.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+pub mod cli;
+mod client;
+pub mod commands;
+pub mod config;
+mod demo;
+mod desk;
+mod documents;
+pub mod identity;
+pub mod mesh;
+mod show;
