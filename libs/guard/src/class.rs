@@ -1,7 +1,7 @@
 //! What kind of sentence it is. When in doubt it is a claim: a claim is checked, all else goes free.
 
 use crate::report::SentenceClass;
-use crate::text::{Sentence, Word, is_stop_word, line_start};
+use crate::text::{Sentence, Word, is_line_break, is_stop_word};
 
 /// The class of one sentence of `text` whose words (with spans in the sentence) are given.
 pub(crate) fn classify(text: &str, sentence: &Sentence, words: &[Word]) -> SentenceClass {
@@ -32,14 +32,18 @@ pub(crate) fn classify(text: &str, sentence: &Sentence, words: &[Word]) -> Sente
 /// A Markdown heading, a line all in bold, a lead-in that ends in a colon, or a line of at most four words without
 /// a closing mark that is no list item.
 fn is_heading(text: &str, sentence: &Sentence, body: &str, words: &[Word]) -> bool {
-    let start = line_start(text, sentence.span.start);
-    let marker = text[start..sentence.span.start].trim();
-    let line = text[start..].lines().next().unwrap_or("").trim();
-    if !marker.is_empty() && marker.bytes().all(|b| b == b'#') {
+    let mark = |c: char| !is_line_break(c) && !c.is_alphanumeric();
+    let before = text[..sentence.span.start].trim_end_matches(mark);
+    let marker = text[before.len()..sentence.span.start].trim();
+    let opens = before.is_empty() || before.ends_with(is_line_break);
+    if opens && !marker.is_empty() && marker.bytes().all(|b| b == b'#') {
         return true;
     }
     let states = words.iter().any(|word| is_finite(&word.lower) || word.lower.ends_with("n't"));
-    let alone = line.len() == text[sentence.span.clone()].len();
+    let after =
+        text[sentence.span.end..].trim_start_matches(|c: char| c.is_whitespace() && !is_line_break(c));
+    let alone = opens && (after.is_empty() || after.starts_with(is_line_break));
+    let line = &text[sentence.span.clone()];
     let bold = line.len() > 4
         && line.starts_with("**")
         && line.ends_with("**")

@@ -6,8 +6,8 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use crate::phrase::{Phrase, hits};
-use crate::text::{is_line_break, words};
+use crate::phrase::{Phrase, hits, opens_with};
+use crate::text::{Sentence, is_line_break, sentences, words};
 
 /// The text without invisible characters and HTML comments, its chat-template tokens and role markers defused.
 ///
@@ -27,7 +27,10 @@ pub fn suspicious_lines(text: &str) -> Vec<Range<usize>> {
         let body = line.trim_end_matches(is_line_break);
         let span = start..start + body.len();
         start += line.len();
-        if !hits(&ORDERS, &words(&strip_invisible(body))).is_empty() {
+        let visible = strip_invisible(body);
+        let opens =
+            |sentence: &Sentence| opens_with(&OPENING_ORDERS, &words(&visible[sentence.span.clone()]));
+        if sentences(&visible).iter().any(opens) || !hits(&ORDERS, &words(&visible)).is_empty() {
             found.push(span);
         }
     }
@@ -36,8 +39,10 @@ pub fn suspicious_lines(text: &str) -> Vec<Range<usize>> {
 
 static ORDERS: LazyLock<Vec<Phrase>> = LazyLock::new(|| Phrase::list(ORDER_PATTERNS));
 
+static OPENING_ORDERS: LazyLock<Vec<Phrase>> = LazyLock::new(|| Phrase::list(OPENING_PATTERNS));
+
 const ORDER_PATTERNS: &str = "
-    ignore|disregard|forget|override|bypass|skip|neglect .. instruction|instructions|prompt|prompts|rules|guidelines|directions|guardrails|restrictions|programming
+    ignore|disregard|forget|override|bypass|skip|neglect|drop .. instruction|instructions|prompt|prompts|rules|guidelines|directions|guardrails|restrictions|programming
     ignore|disregard|forget everything|anything|all above|before|previous|prior
     ignore|disregard|forget everything|all|what you|that
     do not|don't follow|obey .. instructions|rules|guidelines|prompt
@@ -45,9 +50,10 @@ const ORDER_PATTERNS: &str = "
     you are now ..
     you are no longer
     from now on you
-    act|behave|respond|answer as|like if|an|a|dan ..
-    pretend to|you|that ..
-    roleplay|role as
+    you must|should|will|shall|to|now act|behave|pretend|respond|answer as|like|to|only
+    please|now act|behave|pretend as|like|to
+    i want you to act|behave|pretend|respond|ignore|forget|be
+    roleplay as
     reveal|print|show|repeat|output|leak|display .. system|hidden|initial|secret prompt|instructions|instruction|message
     your|the system prompt
     system override|prompt|message
@@ -59,7 +65,19 @@ const ORDER_PATTERNS: &str = "
     note|message|attention|important|instruction to|for the|any|all ai|assistant|model|llm|llms|chatbot|agent
     when summarizing|summarising|answering|writing .. you must|should
     respond|reply|answer only with
-    vergiss|ignoriere .. anweisungen|anweisung|instruktionen|regeln
+    vergiss|vergessen|ignoriere|ignorieren .. anweisungen|anweisung|instruktionen|regeln|aufgaben|angaben
+    vergiss|vergessen|ignoriere|ignorieren sie|alles|alle ..  alles|davor|vorher|vorherigen|oben|bisher
+    du bist|wirst jetzt|nun ab|von|ein|eine|der|die
+    ab jetzt|nun bist|wirst|antwortest du
+";
+
+/// Orders only where they open a sentence; further in, the same words are ordinary prose.
+const OPENING_PATTERNS: &str = "
+    act|behave as|like|if
+    pretend to|you|that|as
+    respond|reply|answer as|like|only|with
+    stop being|acting|following
+    forget|ignore|disregard all|everything|that|this|what|previous|prior|above|your
 ";
 
 /// Without zero-width, direction, tag and control characters. A joiner between two emoji or two letters of a script

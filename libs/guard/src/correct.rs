@@ -9,6 +9,9 @@ use crate::index::Index;
 use crate::judge::{Finding, judge};
 use crate::report::{Claim, Corrected, ReasonKind, SentenceClass, Source, Thresholds, Verdict};
 
+/// Most rounds of checking and dropping before all of a text is dropped.
+const MOST_ROUNDS: usize = 6;
+
 /// Corrects a text until no sentence in it is flagged.
 ///
 /// In the first round a sentence whose only faults are numbers or names with exactly one counterpart in its evidence
@@ -30,7 +33,9 @@ pub fn correct(text: &str, sources: &[Source<'_>], thresholds: &Thresholds) -> C
         draft.change(piece, cure.unwrap_or_default(), explain(claim));
     }
     let mut rendered = draft.render();
+    let mut rounds = 0;
     while draft.is_changed() {
+        rounds += 1;
         report = judged(&index, &rendered.text, thresholds).0;
         let flagged: Vec<&Claim> = report.claims.iter().filter(|claim| claim.verdict.is_flagged()).collect();
         if flagged.is_empty() {
@@ -40,8 +45,8 @@ pub fn correct(text: &str, sources: &[Source<'_>], thresholds: &Thresholds) -> C
         for claim in flagged {
             draft.drop_overlapping(&rendered, &claim.span, &explain(claim));
         }
-        if draft.left() == before {
-            draft.drop_all("what is left cannot be told apart");
+        if draft.left() == before || rounds == MOST_ROUNDS {
+            draft.drop_all("what is left does not hold together");
         }
         rendered = draft.render();
     }

@@ -1,6 +1,6 @@
 //! The sources of one check, taken apart once: sentences, words as numbers, postings, quantities.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use crate::facts::{Entity, Quantity, entities, quantities};
@@ -195,20 +195,7 @@ impl<'t> Parsed<'t> {
     pub(crate) fn new(index: &Index<'_>, raw: &'t str) -> Self {
         let words = words(raw);
         let quantities = quantities(raw, &words);
-        let mut terms: Vec<Term> = Vec::new();
-        let strict: Vec<&Quantity> = quantities.iter().filter(|quantity| !quantity.loose).collect();
-        for quantity in &strict {
-            let holders = index.with_quantity(quantity);
-            push_term(index, &mut terms, quantity.key(), quantity.words.start, true, holders);
-        }
-        for (at, word) in words.iter().enumerate() {
-            let counted = strict.iter().any(|quantity| quantity.words.contains(&at));
-            if !counted && !is_stop_word(&word.lower) {
-                let key = stem(&word.lower);
-                let holders = index.with_stem(&key).to_vec();
-                push_term(index, &mut terms, key, at, false, holders);
-            }
-        }
+        let terms = terms_of(index, &words, &quantities);
         Self { raw, entities: entities(raw, &words), words, quantities, terms }
     }
 }
@@ -227,17 +214,40 @@ fn is_generic(stem: &str) -> bool {
     STEMS.contains(&stem)
 }
 
-fn push_term(
-    index: &Index<'_>,
-    terms: &mut Vec<Term>,
-    key: String,
-    word: usize,
-    is_number: bool,
-    holders: Vec<u32>,
-) {
-    if terms.iter().all(|term| term.key != key) {
+/// The different content words and strict numbers of a sentence; a number's words are no words besides.
+fn terms_of(index: &Index<'_>, words: &[Word], quantities: &[Quantity]) -> Vec<Term> {
+    let mut counted = vec![false; words.len()];
+    let mut seen: HashSet<String> = HashSet::new();
+    let mut terms = Vec::new();
+    for quantity in quantities.iter().filter(|quantity| !quantity.loose) {
+        counted[quantity.words.clone()].fill(true);
+        if seen.insert(quantity.key()) {
+            terms.push(Term::number(index, quantity));
+        }
+    }
+    for (at, word) in
+        words.iter().enumerate().filter(|(at, word)| !counted[*at] && !is_stop_word(&word.lower))
+    {
+        let key = stem(&word.lower);
+        if seen.insert(key.clone()) {
+            terms.push(Term::word(index, key, at));
+        }
+    }
+    terms
+}
+
+impl Term {
+    fn number(index: &Index<'_>, quantity: &Quantity) -> Self {
+        let holders = index.with_quantity(quantity);
+        let weight = index.weight(holders.len());
+        let (key, word) = (quantity.key(), quantity.words.start);
+        Self { key, word, weight, is_number: true, is_generic: false, holders }
+    }
+
+    fn word(index: &Index<'_>, key: String, word: usize) -> Self {
+        let holders = index.with_stem(&key).to_vec();
         let is_generic = is_generic(&key);
         let weight = index.weight(holders.len()) * if is_generic { GENERIC_SHARE } else { 1.0 };
-        terms.push(Term { key, word, weight, is_number, is_generic, holders });
+        Self { key, word, weight, is_number: false, is_generic, holders }
     }
 }

@@ -4,8 +4,8 @@ use crate::align::{Alignment, align, verbatim};
 use crate::index::{Index, Parsed, PassageId, Term};
 use crate::report::{Evidence, Reason, ReasonKind, SentenceClass, Thresholds, Verdict};
 use crate::signals::{
-    NameFault, NumberFault, NumberFaultKind, absolutes, check_names, check_numbers, denial, opposite, reason,
-    superlatives, unaligned_names,
+    NameFault, NumberFault, NumberFaultKind, absolutes, check_names, check_numbers, denial, omitted_denial,
+    opposite, reason, superlatives, unaligned_names,
 };
 
 /// Risk of a sentence that a source has word for word.
@@ -42,10 +42,19 @@ impl Finding {
     }
 }
 
-/// Judges a sentence of the given class.
+/// Judges a sentence of the given class; one that a source has word for word is supported whatever its class.
 pub(crate) fn judge(index: &Index<'_>, raw: &str, class: SentenceClass, thresholds: &Thresholds) -> Finding {
     use SentenceClass::{CallToAction, Claim, Greeting, Hashtags, Heading, Meta, Opinion, Question};
     let parsed = Parsed::new(index, raw);
+    if let Some(run) = verbatim(index, &parsed) {
+        let reasons = vec![reason(ReasonKind::VerbatimInSource, "word for word")];
+        return Finding::plain(
+            Verdict::Supported,
+            VERBATIM_RISK,
+            reasons,
+            index.evidence(run).into_iter().collect(),
+        );
+    }
     match class {
         Claim => judge_claim(index, &parsed, thresholds),
         Hashtags | Greeting => Finding::not_checkable(),
@@ -56,9 +65,6 @@ pub(crate) fn judge(index: &Index<'_>, raw: &str, class: SentenceClass, threshol
 
 /// Only the numbers, and the names if wanted: what is wrong even in a sentence that states nothing.
 fn judge_facts(index: &Index<'_>, parsed: &Parsed<'_>, with_names: bool) -> Finding {
-    if verbatim(index, parsed).is_some() {
-        return Finding::not_checkable();
-    }
     let (mut numbers, _) = check_numbers(index, parsed);
     numbers.retain(|fault| {
         fault.kind == NumberFaultKind::Missing && !is_list_count(&parsed.raw[fault.span.clone()])
@@ -80,15 +86,6 @@ fn is_list_count(number: &str) -> bool {
 }
 
 fn judge_claim(index: &Index<'_>, parsed: &Parsed<'_>, thresholds: &Thresholds) -> Finding {
-    if let Some(run) = verbatim(index, parsed) {
-        let reasons = vec![reason(ReasonKind::VerbatimInSource, "word for word")];
-        return Finding::plain(
-            Verdict::Supported,
-            VERBATIM_RISK,
-            reasons,
-            index.evidence(run).into_iter().collect(),
-        );
-    }
     if parsed.terms.is_empty() {
         return Finding::not_checkable();
     }
@@ -103,8 +100,9 @@ fn judge_claim(index: &Index<'_>, parsed: &Parsed<'_>, thresholds: &Thresholds) 
         | explain_stance(index, parsed, &aligned, &evidence, &mut hard);
     let shown = evidence.iter().filter_map(|id| index.evidence(*id..*id + 1)).collect();
     let soft = weigh(index, parsed, &aligned, &evidence);
+    let dropped = aligned.best.and_then(|best| omitted_denial(index, parsed, best));
     let finding = if hard.is_empty() {
-        settle(soft, dropped(index, parsed, &aligned), &aligned, thresholds, shown)
+        settle(soft, dropped, &aligned, thresholds, shown)
     } else if contradicted {
         Finding::plain(Verdict::Contradicted, soft.max(CONTRADICTED_RISK), hard, shown)
     } else {
@@ -210,16 +208,6 @@ fn explain_stance(
     let found = denial.is_some() || opposite.is_some();
     reasons.extend(denial.into_iter().chain(opposite));
     found
-}
-
-/// The negation that the best evidence has about the very words that the sentence states.
-fn dropped<'i>(index: &'i Index<'_>, parsed: &Parsed<'_>, aligned: &Alignment) -> Option<&'i str> {
-    let best = aligned.best.filter(|_| aligned.by_best > 0.8)?;
-    let mine = parsed.words.iter().any(|word| crate::facts::is_soft_negation(&word.lower));
-    if mine {
-        return None;
-    }
-    index.lowers(index.passage(best)).find(|lower| crate::facts::is_negation(lower))
 }
 
 /// The risk that remains without any hard sign, 0 to 1: logistic in what the evidence leaves uncovered.

@@ -94,6 +94,11 @@ pub(crate) fn hits(phrases: &[Phrase], words: &[Word]) -> Vec<Range<usize>> {
     found
 }
 
+/// Whether the words begin with one of the patterns.
+pub(crate) fn opens_with(phrases: &[Phrase], words: &[Word]) -> bool {
+    phrases.iter().any(|phrase| phrase.length_at(words).is_some())
+}
+
 /// The bytes from the first to the last of these words.
 pub(crate) fn span(words: &[Word], place: &Range<usize>) -> Range<usize> {
     let start = words.get(place.start).map_or(0, |word| word.span.start);

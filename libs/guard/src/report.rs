@@ -39,8 +39,11 @@ impl Verdict {
     }
 }
 
-/// What kind of sentence it is. Only claims are checked in full; a number in any other kind, and a name in a
-/// heading, an opinion or a remark about the text, makes a claim of it when no source has it.
+/// What kind of sentence it is.
+///
+/// Only claims are checked in full. A sentence that a source has word for word is supported whatever its kind. A number
+/// in any other kind, and a name in a heading, an opinion or a remark about the text, makes a claim of it when no
+/// source has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SentenceClass {

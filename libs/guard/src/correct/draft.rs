@@ -46,7 +46,8 @@ impl<'t> Draft<'t> {
 
     pub(super) fn drop_overlapping(&mut self, rendered: &Rendered, span: &Range<usize>, reason: &str) {
         for (piece, place) in self.pieces.iter_mut().zip(&rendered.places) {
-            if place.start < span.end && span.start < place.end {
+            let overlaps = place.start < span.end && span.start < place.end;
+            if overlaps && !piece.is_dropped() {
                 piece.change = Some((String::new(), reason.to_owned()));
             }
         }

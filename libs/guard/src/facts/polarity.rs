@@ -39,9 +39,10 @@ pub(crate) fn is_negation(lower: &str) -> bool {
 
 /// Whether a lower-cased word may carry a denial by its meaning or form (`unable`, `lacks`, `wireless`).
 pub(crate) fn is_soft_negation(lower: &str) -> bool {
-    const STEMS: [&str; 20] = [
+    const STEMS: [&str; 23] = [
         "lack", "fail", "refus", "prevent", "stop", "avoid", "deni", "deny", "reject", "remov", "eliminat",
-        "drop", "absen", "missing", "instead", "rather", "hardly", "barely", "rarely", "zero",
+        "drop", "absen", "missing", "instead", "rather", "hardly", "barely", "rarely", "zero", "fix",
+        "resolv", "solv",
     ];
     const PREFIXES: [&str; 5] = ["un", "non", "dis", "im", "in"];
     is_negation(lower)

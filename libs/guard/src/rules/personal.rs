@@ -65,11 +65,12 @@ impl DigitRun<'_> {
                 && (9..=13).contains(&total))
     }
 
-    /// Grouped as on a card or not at all, and with the right check digit.
+    /// Grouped as on a card, or not at all but with the first digits of a card, and with the right check digit.
     fn is_card(&self) -> bool {
         let lengths: Vec<usize> = self.groups.iter().map(|group| group.len()).collect();
         let shaped = match lengths.as_slice() {
-            [only] => (13..=19).contains(only),
+            [16] => self.groups[0].starts_with(['2', '3', '4', '5', '6']),
+            [15] => self.groups[0].starts_with("34") || self.groups[0].starts_with("37"),
             [4, 6, 4 | 5] => true,
             [fours @ .., last] => fours.len() > 2 && fours.iter().all(|length| *length == 4) && *last <= 4,
             [] => false,

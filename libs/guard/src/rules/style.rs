@@ -40,7 +40,9 @@ fn profanity(page: &Page<'_>) -> Vec<Violation> {
 
 fn hashtags(page: &Page<'_>) -> Option<Violation> {
     let tag = |start: usize| {
-        let before = page.text[..start].strip_suffix('#')?;
+        let before = page.text[..start]
+            .strip_suffix('#')
+            .filter(|_| page.text[start..].starts_with(char::is_alphabetic))?;
         (!before.ends_with(|c: char| c.is_alphanumeric() || "/#&".contains(c))).then_some(before.len())
     };
     let tags: Vec<(usize, usize)> = page
@@ -65,7 +67,11 @@ fn shouting(page: &Page<'_>) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < page.words.len() {
-        let end = (at..page.words.len()).find(|next| !loud(*next)).unwrap_or(page.words.len());
+        let breaks = |next: usize| {
+            next > at && page.text[page.words[next - 1].span.end..page.words[next].span.start].contains('\n')
+        };
+        let end =
+            (at..page.words.len()).find(|next| !loud(*next) || breaks(*next)).unwrap_or(page.words.len());
         let long = page.words[at..end].iter().filter(|word| word.lower.len() > 3).count();
         if end - at >= SHOUTED && long > 1 {
             found.push(Violation {

@@ -6,7 +6,7 @@ mod stance;
 
 pub(crate) use name::{NameFault, check_names, unaligned_names};
 pub(crate) use number::{NumberFault, NumberFaultKind, check_numbers};
-pub(crate) use stance::{absolutes, denial, opposite, superlatives};
+pub(crate) use stance::{absolutes, denial, omitted_denial, opposite, superlatives};
 
 use crate::report::{Reason, ReasonKind};
 

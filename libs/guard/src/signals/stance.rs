@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::align::holds;
 use crate::facts::{Superlative, antonyms, is_negation, is_soft_negation, negations, superlative};
 use crate::index::{Index, Parsed, PassageId, Term};
-use crate::text::stem;
+use crate::text::{is_stop_word, stem};
 
 /// Content words after a negation that it is taken to deny.
 const SCOPE: usize = 3;
@@ -42,6 +42,28 @@ fn scope<'p>(parsed: &'p Parsed<'_>, cue: usize) -> Vec<&'p Term> {
 
 fn denies(index: &Index<'_>, id: PassageId) -> bool {
     index.lowers(index.passage(id)).any(is_soft_negation)
+}
+
+/// The negation of the best evidence whose denied words the sentence states without any.
+pub(crate) fn omitted_denial<'i>(
+    index: &'i Index<'_>,
+    parsed: &Parsed<'_>,
+    best: PassageId,
+) -> Option<&'i str> {
+    if parsed.words.iter().any(|word| is_soft_negation(&word.lower)) {
+        return None;
+    }
+    let theirs: Vec<&str> = index.lowers(index.passage(best)).collect();
+    let stated = |lower: &&str| {
+        let own = stem(lower);
+        parsed.terms.iter().any(|term| term.key == own)
+    };
+    let cue = (0..theirs.len()).filter(|at| is_negation(theirs[*at])).find(|at| {
+        let content = theirs[at + 1..].iter().copied().filter(|lower| !is_stop_word(lower));
+        let scope: Vec<&str> = content.take(SCOPE).collect();
+        scope.len() > 1 && scope.iter().all(stated)
+    })?;
+    Some(theirs[cue])
 }
 
 /// A word of the sentence for which its best evidence uses the opposite: (the sentence's, the evidence's).

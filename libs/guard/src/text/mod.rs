@@ -18,7 +18,7 @@ pub use stop::is_stop_word;
 pub use syllable::syllables;
 pub use word::{Word, words};
 
-pub(crate) use sentence::{is_line_break, line_start};
+pub(crate) use sentence::is_line_break;
 pub(crate) use word::is_currency;
 
 /// Longest word handed to the stemmer, in bytes; longer tokens are keys, hashes or noise.
@@ -35,7 +35,17 @@ pub fn stem(word_lower: &str) -> String {
     if !plain {
         return word_lower.to_owned();
     }
+    if let Some(single) = plural_acronym(word_lower) {
+        return single.to_owned();
+    }
     ENGLISH.stem(irregular::base(word_lower).unwrap_or(word_lower)).into_owned()
+}
+
+/// `pdfs` is `pdf`: the stemmer leaves words without a vowel alone.
+fn plural_acronym(word: &str) -> Option<&str> {
+    let single = word.strip_suffix('s')?;
+    (single.len() > 2 && !single.ends_with('s') && !single.contains(['a', 'e', 'i', 'o', 'u', 'y']))
+        .then_some(single)
 }
 
 /// The stemmed content words of a text in reading order, repeats included: words without stop words.
@@ -55,9 +65,15 @@ mod tests {
 
     #[test]
     fn stem_leaves_names_and_foreign_words_alone() {
-        for (word, expected) in
-            [("running", "run"), ("kept", "keep"), ("v1.4.2", "v1.4.2"), ("straßen", "straßen"), ("", "")]
-        {
+        for (word, expected) in [
+            ("running", "run"),
+            ("kept", "keep"),
+            ("pdfs", "pdf"),
+            ("css", "css"),
+            ("v1.4.2", "v1.4.2"),
+            ("straßen", "straßen"),
+            ("", ""),
+        ] {
             assert_eq!(stem(word), expected);
         }
         let long = "s".repeat(500);

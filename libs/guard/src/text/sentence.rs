@@ -28,11 +28,7 @@ pub fn sentences(text: &str) -> Vec<Sentence> {
     found
 }
 
-/// Where the line that holds `at` begins.
-pub(crate) fn line_start(text: &str, at: usize) -> usize {
-    text[..at].rfind(is_line_break).map_or(0, |i| i + text[i..].chars().next().map_or(1, char::len_utf8))
-}
-
+/// Whether this character ends a line.
 pub(crate) fn is_line_break(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
@@ -222,11 +218,5 @@ mod tests {
         assert_eq!(split(text), ["Title here", "first item", "Second.", "Third", "quoted", "a | 5", "End"]);
         assert_eq!(split("1.5 is a number"), ["1.5 is a number"]);
         assert!(sentences("").is_empty());
-    }
-
-    #[test]
-    fn line_starts() {
-        assert_eq!(line_start("ab\ncd", 4), 3);
-        assert_eq!(line_start("ab", 1), 0);
     }
 }
