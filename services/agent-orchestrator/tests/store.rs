@@ -77,7 +77,8 @@ fn done(claim: &Claim) -> Completion {
 }
 
 fn failure(claim: &Claim, retry_at_ms: Option<i64>) -> Failure {
-    let error = RunError { reason: "STEP_FAILED".into(), message: "broken".into(), step: claim.step.to_string() };
+    let error =
+        RunError { reason: "STEP_FAILED".into(), message: "broken".into(), step: claim.step.to_string() };
     Failure { claim: claim.clone(), reason: "BROKEN".into(), error, retry_at_ms, lease_lost: false }
 }
 
@@ -128,7 +129,10 @@ async fn a_run_goes_from_its_first_claim_to_its_end() {
         let claims = store.claim(&order("a", 5), NOW + 10).await.expect("claimed");
         assert_eq!((claims.len(), claims[0].attempt, claims[0].fence), (1, 1, 1), "{name}");
         assert!(store.claim(&order("b", 5), NOW + 10).await.expect("claimed").is_empty(), "{name}");
-        let settled = store.complete(&done(&claims[0]), &onward(&[StepKey::Strategy]), NOW + 20).await.expect("settled");
+        let settled = store
+            .complete(&done(&claims[0]), &onward(&[StepKey::Strategy]), NOW + 20)
+            .await
+            .expect("settled");
         assert!(matches!(settled, Settled::Onward), "{name}");
         let finished = store.finished(run.tenant, run.run_id).await.expect("finished");
         assert_eq!(finished.get(&StepKey::Research), Some(&output()), "{name}");
@@ -140,7 +144,8 @@ async fn a_run_goes_from_its_first_claim_to_its_end() {
             let error = RunError { reason: "NOT_SAFE".into(), message: "m".into(), step: "rules".into() };
             Onward::End(Box::new(Ending::failed(error)))
         };
-        let Settled::Ended(ended) = store.complete(&done(&claim), &end, NOW + 40).await.expect("settled") else {
+        let Settled::Ended(ended) = store.complete(&done(&claim), &end, NOW + 40).await.expect("settled")
+        else {
             panic!("{name}: not ended");
         };
         let stored = store.get(run.tenant, run.run_id).await.expect("read").expect("run");
@@ -164,17 +169,29 @@ async fn a_worker_that_lost_its_lease_cannot_finish_the_step() {
         assert_eq!(expired, [stale.clone()], "{name}");
         let swept = Failure { lease_lost: true, ..failure(&stale, Some(0)) };
         assert!(matches!(store.fail(&swept, NOW + LEASE).await.expect("swept"), Settled::Onward), "{name}");
-        assert!(matches!(store.fail(&swept, NOW + LEASE).await.expect("swept"), Settled::Fenced), "{name}: once only");
+        assert!(
+            matches!(store.fail(&swept, NOW + LEASE).await.expect("swept"), Settled::Fenced),
+            "{name}: once only"
+        );
 
         let fresh = store.claim(&order("b", 1), NOW + LEASE + 1).await.expect("claimed").remove(0);
         assert_eq!((fresh.attempt, fresh.fence), (2, 2), "{name}");
-        let late = store.complete(&done(&stale), &onward(&[StepKey::Strategy]), NOW + LEASE + 2).await.expect("settled");
+        let late = store
+            .complete(&done(&stale), &onward(&[StepKey::Strategy]), NOW + LEASE + 2)
+            .await
+            .expect("settled");
         assert!(matches!(late, Settled::Fenced), "{name}");
-        assert!(matches!(store.fail(&failure(&stale, None), NOW).await.expect("settled"), Settled::Fenced), "{name}");
+        assert!(
+            matches!(store.fail(&failure(&stale, None), NOW).await.expect("settled"), Settled::Fenced),
+            "{name}"
+        );
         assert!(store.finished(run.tenant, run.run_id).await.expect("finished").is_empty(), "{name}");
         assert_eq!(store.held("a").await.expect("held"), [], "{name}");
         assert_eq!(store.held("b").await.expect("held"), [fresh.clone()], "{name}");
-        let fine = store.complete(&done(&fresh), &onward(&[StepKey::Strategy]), NOW + LEASE + 3).await.expect("settled");
+        let fine = store
+            .complete(&done(&fresh), &onward(&[StepKey::Strategy]), NOW + LEASE + 3)
+            .await
+            .expect("settled");
         assert!(matches!(fine, Settled::Onward), "{name}");
         assert!(is_gapless(&events(&store, &run).await), "{name}");
     }
@@ -208,7 +225,9 @@ async fn events_have_no_gaps_under_concurrent_completions() {
         let calls = claims.into_iter().map(|claim| {
             let store = store.clone();
             // All of them ask for the same successor: it must come to be once.
-            tokio::spawn(async move { store.complete(&done(&claim), &onward(&[StepKey::Finish]), NOW + 1).await })
+            tokio::spawn(
+                async move { store.complete(&done(&claim), &onward(&[StepKey::Finish]), NOW + 1).await },
+            )
         });
         for call in calls.collect::<Vec<_>>() {
             assert!(matches!(call.await.expect("joined").expect("settled"), Settled::Onward), "{name}");
@@ -231,7 +250,11 @@ async fn no_step_is_claimed_twice_and_tenants_take_turns() {
         create(&store, tenant(2), "b", &GATHER).await;
         let first = store.claim(&order("w", 4), NOW).await.expect("claimed");
         let of = |claims: &[Claim], t: u128| claims.iter().filter(|c| c.tenant == tenant(t)).count();
-        assert_eq!((of(&first, 1), of(&first, 2)), (2, 2), "{name}: a long queue does not starve a short one");
+        assert_eq!(
+            (of(&first, 1), of(&first, 2)),
+            (2, 2),
+            "{name}: a long queue does not starve a short one"
+        );
 
         let limit = ClaimOrder { per_tenant: 8, ..order("w", 50) };
         let more = store.claim(&limit, NOW).await.expect("claimed");

@@ -172,9 +172,13 @@ async fn perform_claim(app: &App, claim: &Claim) -> Result<(StepOutput, String),
     let longest = Duration::from_secs(u64::from(app.config.step_timeout_s));
     let deadline = tokio::time::Instant::now() + left.min(longest);
 
-    let span =
-        tracing::info_span!("run.step", run = %claim.run_id, step = %claim.step, attempt = claim.attempt);
-    let work = perform(Desk::new(app, &run, &finished, claim)).instrument(span);
+    // Made inside the delegation's span: outside it would be the root of another trace.
+    let work = async {
+        let name = format!("step {}", claim.step);
+        let span =
+            tracing::info_span!("run.step", otel.name = name, run = %claim.run_id, attempt = claim.attempt);
+        perform(Desk::new(app, &run, &finished, claim)).instrument(span).await
+    };
     let work = timeout_at(deadline, work);
     let result = app.ports.minter.act(&delegation, Some(deadline), "run.attempt", work).await;
     let overdue = left <= longest && app.now() >= run.deadline_ms;
