@@ -10,12 +10,14 @@ from copydesk.learning.v1 import learning_pb2 as learning
 from copydesk.learning.v1 import learning_pb2_grpc as learning_grpc
 from copydesk.llm_router.v1 import llm_router_pb2 as llm_router
 from copydesk.llm_router.v1 import llm_router_pb2_grpc as llm_router_grpc
+from copydesk.retrieval.v1 import retrieval_pb2 as retrieval
+from copydesk.retrieval.v1 import retrieval_pb2_grpc as retrieval_grpc
 from copydesk.types.v1 import types_pb2 as types
 from details import refusal
 from google.rpc import error_details_pb2
 from mesh import with_key
 
-from conftest import new_id
+from conftest import new_id, new_knowledge_base, upload
 
 
 @pytest.fixture(scope="module")
@@ -71,14 +73,16 @@ def test_another_tenants_brand_is_not_there(mesh, brands, library):
     assert len(brands.ListBrands(learning.ListBrandsRequest(), **stranger).brands) == 0
 
 
-def test_a_deadline_of_a_millisecond_is_exceeded_and_stores_at_most_one(mesh, brands):
-    request = learning.CreateBrandRequest(request_id=new_id(), brand=learning.Brand(name="Late"))
+def test_a_deadline_of_a_millisecond_is_exceeded_and_stores_nothing(mesh, library):
+    base = new_knowledge_base(mesh, "late")
+    stub = retrieval_grpc.IngestionServiceStub(mesh.channel)
+    files = {key: text.encode() for key, text in library.texts.items()}
     late = {**mesh.auth, "timeout": 0.001}
-    codes = {refusal(lambda: brands.CreateBrand(request, **late)).code for _ in range(5)}
-    assert codes == {grpc.StatusCode.DEADLINE_EXCEEDED}
-    made = brands.CreateBrand(request, **mesh.auth).brand
-    listed = brands.ListBrands(learning.ListBrandsRequest(page_size=500), **mesh.auth).brands
-    assert [brand.brand_id for brand in listed if brand.name == "Late"] == [made.brand_id]
+    answer = refusal(lambda: stub.Ingest(upload(base, files, piece=64), **late))
+    assert answer.code == grpc.StatusCode.DEADLINE_EXCEEDED
+    knowledge = retrieval_grpc.KnowledgeServiceStub(mesh.channel)
+    listed = knowledge.ListDocuments(retrieval.ListDocumentsRequest(knowledge_base_id=base), **mesh.auth)
+    assert len(listed.documents) == 0
 
 
 def test_a_page_token_of_another_list_is_refused(mesh, brands):

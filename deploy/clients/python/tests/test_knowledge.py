@@ -5,6 +5,7 @@ import pytest
 from copydesk.retrieval.v1 import retrieval_pb2 as retrieval
 from copydesk.retrieval.v1 import retrieval_pb2_grpc as retrieval_grpc
 from details import refusal
+from google.rpc import error_details_pb2
 
 from conftest import ingest, new_id, new_knowledge_base, upload
 
@@ -97,21 +98,23 @@ def test_the_same_bytes_again_are_unchanged_and_a_request_id_repeats_its_job(mes
     assert (job.documents_total, job.documents_unchanged, job.chunks_written) == (1, 1, 0)
 
 
-def test_invalid_utf8_fails_by_name_and_leaves_the_good_document(mesh, search):
+def test_invalid_utf8_is_refused_by_name_and_nothing_of_the_upload_is_stored(mesh, knowledge):
     base = new_knowledge_base(mesh, "half")
-    job = ingest(mesh, base, {"good.md": BAKERY.encode(), "bad.md": b"# Loaves\n\n\xff\xfe loaves of bread\n"})
-    assert job.state == retrieval.INGESTION_STATE_FAILED
-    assert [(failure.key, failure.reason) for failure in job.failures] == [("bad.md", "INVALID_UTF8")]
-    request = retrieval.SearchRequest(knowledge_base_ids=[base], query="loaves", top_k=10)
-    titles = {hit.passage.title for hit in search.Search(request, **mesh.auth).hits}
-    assert titles == {"Bäckerei Größl"}
+    stub = retrieval_grpc.IngestionServiceStub(mesh.channel)
+    files = {"good.md": BAKERY.encode(), "bad.md": b"# Loaves\n\n\xff\xfe loaves of bread\n"}
+    answer = refusal(lambda: stub.Ingest(upload(base, files), **mesh.auth))
+    assert (answer.code, answer.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELDS")
+    assert answer.fields == {"document[bad.md].content"}
+    listed = knowledge.ListDocuments(retrieval.ListDocumentsRequest(knowledge_base_id=base), **mesh.auth)
+    assert len(listed.documents) == 0
 
 
 def test_an_upload_into_an_unknown_base_is_not_found(mesh):
     stub = retrieval_grpc.IngestionServiceStub(mesh.channel)
-    foreign = "kb_" + "0" * 26
-    answer = refusal(lambda: stub.Ingest(upload(foreign, {"a.md": b"# A\n\ntext\n"}), **mesh.auth))
-    assert answer.code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT)
+    unknown = "kb_" + "0" * 26
+    answer = refusal(lambda: stub.Ingest(upload(unknown, {"a.md": b"# A\n\ntext\n"}), **mesh.auth))
+    assert answer.code == grpc.StatusCode.NOT_FOUND
+    assert answer.found[error_details_pb2.ResourceInfo].resource_name == unknown
 
 
 def test_a_deleted_document_is_found_no_more(mesh, search, knowledge):

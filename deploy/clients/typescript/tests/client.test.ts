@@ -42,13 +42,13 @@ after(async () => {
 });
 
 /** The parts of an upload of the sample files, in pieces that may cut a character. */
-async function* upload() {
-  yield { part: { case: "start" as const, value: { requestId: randomUUID(), knowledgeBaseId } } };
+async function* upload(base: string, piece = 1000) {
+  yield { part: { case: "start" as const, value: { requestId: randomUUID(), knowledgeBaseId: base } } };
   for (const key of FILES) {
     yield { part: { case: "document" as const, value: { key, format: DocumentFormat.MARKDOWN } } };
     const bytes = readFileSync(new URL(key, SAMPLES));
-    for (let at = 0; at < bytes.length; at += 1000) {
-      yield { part: { case: "content" as const, value: bytes.subarray(at, at + 1000) } };
+    for (let at = 0; at < bytes.length; at += piece) {
+      yield { part: { case: "content" as const, value: bytes.subarray(at, at + piece) } };
     }
   }
 }
@@ -63,7 +63,7 @@ async function slice(documentId: string, span: { start: bigint; end: bigint }): 
 describe("the core path", { concurrency: false }, () => {
   test("documents go in by a client stream and the watch ends when they are searchable", async () => {
     const client = createClient(IngestionService, mesh.transport);
-    const { ingestion } = await client.ingest(upload(), mesh.auth);
+    const { ingestion } = await client.ingest(upload(knowledgeBaseId), mesh.auth);
     const states: IngestionState[] = [];
     for await (const change of client.watchIngestion({ ingestionId: ingestion!.ingestionId }, mesh.auth)) {
       states.push(change.ingestion!.state);
@@ -146,11 +146,14 @@ describe("a refused caller is told why", () => {
     assert.equal((await refusal(client.watchRun({ runId }, mesh.auth))).code, Code.NotFound);
   });
 
-  test("when the deadline is a millisecond", async () => {
-    const client = createClient(BrandService, mesh.transport);
-    const late = { ...mesh.auth, timeoutMs: 1 };
-    const answer = await refusal(client.createBrand({ requestId: randomUUID(), brand: { name: "Late" } }, late));
+  test("when the deadline is a millisecond, and nothing is stored", async () => {
+    const knowledge = createClient(KnowledgeService, mesh.transport);
+    const made = await knowledge.createKnowledgeBase({ requestId: randomUUID(), name: "late" }, mesh.auth);
+    const base = made.knowledgeBase!.knowledgeBaseId;
+    const client = createClient(IngestionService, mesh.transport);
+    const answer = await refusal(client.ingest(upload(base, 64), { ...mesh.auth, timeoutMs: 1 }));
     assert.equal(answer.code, Code.DeadlineExceeded);
+    assert.deepEqual((await knowledge.listDocuments({ knowledgeBaseId: base }, mesh.auth)).documents, []);
   });
 
   test("when calls come too fast, with the time to come back", async () => {
