@@ -1,0 +1,296 @@
+//! What the store promises, on every database: what the black box cannot see or cannot bring about.
+
+#![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see the cases as tests")]
+
+mod common;
+
+use common::{Bench, rows};
+use copydesk_retrieval::adapters::{DatabaseStore, MIGRATOR};
+use copydesk_retrieval::domain::records::{Ingestion, IngestionState, KnowledgeBase, StagedDocument};
+use copydesk_retrieval::domain::source::{ContentType, Format, SourceKind};
+use copydesk_retrieval::ports::{
+    Created, DocumentFilter, IndexSource, IngestionStore, ItemOutcome, Job, KnowledgeStore, NewChunk,
+    NewIngestion, NewPassage, RequestKey,
+};
+use copydesk_retrieval::{Config, assemble};
+use copydesk_rpc::{Delegation, testing};
+use copydesk_store::{Database, Dialect};
+use copydesk_types::{DocumentId, IngestionId, KnowledgeBaseId, PassageId, TenantId};
+
+macro_rules! on_both {
+    ($($name:ident)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            for (name, database) in copydesk_store::testing::both(&MIGRATOR).await {
+                println!("on {name}");
+                cases::$name(Shelf::new(database.clone()).await).await;
+                database.close().await;
+            }
+        }
+    )*};
+}
+
+on_both! {
+    migrations_go_down_and_up
+    a_document_is_replaced_as_a_whole
+    changes_tell_what_happened_since
+    an_old_holder_writes_nothing
+    a_job_is_taken_by_one_worker
+    staging_is_emptied_unless_it_was_stored
+    a_deleted_knowledge_base_ends_its_jobs
+    a_job_left_half_way_is_finished_by_the_next_process
+}
+
+const TENANT: TenantId = TenantId::from_u128(7);
+
+/// A store with one empty knowledge base.
+struct Shelf {
+    store: DatabaseStore,
+    database: Database,
+    base: KnowledgeBaseId,
+}
+
+impl Shelf {
+    async fn new(database: Database) -> Self {
+        let store = DatabaseStore::new(database.clone());
+        let base = KnowledgeBaseId::generate();
+        let new = KnowledgeBase {
+            id: base,
+            name: "shelf".into(),
+            documents: 0,
+            chunks: 0,
+            version: 1,
+            create_time: 5,
+            embedder: String::new(),
+        };
+        let made = store.create_knowledge_base(TENANT, &new, &key("shelf", "1")).await.unwrap();
+        assert_eq!(made, Created::New(new));
+        Self { store, database, base }
+    }
+
+    async fn upload(&self, request: &str, documents: &[StagedDocument]) -> Ingestion {
+        let id = IngestionId::generate();
+        self.store.stage(TENANT, id, documents, 100).await.unwrap();
+        match self.commit(id, request, documents.len() as u32).await {
+            Created::New(ingestion) => ingestion,
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    async fn commit(&self, id: IngestionId, request: &str, documents: u32) -> Created<Ingestion> {
+        let delegation = Delegation {
+            tenant: TENANT,
+            principal: "someone".into(),
+            scopes: vec!["knowledge:write".into()],
+            run: None,
+            traceparent: None,
+        };
+        let delegation = serde_json::to_string(&delegation).unwrap();
+        let new = NewIngestion { id, knowledge_base: self.base, documents, delegation, time: 100 };
+        self.store.commit(TENANT, &new, &key(request, "body")).await.unwrap()
+    }
+
+    async fn claim(&self, now: i64) -> Option<Job> {
+        self.store.claim(now, now + 10).await.unwrap()
+    }
+
+    /// Finishes the next item of a job as a document of one passage with one chunk for each word.
+    async fn work(&self, job: &Job) -> bool {
+        let item = self.store.next_item(job).await.unwrap().unwrap().staged;
+        let outcome = indexed(&item);
+        self.store.finish_item(job, &item, &outcome, 200, 210).await.unwrap()
+    }
+
+    async fn index(&self, request: &str, documents: &[StagedDocument]) {
+        self.upload(request, documents).await;
+        let job = self.claim(1000).await.unwrap();
+        for _ in documents {
+            assert!(self.work(&job).await);
+        }
+        assert!(self.store.finish_job(&job, 300).await.unwrap());
+    }
+
+    async fn only_document(&self) -> copydesk_retrieval::domain::records::Document {
+        let filter = DocumentFilter { knowledge_base: self.base, source_kind: None, content_type: None };
+        let mut all = self.store.documents(TENANT, filter, None, 10).await.unwrap();
+        assert_eq!(all.len(), 1);
+        all.pop().unwrap()
+    }
+
+    async fn base(&self) -> KnowledgeBase {
+        self.store.knowledge_base(TENANT, self.base).await.unwrap().unwrap()
+    }
+}
+
+fn key(id: &str, fingerprint: &str) -> RequestKey {
+    RequestKey { id: id.into(), fingerprint: fingerprint.into() }
+}
+
+fn staged(ordinal: u32, key: &str, text: &str) -> StagedDocument {
+    StagedDocument {
+        ordinal,
+        key: key.into(),
+        title: String::new(),
+        format: Format::Text,
+        source_kind: SourceKind::Issue,
+        content_type: ContentType::Social,
+        text: text.into(),
+        content_hash: format!("hash of {text}"),
+    }
+}
+
+fn indexed(item: &StagedDocument) -> ItemOutcome {
+    let words = item.text.split(' ').scan(0u64, |at, word| {
+        let start = *at;
+        *at += word.len() as u64 + 1;
+        Some(NewChunk {
+            span: start..start + word.len() as u64,
+            tokens: 1,
+            vector: Some(vec![start as f32, 1.5]),
+        })
+    });
+    let passage = NewPassage {
+        id: PassageId::generate(),
+        span: 0..item.text.len() as u64,
+        tokens: 9,
+        chunks: words.collect(),
+    };
+    ItemOutcome::Indexed { new_id: DocumentId::generate(), title: item.key.clone(), passages: vec![passage] }
+}
+
+mod cases {
+    use super::*;
+
+    pub async fn migrations_go_down_and_up(shelf: Shelf) {
+        shelf.database.migrate_down_to(0).await.unwrap();
+        shelf.database.migrate_up().await.unwrap();
+        assert_eq!(rows(&shelf.database, "knowledge_base").await, 0);
+    }
+
+    pub async fn a_document_is_replaced_as_a_whole(shelf: Shelf) {
+        shelf.index("1", &[staged(0, "a", "ein zwei drei")]).await;
+        let old = shelf.only_document().await;
+        assert_eq!((old.version, old.chunks, old.size, old.create_time), (1, 3, 13, 200));
+        let many = vec!["wörter"; 450].join(" ");
+        shelf.index("2", &[staged(0, "a", &many)]).await;
+        let new = shelf.only_document().await;
+        assert_eq!((new.id, new.version, new.chunks), (old.id, 2, 450));
+        assert_eq!((rows(&shelf.database, "passage").await, rows(&shelf.database, "chunk").await), (1, 450));
+        let chunked = shelf.store.chunked(TENANT, new.id).await.unwrap().unwrap();
+        assert_eq!((chunked.text.as_str(), chunked.chunks.len()), (many.as_str(), 450));
+        assert_eq!(chunked.chunks[1].vector, Some(vec![8.0, 1.5]));
+        let passage = chunked.chunks[0].passage;
+        let passage = shelf.store.passages(TENANT, &[passage]).await.unwrap().pop().unwrap();
+        assert_eq!((passage.text, passage.version), (many, 2));
+        assert_eq!((shelf.base().await.documents, shelf.base().await.chunks), (1, 450));
+    }
+
+    pub async fn changes_tell_what_happened_since(shelf: Shelf) {
+        shelf.index("1", &[staged(0, "a", "x"), staged(1, "b", "y")]).await;
+        let before = shelf.base().await.version;
+        let all = shelf.store.changes(TENANT, shelf.base, 0).await.unwrap();
+        assert_eq!((all.len(), all[1].1), (2, before));
+        assert!(shelf.store.delete_document(TENANT, all[0].0).await.unwrap());
+        assert!(!shelf.store.delete_document(TENANT, all[0].0).await.unwrap());
+        let since = shelf.store.changes(TENANT, shelf.base, before).await.unwrap();
+        assert_eq!(since, [(all[0].0, before + 1)]);
+        assert_eq!(shelf.store.chunked(TENANT, all[0].0).await.unwrap(), None);
+        assert_eq!(shelf.base().await.version, before + 1);
+        let stranger = TenantId::from_u128(8);
+        assert!(shelf.store.changes(stranger, shelf.base, 0).await.unwrap().is_empty());
+        assert_eq!(shelf.store.chunked(stranger, all[1].0).await.unwrap(), None);
+    }
+
+    pub async fn an_old_holder_writes_nothing(shelf: Shelf) {
+        shelf.upload("1", &[staged(0, "a", "x"), staged(1, "b", "y")]).await;
+        let old = shelf.claim(1000).await.unwrap();
+        assert_eq!(shelf.claim(1005).await, None, "the lease goes on");
+        let new = shelf.claim(1011).await.unwrap();
+        assert_eq!((new.id, new.fence), (old.id, old.fence + 1));
+        assert!(!shelf.work(&old).await);
+        assert!(!shelf.store.finish_job(&old, 1).await.unwrap());
+        assert_eq!(rows(&shelf.database, "document").await, 0);
+        assert!(shelf.work(&new).await);
+        assert_eq!(rows(&shelf.database, "document").await, 1);
+    }
+
+    pub async fn a_job_is_taken_by_one_worker(shelf: Shelf) {
+        for at in 0..6 {
+            shelf.upload(&at.to_string(), &[staged(0, "a", "x")]).await;
+        }
+        let claims = (0..9).map(|_| {
+            let store = shelf.store.clone();
+            tokio::spawn(async move { store.claim(1000, 2000).await.unwrap() })
+        });
+        let mut taken = Vec::new();
+        for claim in claims.collect::<Vec<_>>() {
+            taken.extend(claim.await.unwrap().map(|job| job.id));
+        }
+        // A worker that met another one's lock may have come away empty: the next turn finds what is left.
+        while let Some(job) = shelf.store.claim(1000, 2000).await.unwrap() {
+            taken.push(job.id);
+        }
+        taken.sort_unstable();
+        taken.dedup();
+        assert_eq!(taken.len(), 6);
+    }
+
+    pub async fn staging_is_emptied_unless_it_was_stored(shelf: Shelf) {
+        let (stored, broken) = (IngestionId::generate(), IngestionId::generate());
+        for id in [stored, broken] {
+            shelf.store.stage(TENANT, id, &[staged(0, "a", "x"), staged(1, "b", "y")], 100).await.unwrap();
+        }
+        assert!(matches!(shelf.commit(stored, "1", 2).await, Created::New(_)));
+        assert!(matches!(shelf.commit(broken, "1", 2).await, Created::Before(before) if before.id == stored));
+        shelf.store.abandon(TENANT, stored).await.unwrap();
+        shelf.store.abandon(TenantId::from_u128(8), broken).await.unwrap();
+        assert_eq!(rows(&shelf.database, "ingestion_item").await, 4);
+        shelf.store.abandon(TENANT, broken).await.unwrap();
+        assert_eq!(rows(&shelf.database, "ingestion_item").await, 2);
+        shelf.store.stage(TENANT, broken, &[staged(0, "a", "x")], 100).await.unwrap();
+        shelf.store.recover(100).await.unwrap();
+        // A file is ours alone, a server may serve an upload of another process.
+        let left = if shelf.database.dialect() == Dialect::Sqlite { 2 } else { 3 };
+        assert_eq!(rows(&shelf.database, "ingestion_item").await, left);
+        shelf.store.recover(101).await.unwrap();
+        assert_eq!(rows(&shelf.database, "ingestion_item").await, 2);
+    }
+
+    pub async fn a_deleted_knowledge_base_ends_its_jobs(shelf: Shelf) {
+        shelf.upload("1", &[staged(0, "a", "x")]).await;
+        let job = shelf.claim(1000).await.unwrap();
+        let item = shelf.store.next_item(&job).await.unwrap().unwrap().staged;
+        assert!(shelf.store.delete_knowledge_base(TENANT, shelf.base).await.unwrap());
+        assert!(!shelf.store.finish_item(&job, &item, &indexed(&item), 1, 2).await.unwrap());
+        assert!(!shelf.store.finish_job(&job, 1).await.unwrap());
+        assert_eq!(shelf.commit(IngestionId::generate(), "2", 0).await, Created::NoKnowledgeBase);
+        for table in ["document", "ingestion", "ingestion_item", "request", "document_change"] {
+            assert_eq!(rows(&shelf.database, table).await, 0, "{table}");
+        }
+    }
+
+    pub async fn a_job_left_half_way_is_finished_by_the_next_process(shelf: Shelf) {
+        let texts = ["one okapi", "two okapis", "three okapis", "four okapis", "five okapis"];
+        let documents: Vec<_> =
+            texts.iter().enumerate().map(|(at, text)| staged(at as u32, &format!("{at}"), text)).collect();
+        let ingestion = shelf.upload("1", &documents).await;
+        let job = shelf.claim(1000).await.unwrap();
+        for _ in 0..2 {
+            assert!(shelf.work(&job).await);
+        }
+        let half = shelf.store.ingestion(TENANT, ingestion.id).await.unwrap().unwrap();
+        assert_eq!((half.state, half.done), (IngestionState::Running, 2));
+
+        let context = testing::context(&std::env::temp_dir());
+        let channel = testing::local(assemble(Config::default(), shelf.database.clone(), context, None));
+        let bench = Bench { name: "next", channel, database: shelf.database.clone() };
+        let tenant = bench.tenant(TENANT.as_u128());
+        let states = tenant.watched(&ingestion.id.to_string()).await;
+        assert!(states[0].documents_done >= 2, "what was done stays done");
+        let last = states.last().unwrap();
+        assert_eq!((last.documents_done, last.documents_unchanged), (5, 0));
+        assert_eq!(tenant.search(&shelf.base.to_string(), "okapi", 9).await.len(), 5);
+        let base = shelf.base().await;
+        assert_eq!((base.documents, base.chunks), (5, rows(&shelf.database, "chunk").await as u64));
+    }
+}
