@@ -55,10 +55,8 @@ pub(crate) fn guard(response: Response<Body>, mut guards: Guards) -> Response<Bo
     let (mut parts, body) = response.into_parts();
     fit(&mut parts.headers);
     let code = header_code(&parts.headers);
-    if let Some(code) = code {
-        if let Some(record) = &mut guards.record {
-            record.end(code);
-        }
+    if let (Some(code), Some(record)) = (code, &mut guards.record) {
+        record.end(code);
     }
     let next = next_alarm(&guards);
     let timer = next.map(|at| Box::pin(tokio::time::sleep_until(at)));
@@ -134,26 +132,10 @@ impl http_body::Body for Guarded {
             return Poll::Ready(None);
         }
         let inner = this.inner.as_mut();
-        let polled = catch_unwind(AssertUnwindSafe(|| inner.poll_frame(cx)));
-        let status = match polled {
+        let status = match catch_unwind(AssertUnwindSafe(|| inner.poll_frame(cx))) {
             Err(_) => panicked(),
             Ok(Poll::Ready(Some(Ok(frame)))) => {
-                let frame = match frame.into_trailers() {
-                    Ok(mut end) => {
-                        fit(&mut end);
-                        finish(this.guards, this.ended, header_code(&end).unwrap_or(Code::Unknown));
-                        Frame::trailers(end)
-                    }
-                    Err(frame) => {
-                        if this.guards.idle.is_some() {
-                            if let (Some(timer), Some(at)) = (this.timer.as_mut(), next_alarm(this.guards)) {
-                                timer.as_mut().reset(at);
-                            }
-                        }
-                        frame
-                    }
-                };
-                return Poll::Ready(Some(Ok(frame)));
+                return Poll::Ready(Some(Ok(pass(frame, this.guards, this.timer, this.ended))));
             }
             Ok(Poll::Ready(Some(Err(status)))) => match this.guards.classify {
                 Some(classify) => classify(Some(status)),
@@ -182,6 +164,28 @@ impl http_body::Body for Guarded {
 
     fn is_end_stream(&self) -> bool {
         self.ended || (self.inner.is_end_stream() && (self.answered || self.guards.classify.is_none()))
+    }
+}
+
+/// A frame on its way: trailers end the call, a message restarts the idle clock.
+fn pass(
+    frame: Frame<Bytes>,
+    guards: &mut Guards,
+    timer: &mut Option<Pin<Box<Sleep>>>,
+    ended: &mut bool,
+) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut end) => {
+            fit(&mut end);
+            finish(guards, ended, header_code(&end).unwrap_or(Code::Unknown));
+            Frame::trailers(end)
+        }
+        Err(frame) => {
+            if let (Some(_), Some(timer), Some(at)) = (guards.idle, timer, next_alarm(guards)) {
+                timer.as_mut().reset(at);
+            }
+            frame
+        }
     }
 }
 

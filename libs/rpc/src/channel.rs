@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
 use tokio::time::Instant;
 use tonic::body::Body;
@@ -144,10 +145,10 @@ fn prepare(request: &mut Request<Body>, context: &CallContext) -> Result<Option<
         }
         request.headers_mut().insert("grpc-timeout", timeout_value(left));
     }
-    if !request.headers().contains_key(http::header::AUTHORIZATION) {
-        if let Some(value) = context.authorization().map_err(Status::from)? {
-            request.headers_mut().insert(http::header::AUTHORIZATION, value);
-        }
+    if !request.headers().contains_key(AUTHORIZATION)
+        && let Some(value) = context.authorization().map_err(Status::from)?
+    {
+        request.headers_mut().insert(AUTHORIZATION, value);
     }
     // Refused here, because over the wire the server's transport refuses it before our layers can say why.
     if header_bytes(request.headers()) + HEADER_RESERVE > MAX_HEADER_BYTES as usize {

@@ -59,13 +59,13 @@ async fn the_requests_own_timeout_ends_a_silent_unary_call() {
 #[tokio::test]
 async fn the_earlier_of_two_deadlines_counts() {
     both(&never_searching(), async |peer: Peer| {
-        for (own, outer) in [(1, 10), (10, 1)] {
+        for (own, outer) in [(1, 100), (100, 1)] {
             let began = Instant::now();
             let mut request = Request::new(query("q"));
             request.set_timeout(peer.patience() * own);
             let call = async { peer.search().search(request).await };
             assert_late(&user_until(peer.patience() * outer).scope(call).await.expect_err("nobody answers"));
-            assert!(began.elapsed() < peer.patience() * 5, "{own} {outer}");
+            assert!(began.elapsed() < peer.patience() * 20, "{own} {outer}");
         }
     })
     .await;
@@ -147,14 +147,14 @@ async fn a_stream_that_ends_in_time_ends_cleanly() {
 
 #[tokio::test]
 async fn a_silent_watch_ends_as_idle_and_every_message_restarts_the_clock() {
-    let idle = Duration::from_millis(150);
-    let step = idle * 2 / 3;
+    let idle = Duration::from_millis(200);
+    let step = idle / 5;
     let script = Script::new()
         .with_descriptors(with_duration("IngestionService", "WatchIngestion", "idle_timeout", idle))
         .on_watch(move |_| async move {
             let items: Items<_> = Box::pin(produce(1, move |sink| async move {
                 let mut tick = tokio::time::interval(step);
-                for _ in 0..3 {
+                for _ in 0..8 {
                     tick.tick().await;
                     sink.send(change()).await.map_err(ServiceError::internal)?;
                 }
@@ -166,7 +166,7 @@ async fn a_silent_watch_ends_as_idle_and_every_message_restarts_the_clock() {
         let request = WatchIngestionRequest::default();
         let mut watch =
             as_user(peer.ingestion().watch_ingestion(request)).await.expect("a watch").into_inner();
-        for _ in 0..3 {
+        for _ in 0..8 {
             // In all longer than the limit, never silent for as long.
             assert_eq!(watch.message().await.expect("a change"), Some(change()));
         }
@@ -268,7 +268,7 @@ async fn every_hop_has_less_time_than_the_one_before() {
 
 #[tokio::test]
 async fn a_stream_that_nobody_reads_ends_at_its_deadline_all_the_same() {
-    let limit = Duration::from_millis(100);
+    let limit = Duration::from_millis(150);
     let (ringer, rung) = Ringer::new();
     let rung = tokio::sync::Mutex::new(rung);
     let flood = move || {

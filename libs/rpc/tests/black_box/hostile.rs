@@ -131,6 +131,8 @@ fn any_traceparent_is_answered() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn any_page_token_is_read_or_refused(token in "\\PC{0,60}", filter in ".{0,20}", cursor in ".{0,40}") {
         let owner = TenantId::from_u128(1);

@@ -43,7 +43,7 @@ impl Peer {
     /// A time limit to run into: long and virtual in process (the clock is paused), short and real over the wire,
     /// where an idle runtime may only be waiting for the kernel.
     pub fn patience(&self) -> Duration {
-        if self.is_local { Duration::from_secs(20) } else { Duration::from_millis(80) }
+        if self.is_local { Duration::from_secs(20) } else { Duration::from_millis(150) }
     }
 }
 
@@ -73,14 +73,17 @@ pub struct Server {
 
 impl Server {
     pub async fn start(stack: HttpService, drain: Duration) -> Self {
-        Self::start_at("127.0.0.1:0".parse().expect("an address"), stack, drain).await
+        Self::start_at(any_port(), stack, drain).await
     }
 
     pub async fn start_at(address: SocketAddr, stack: HttpService, drain: Duration) -> Self {
+        Self::start_with(address, stack, TransportOptions { drain, ..TransportOptions::default() }).await
+    }
+
+    pub async fn start_with(address: SocketAddr, stack: HttpService, options: TransportOptions) -> Self {
         let listener = TcpListener::bind(address).await.expect("a loopback port");
         let address = listener.local_addr().expect("bound");
         let stop = CancellationToken::new();
-        let options = TransportOptions { drain, ..TransportOptions::default() };
         let task = tokio::spawn(server::listen(listener, stack, options, stop.clone()));
         Self { address, stop, task }
     }
@@ -95,6 +98,11 @@ impl Server {
         self.task.abort();
         assert!(self.task.await.is_err_and(|e| e.is_cancelled()), "the server had ended before");
     }
+}
+
+/// A loopback address whose port the system chooses.
+pub fn any_port() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
 /// Fails a test that would hang. Only for real time.

@@ -3,11 +3,14 @@ use std::future::pending;
 use std::time::Duration;
 
 use copydesk_proto::llm_router::v1::StreamGenerateRequest;
+use copydesk_rpc::server::TransportOptions;
 use copydesk_rpc::{Channel, ServiceError, produce, testing};
 use tonic::{Code, Response, Status};
 
 use crate::script::{Items, NAME, Script};
-use crate::topology::{Peer, Ringer, Server, as_user, delta, found, has_retry_delay, query, reason, soon};
+use crate::topology::{
+    Peer, Ringer, Server, any_port, as_user, delta, found, has_retry_delay, query, reason, soon,
+};
 
 /// Long enough never to be waited for.
 const LONG: Duration = Duration::from_secs(600);
@@ -51,7 +54,7 @@ async fn first_item(peer: &Peer) -> tonic::Streaming<copydesk_proto::llm_router:
 async fn a_refused_connection_is_unreachable() {
     // Bound and not listening: the port is ours, and connecting to it is refused.
     let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
-    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    socket.bind(any_port()).expect("a port");
     let uri = format!("http://{}", socket.local_addr().expect("bound")).parse().expect("a uri");
     let peer = Peer { channel: Channel::remote(NAME, uri, testing::metrics()), is_local: false };
     for _ in 0..2 {
@@ -173,4 +176,41 @@ async fn unread_streams_do_not_stall_the_other_calls_of_the_connection() {
             assert!(soon(stream.message()).await.expect("goes on").is_some());
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_has_gone_silent_is_given_up() {
+    // Accepts and says nothing ever: a cut cable, a frozen process. The call has no deadline, so only pings can tell.
+    let listener = tokio::net::TcpListener::bind(any_port()).await.expect("a port");
+    let uri = format!("http://{}", listener.local_addr().expect("bound")).parse().expect("a uri");
+    let silent = tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+        }
+    });
+    let peer = Peer { channel: Channel::remote(NAME, uri, testing::metrics()), is_local: false };
+    let began = tokio::time::Instant::now();
+    let status = as_user(peer.search().search(query("q"))).await.expect_err("silence");
+    assert_passing(&status, "CONNECTION_LOST");
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+    silent.abort();
+}
+
+#[tokio::test]
+async fn connections_over_the_limit_wait_for_their_turn() {
+    let (ringer, _rung) = Ringer::new();
+    let options = TransportOptions { max_connections: 1, drain: LONG };
+    let server = Server::start_with(any_port(), testing::stack(stalling(ringer).service()), options).await;
+    let first = server.peer();
+    soon(as_user(first.search().search(query("q")))).await.expect("the one connection");
+    let mut second = server.peer().search();
+    let mut waiting = tokio::spawn(as_user(async move { second.search(query("q")).await }));
+    for _ in 0..20 {
+        soon(as_user(first.search().search(query("q")))).await.expect("the one connection");
+        tokio::task::yield_now().await;
+    }
+    assert!(!waiting.is_finished(), "nobody accepts it yet");
+    drop(first);
+    soon(&mut waiting).await.expect("joined").expect("its turn has come");
 }
