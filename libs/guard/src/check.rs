@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn nothing_stated_is_nothing_checked() {
-        assert_eq!(only("# Acme Build").verdict, Verdict::Supported, "a heading of the source itself");
+        assert_eq!(only("# Acme Build").verdict, Verdict::NotCheckable, "a heading of the source itself");
         let report = check("Want faster builds?\n\n#Rust #Builds", &SOURCES, &Thresholds::default());
         assert_eq!((report.sentences, report.checked, report.supported), (2, 0, 0));
         assert!(!report.is_safe && report.confidence == 0.0);

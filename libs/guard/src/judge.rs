@@ -42,11 +42,15 @@ impl Finding {
     }
 }
 
-/// Judges a sentence of the given class; one that a source has word for word is supported whatever its class.
+/// Judges a sentence of the given class. What a source has word for word is supported when it states something; a
+/// heading or a question that stands in a source too states no more than its like anywhere else.
 pub(crate) fn judge(index: &Index<'_>, raw: &str, class: SentenceClass, thresholds: &Thresholds) -> Finding {
     use SentenceClass::{CallToAction, Claim, Greeting, Hashtags, Heading, Meta, Opinion, Question};
     let parsed = Parsed::new(index, raw);
     if let Some(run) = verbatim(index, &parsed) {
+        if matches!(class, Hashtags | Greeting | Heading | Question) {
+            return Finding::not_checkable();
+        }
         let reasons = vec![reason(ReasonKind::VerbatimInSource, "word for word")];
         return Finding::plain(
             Verdict::Supported,
