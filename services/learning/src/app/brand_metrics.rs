@@ -35,7 +35,7 @@ impl App {
         content_type: ContentType,
     ) -> Result<Option<Arc<BrandMetrics>>, Error> {
         let bases = self.get_brand(tenant, id).await?.fields.knowledge_bases;
-        // Asked every time, and with the caller's identity: who may not read the texts may not see their figures.
+        // Asked every time: the library says whether the caller may read, and whether a kept figure is still true.
         let versions = self.texts.versions(&bases).await?;
         let bases: Vec<KnowledgeBaseId> = versions.iter().map(|(base, _)| *base).collect();
         let key = (tenant, id, content_type, versions);

@@ -27,13 +27,10 @@ pub fn paragraphs(text: &str) -> Vec<String> {
     let mut in_code = false;
     for line in without_front_matter(text).lines() {
         let trimmed = line.trim();
-        if trimmed.starts_with("```") || trimmed.starts_with("~~~") {
-            in_code = !in_code;
-        }
-        let prose = !(in_code || trimmed.starts_with("```") || trimmed.starts_with("~~~"))
-            && !is_heading(trimmed)
-            && !is_hashtag_line(trimmed);
-        if prose && !trimmed.is_empty() {
+        let fence = trimmed.starts_with("```") || trimmed.starts_with("~~~");
+        in_code ^= fence;
+        let other = in_code || fence || is_heading(trimmed) || is_hashtag_line(trimmed);
+        if !other && !trimmed.is_empty() {
             current.push_str(trimmed);
             current.push('\n');
         } else if !current.is_empty() {

@@ -1,4 +1,5 @@
 //! The contract of the store port, held by the database store on SQLite and on PostgreSQL.
+#![allow(clippy::expect_used, reason = "a failed set-up must stop the test")]
 
 mod brands;
 mod feedback;

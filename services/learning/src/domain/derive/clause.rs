@@ -34,17 +34,16 @@ pub(super) struct Clause {
 }
 
 /// Conjunctions that begin a clause.
-const JOINS: [&str; 5] = ["and", "but", "or", "then", "so"];
+const JOINS: [&str; 4] = ["and", "but", "or", "then"];
 const NEGATIONS: [&str; 12] = [
     "not", "don't", "dont", "never", "no", "isn't", "doesn't", "wasn't", "without", "avoid", "stop",
     "instead",
 ];
+const SUBJECTS: [&str; 3] = ["you", "we", "it"];
+const MODALS: [&str; 11] =
+    ["to", "should", "must", "could", "can", "would", "will", "please", "need", "let's", "better"];
 /// What may stand before a command without taking its force.
-const LEAD_IN: [&str; 16] = [
-    "please", "always", "also", "next", "time", "should", "must", "could", "just", "better", "maybe",
-    "perhaps", "you", "we", "i'd", "it",
-];
-const MODALS: [&str; 9] = ["to", "should", "must", "could", "please", "always", "need", "let's", "must"];
+const LEAD_IN: [&str; 8] = ["always", "also", "next", "time", "just", "maybe", "perhaps", "i'd"];
 
 impl Clause {
     pub(super) fn word(&self, at: usize) -> &str {
@@ -66,22 +65,17 @@ impl Clause {
         before.iter().any(|item| item.is_one_of(&NEGATIONS))
     }
 
-    /// Whether the verb at `at` is a command: nothing but a lead-in before it, or a modal word right before.
-    /// `You open with a number` tells what the text does, not what it should do.
+    /// Whether the verb at `at` is a command: a modal word right before it (`to`, `please`, `could you`), or nothing
+    /// but a lead-in. `You always open with a number` tells a habit and asks for nothing.
     pub(super) fn commanded(&self, at: usize) -> bool {
         let before = &self.items[..at.min(self.items.len())];
-        let Some(last) = before.last() else { return true };
-        let lead =
-            before.iter().all(|item| item.is_one_of(&LEAD_IN)) && !matches!(last.word(), "you" | "we" | "it");
-        (lead && !told(before)) || last.is_one_of(&MODALS) && !told(before)
+        let Some((last, rest)) = before.split_last() else { return true };
+        let addressed = last.is_one_of(&SUBJECTS) && rest.last().is_some_and(|word| word.is_one_of(&MODALS));
+        let habit = before.iter().any(|item| item.is_one_of(&SUBJECTS))
+            && !before.iter().any(|item| item.is_one_of(&MODALS));
+        let lead = before.iter().all(|item| item.is_one_of(&LEAD_IN) || item.is_one_of(&MODALS));
+        !habit && (addressed || last.is_one_of(&MODALS) || lead)
     }
-}
-
-/// `you always …` tells a habit.
-fn told(before: &[Item]) -> bool {
-    let subject = before.iter().any(|item| item.is_one_of(&["you", "we", "it"]));
-    let modal = before.iter().any(|item| item.is_one_of(&["should", "must", "could", "to", "need"]));
-    subject && !modal
 }
 
 /// The clauses of one sentence, in order; none is empty.
@@ -200,9 +194,16 @@ mod tests {
             let clause = clauses(sentence).remove(0);
             clause.find(0, &["open"]).map(|at| clause.commanded(at))
         };
-        for sentence in
-            ["Open with", "please always open", "you should open", "I want you to open", "It must open"]
-        {
+        for sentence in [
+            "Open with",
+            "please always open",
+            "you should open",
+            "I want you to open",
+            "It must open",
+            "Can you open",
+            "next time open",
+            "I would open",
+        ] {
             assert_eq!(at(sentence), Some(true), "{sentence}");
         }
         for sentence in ["You open with", "you always open", "the posts open", "it open"] {

@@ -30,7 +30,8 @@ pub(super) fn proposals(comment: &str, draft: &Draft) -> Vec<Proposal> {
 /// The sentences of a comment that may enter a prompt. A comment is data from outside: what hides or speaks to the
 /// model instead of about the text is cut before anything is learned from it.
 fn safe_sentences(comment: &str) -> Vec<String> {
-    let clean = contain::clean(comment);
+    // Elsewhere a full stop ends a sentence; here it would part the limit from its number.
+    let clean = contain::clean(comment).replace("max. ", "max ").replace("Max. ", "Max ");
     let suspicious = contain::suspicious_lines(&clean);
     let safe =
         |s: &text::Sentence| suspicious.iter().all(|bad| s.span.end <= bad.start || bad.end <= s.span.start);
@@ -168,12 +169,12 @@ const LEADS: [&str; 8] = ["please", "always", "also", "next", "time", "just", "m
 
 /// Whether a sentence without a rule still asks for something, rather than praising, asking or telling.
 fn is_direction(sentence: &str) -> bool {
-    if prose::is_question(sentence) || text::terms(sentence).is_empty() {
-        return false;
-    }
     let words: Vec<String> = text::words(sentence).into_iter().map(|word| word.lower).collect();
     let first = words.iter().find(|word| !LEADS.contains(&word.as_str()));
-    if words.len() < 2 || first.is_none() {
+    // A command alone (`Avoid it.`) says nothing to somebody who does not see the draft.
+    let said =
+        text::terms(sentence).into_iter().any(|term| first.is_some_and(|word| term != text::stem(word)));
+    if prose::is_question(sentence) || words.len() < 2 || !said {
         return false;
     }
     let commands = first.is_some_and(|word| COMMANDS.contains(&word.as_str()));
@@ -223,6 +224,7 @@ mod tests {
             [Some(Rule::AvoidPhrase("synergy".into())), Some(Rule::AvoidPhrase("leverage".into()))],
             "hype is a thing, not a phrase"
         );
+        assert_eq!(asked("Max. 90 words."), [Some(Rule::MaxWords(90))]);
         assert_eq!(asked("Avoid synergy, please."), [Some(Rule::AvoidPhrase("synergy".into()))]);
         assert_eq!(
             asked("Shorter sentences, under 12 words, and the whole post under 90 words."),
@@ -256,6 +258,7 @@ mod tests {
             "Better than the last one.",
             "Good.",
             "Works for me too.",
+            "Avoid it.",
             "I like it more than the first.",
             "Don't say that.",
             "👍",

@@ -150,15 +150,17 @@ pub(super) fn hashtags(clause: &Clause, draft: &Draft) -> Option<Rule> {
     }
     let right_before = (at.saturating_sub(3)..at).map(|i| clause.word(i)).collect::<Vec<_>>();
     let said = |words: &[&str]| right_before.iter().any(|w| words.contains(w));
-    let many = said(&["many"]) && said(&["too"]) && !clause.negated(at.saturating_sub(2));
+    let not_used = clause.find(0, &["don't", "dont", "never", "not"]).is_some_and(|not| {
+        not < at && matches!(clause.word(not + 1), "use" | "add" | "include" | "want" | "need")
+    });
+    // `not too many` is content, `don't use so many` is not.
+    let too_many = said(&["many"]) && said(&["too", "so"]);
+    let many = too_many && (not_used || !clause.negated(at.saturating_sub(2)));
     if many || said(&["fewer", "less", "reduce"]) {
         // Half of them, rounded down: always fewer than there are.
         return (draft.hashtags > 0).then_some(Rule::MaxHashtags(draft.hashtags / 2));
     }
     let without = said(&["no", "without", "remove", "drop", "avoid", "skip", "delete", "lose"]);
-    let not_used = clause.find(0, &["don't", "dont", "never", "not"]).is_some_and(|not| {
-        not < at && matches!(clause.word(not + 1), "use" | "add" | "include" | "want" | "need")
-    });
     ((without || not_used) && !said(&["more", "many", "only"])).then_some(Rule::MaxHashtags(0))
 }
 
@@ -222,14 +224,20 @@ mod tests {
             ("Avoid long sentences", Rule::MaxSentenceWords(12)),
             ("fewer hashtags", Rule::MaxHashtags(2)),
             ("too many hashtags", Rule::MaxHashtags(2)),
+            ("don't use so many hashtags", Rule::MaxHashtags(2)),
             ("No hashtags", Rule::MaxHashtags(0)),
             ("don't use hashtags", Rule::MaxHashtags(0)),
         ] {
             assert_eq!(found(sentence), Some(expected), "{sentence}");
         }
-        for sentence in
-            ["not too long", "the intro is too long", "shorter than the last one", "more hashtags", "nice"]
-        {
+        for sentence in [
+            "not too long",
+            "the intro is too long",
+            "shorter than the last one",
+            "more hashtags",
+            "not too many hashtags",
+            "nice",
+        ] {
             assert_eq!(found(sentence), None, "{sentence}");
         }
     }

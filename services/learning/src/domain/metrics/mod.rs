@@ -122,7 +122,7 @@ fn median(mut values: Vec<usize>) -> f64 {
     values.sort_unstable();
     let middle = values.len() / 2;
     match values.get(middle) {
-        Some(high) if values.len() % 2 == 0 => (values[middle - 1] + high) as f64 / 2.0,
+        Some(high) if values.len().is_multiple_of(2) => (values[middle - 1] + high) as f64 / 2.0,
         Some(middle) => *middle as f64,
         None => 0.0,
     }

@@ -45,10 +45,10 @@ fn count<'a>(sentences: &[&'a [String]]) -> (HashMap<&'a [String], u32>, [u32; L
     let mut counts: HashMap<&[String], u32> = HashMap::new();
     let mut totals = [0u32; LONGEST + 1];
     for sentence in sentences {
-        for n in SHORTEST..=LONGEST {
+        for (n, total) in totals.iter_mut().enumerate().skip(SHORTEST) {
             for run in sentence.windows(n) {
                 *counts.entry(run).or_default() += 1;
-                totals[n] += 1;
+                *total += 1;
             }
         }
     }
