@@ -1,5 +1,7 @@
 //! What chunking promises of any text: nothing lost, nothing cut inside a character, nothing too long, always the same.
 
+#![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see helpers as tests")]
+
 use copydesk_retrieval::chunkers;
 use copydesk_retrieval::domain::packing::{Parent, Sizes, pack};
 use copydesk_retrieval::domain::source::Format;

@@ -139,7 +139,7 @@ mod cases {
 
         let content = |bytes: Vec<u8>| part(Part::Content(Bytes::from(bytes)));
         let with = |more: Vec<IngestRequest>| {
-            let mut all = parts("r", &base, &[good.clone()]);
+            let mut all = parts("r", &base, std::slice::from_ref(&good));
             all.extend(more);
             all
         };
@@ -156,7 +156,7 @@ mod cases {
             assert_eq!(refused(tenant.send(messages).await), invalid(&expected));
         }
         let unknown = TenantId::from_u128(5).to_string().replace("ten_", "kb_");
-        let answer = tenant.send(parts("r", &unknown, &[good.clone()])).await;
+        let answer = tenant.send(parts("r", &unknown, std::slice::from_ref(&good))).await;
         assert_eq!(refused(answer), (Code::NotFound, vec![]));
         nothing_is_stored(bench).await;
         assert_eq!(

@@ -33,7 +33,9 @@ impl Progress {
     /// Wakes every watcher.
     pub fn notify_all(&self) {
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        watched.values().for_each(|sender| _ = sender.send_replace(()));
+        for sender in watched.values() {
+            sender.send_replace(());
+        }
     }
 
     /// Wakes the worker.

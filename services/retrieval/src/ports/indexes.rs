@@ -1,0 +1,108 @@
+//! What a search needs: the legs, the model, and the rows that indexes are built from.
+
+use std::ops::Range;
+
+use async_trait::async_trait;
+use copydesk_store::StoreError;
+use copydesk_types::{DocumentId, KnowledgeBaseId, PassageId, TenantId};
+
+use crate::domain::ranking::Leaf;
+use crate::domain::source::{SourceKind, SourceKinds};
+
+/// A document as an index reads it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChunkedDocument {
+    /// Its title.
+    pub title: String,
+    /// What kind of source it is.
+    pub kind: SourceKind,
+    /// Its text.
+    pub text: String,
+    /// Its child chunks.
+    pub chunks: Vec<StoredChunk>,
+}
+
+/// A child chunk as an index reads it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredChunk {
+    /// The passage it is in.
+    pub passage: PassageId,
+    /// Its place in the passage, from 0.
+    pub ordinal: u32,
+    /// Its bytes in the document's text.
+    pub span: Range<u64>,
+    /// Its embedding, if it has one.
+    pub vector: Option<Vec<f32>>,
+}
+
+/// What indexes are built from.
+#[async_trait]
+pub trait IndexSource: Send + Sync {
+    /// The documents that were changed or deleted after this version of the knowledge base, oldest change first, each
+    /// with the version of its last change.
+    async fn changes(
+        &self,
+        tenant: TenantId,
+        knowledge_base: KnowledgeBaseId,
+        after: u64,
+    ) -> Result<Vec<(DocumentId, u64)>, StoreError>;
+
+    /// A document with its chunks, all of one version; `None` when it is absent.
+    async fn chunked(&self, tenant: TenantId, id: DocumentId) -> Result<Option<ChunkedDocument>, StoreError>;
+}
+
+/// What a search looks through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Corpus {
+    /// Whose.
+    pub tenant: TenantId,
+    /// The knowledge bases, in order of id and each once, with the version that the answer must show at least.
+    pub knowledge_bases: Vec<(KnowledgeBaseId, u64)>,
+}
+
+/// Finds chunks by words.
+#[async_trait]
+pub trait LexicalIndex: Send + Sync {
+    /// The best chunks for these terms, best first: enough for `parents` different passages, if there are so many.
+    async fn by_words(
+        &self,
+        corpus: &Corpus,
+        terms: &[String],
+        kinds: SourceKinds,
+        parents: usize,
+    ) -> Result<Vec<Leaf>, StoreError>;
+
+    /// Frees what is held for a deleted knowledge base.
+    fn forget(&self, tenant: TenantId, knowledge_base: KnowledgeBaseId);
+}
+
+/// Finds chunks by meaning.
+#[async_trait]
+pub trait VectorIndex: Send + Sync {
+    /// The nearest chunks to a vector, nearest first: enough for `parents` different passages, if there are so many.
+    async fn by_meaning(
+        &self,
+        corpus: &Corpus,
+        vector: Vec<f32>,
+        kinds: SourceKinds,
+        parents: usize,
+    ) -> Result<Vec<Leaf>, StoreError>;
+}
+
+/// A text could not be turned into a vector.
+#[derive(Debug, thiserror::Error)]
+#[error("the embedder failed: {reason}")]
+pub struct EmbedError {
+    /// What went wrong, without any of the text.
+    pub reason: String,
+}
+
+/// Turns texts into vectors whose cosine says how near their meanings are.
+#[async_trait]
+pub trait Embedder: Send + Sync {
+    /// Names the model; vectors of different ids are never compared. For example `local/all-minilm-l6-v2`.
+    fn id(&self) -> &str;
+
+    /// One vector for each text, in order, all of the same width.
+    async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError>;
+}
