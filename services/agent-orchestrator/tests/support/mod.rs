@@ -38,7 +38,7 @@ pub struct Mesh {
     pub client: RunServiceClient<Channel>,
     pub tenant: TenantId,
     pub stop: CancellationToken,
-    _folder: Option<tempfile::TempDir>,
+    pub folder: Option<tempfile::TempDir>,
 }
 
 /// Quick waits; everything else as it comes.
@@ -77,7 +77,7 @@ pub async fn start_in(script: &Arc<Script>, config: Config, folder: &Path) -> Me
     let stack = testing::stack_until(service(script, config, folder).await, stop.clone());
     let channel = Channel::local("agent-orchestrator", stack, testing::metrics());
     let client = RunServiceClient::new(channel);
-    Mesh { script: script.clone(), client, tenant: tenant(), stop, _folder: None }
+    Mesh { script: script.clone(), client, tenant: tenant(), stop, folder: None }
 }
 
 pub async fn start(over: Over, config: Config) -> Mesh {
@@ -88,7 +88,7 @@ pub async fn start(over: Over, config: Config) -> Mesh {
         Over::Loopback => testing::remote(service).await,
     };
     let client = RunServiceClient::new(channel);
-    Mesh { script, client, tenant: tenant(), stop: CancellationToken::new(), _folder: Some(folder) }
+    Mesh { script, client, tenant: tenant(), stop: CancellationToken::new(), folder: Some(folder) }
 }
 
 pub fn spec() -> pb::RunSpec {
@@ -168,6 +168,16 @@ impl Mesh {
     pub async fn run(&self, spec: pb::RunSpec) -> pb::Run {
         let run = self.create(spec).await;
         self.finish(&run.run_id).await
+    }
+
+    /// Waits until a step has been given back.
+    pub async fn wait_ready(&self, run_id: &str, key: &str) {
+        let given_back = async {
+            while step(&self.get(run_id).await, key).state() != pb::StepState::Ready {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, given_back).await.expect("in time");
     }
 
     /// Waits until an event is there.
