@@ -136,7 +136,9 @@ mod tests {
     #[test]
     fn refuses_what_is_not_an_id() {
         let good = RunId::generate().to_string();
-        for bad in ["", "run_", &good[1..], &good.replace("run", "doc"), &good.to_uppercase(), &format!("{good}0")] {
+        for bad in
+            ["", "run_", &good[1..], &good.replace("run", "doc"), &good.to_uppercase(), &format!("{good}0")]
+        {
             assert!(bad.parse::<RunId>().is_err(), "{bad}");
         }
         assert!("run_8zzzzzzzzzzzzzzzzzzzzzzzzz".parse::<RunId>().is_err(), "more than 128 bits");

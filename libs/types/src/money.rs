@@ -32,7 +32,8 @@ impl Sum for NanoDollars {
 impl fmt::Display for NanoDollars {
     /// Dollars with six decimals, for example `$0.001743`; a smaller amount that is not zero shows as `<$0.000001`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (sign, nanos) = if self.0 < 0 { ("-", self.0.unsigned_abs()) } else { ("", self.0.unsigned_abs()) };
+        let (sign, nanos) =
+            if self.0 < 0 { ("-", self.0.unsigned_abs()) } else { ("", self.0.unsigned_abs()) };
         let micros = nanos / 1_000;
         if nanos > 0 && micros == 0 {
             return write!(f, "{sign}<$0.000001");
@@ -58,7 +59,8 @@ impl Price {
     pub fn cost(&self, input: u64, cached: u64, output: u64) -> NanoDollars {
         let fresh = input.saturating_sub(cached);
         let part = |tokens: u64, price: i64| i128::from(tokens) * i128::from(price.max(0));
-        let total = part(fresh, self.input) + part(cached.min(input), self.cached_input) + part(output, self.output);
+        let total =
+            part(fresh, self.input) + part(cached.min(input), self.cached_input) + part(output, self.output);
         let rounded = (total + 999_999) / 1_000_000;
         NanoDollars(i64::try_from(rounded).unwrap_or(i64::MAX))
     }

@@ -1,6 +1,7 @@
 //! Settings of this service.
 use std::time::Duration;
 
+use copydesk_store::Dialect;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -36,8 +37,9 @@ pub struct Config {
     pub expire_leases_at_start: Option<bool>,
     /// Silence on a watch after which a heartbeat is sent, in milliseconds, 10 to 50,000.
     pub watch_heartbeat_ms: u32,
-    /// How often a watch looks for events that nobody told it of, in milliseconds, 5 to 60,000.
-    pub watch_poll_ms: u32,
+    /// How often a watch looks for events that nobody told it of, in milliseconds, 5 to 60,000. Absent: every ten
+    /// seconds on SQLite, where one process does all the work and tells its watches, every second on PostgreSQL.
+    pub watch_poll_ms: Option<u32>,
 }
 
 impl Default for Config {
@@ -55,7 +57,7 @@ impl Default for Config {
             stop_grace_ms: 5_000,
             expire_leases_at_start: None,
             watch_heartbeat_ms: 15_000,
-            watch_poll_ms: 1_000,
+            watch_poll_ms: None,
         }
     }
 }
@@ -75,10 +77,22 @@ impl Config {
             ("run_deadline_s", self.run_deadline_s, 1, 86_400),
             ("stop_grace_ms", self.stop_grace_ms, 0, 60_000),
             ("watch_heartbeat_ms", self.watch_heartbeat_ms, 10, 50_000),
-            ("watch_poll_ms", self.watch_poll_ms, 5, 60_000),
+            ("watch_poll_ms", self.watch_poll_ms.unwrap_or(1_000), 5, 60_000),
         ];
         let faults = ranges.into_iter().filter(|(_, value, min, max)| !(*min..=*max).contains(value));
         faults.map(|(key, value, min, max)| format!("{key}: must be {min} to {max}, is {value}")).collect()
+    }
+
+    /// Fills in what depends on the database.
+    pub(crate) fn resolved(mut self, dialect: Dialect) -> Self {
+        let embedded = dialect == Dialect::Sqlite;
+        self.expire_leases_at_start.get_or_insert(embedded);
+        self.watch_poll_ms.get_or_insert(if embedded { 10_000 } else { 1_000 });
+        self
+    }
+
+    pub(crate) fn watch_poll(&self) -> Duration {
+        millis(self.watch_poll_ms.unwrap_or(1_000))
     }
 
     pub(crate) fn backoff(&self) -> Backoff {
@@ -101,5 +115,13 @@ mod tests {
         let faults = bad.validate();
         assert_eq!(faults.len(), 3, "{faults:?}");
         assert!(faults.iter().any(|f| f.starts_with("retry_cap_ms: must be 100 to")), "{faults:?}");
+    }
+
+    #[test]
+    fn the_database_decides_what_the_operator_left_open() {
+        let embedded = Config::default().resolved(Dialect::Sqlite);
+        assert_eq!((embedded.expire_leases_at_start, embedded.watch_poll_ms), (Some(true), Some(10_000)));
+        let own = Config { watch_poll_ms: Some(7), ..Config::default() }.resolved(Dialect::Postgres);
+        assert_eq!((own.expire_leases_at_start, own.watch_poll_ms), (Some(false), Some(7)));
     }
 }

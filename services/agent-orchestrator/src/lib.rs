@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use copydesk_proto::agent_orchestrator::v1::run_service_server::RunServiceServer;
 use copydesk_rpc::{Channel, Service, ServiceContext};
-use copydesk_store::{Database, DatabaseConfig, Dialect, Migrator};
+use copydesk_store::{Database, DatabaseConfig, Migrator};
 use tonic::service::Routes;
 
 pub use config::Config;
@@ -66,7 +66,8 @@ pub async fn build(
         return Err(Error::Config(faults));
     }
     let db = Database::open(database, NAME, &MIGRATOR).await?;
-    let expire_leases = config.expire_leases_at_start.unwrap_or(db.dialect() == Dialect::Sqlite);
+    let config = config.resolved(db.dialect());
+    let expire_leases = config.expire_leases_at_start == Some(true);
     let ports = app::Ports {
         store: Arc::new(adapters::store::SqlStore::new(db)),
         model: Arc::new(adapters::llm_router::RoutedModel::new(peers.llm_router)),

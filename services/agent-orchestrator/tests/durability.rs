@@ -119,8 +119,8 @@ fn a_crash_in_mid_run_repeats_no_finished_step() {
             let expected = if step == stalled { 2 } else { 1 };
             assert_eq!(*times, expected, "{step}: only the interrupted call is made again, by the same id");
         }
-        // Two kinds of search, each once: the memory of tools holds as well.
-        assert_eq!(script.searches.load(std::sync::atomic::Ordering::SeqCst), 2);
+        // The four sides of the topic and the past posts, each once: the memory of tools holds as well.
+        assert_eq!(script.searches.load(std::sync::atomic::Ordering::SeqCst), 5);
     }
 }
 

@@ -37,7 +37,8 @@ pub(crate) async fn work(app: Arc<App>, expire_leases: bool, stop: CancellationT
     worker.stop().await;
 }
 
-struct Worker {
+/// One process's worker.
+pub(super) struct Worker {
     app: Arc<App>,
     /// Unique per start: a worker of the same process after a restart is another one.
     owner: String,
@@ -45,7 +46,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(app: Arc<App>) -> Self {
+    pub(super) fn new(app: Arc<App>) -> Self {
         // Any id would do; that of a run is at hand and as unique as needed.
         let owner = format!("{:032x}", RunId::generate().as_u128());
         Self { app, owner, steps: JoinSet::new() }
@@ -61,7 +62,7 @@ impl Worker {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = app.work.notified() => {}
-                Some(_) = self.steps.join_next(), if !self.steps.is_empty() => {}
+                true = self.next_done() => {}
                 _ = poll.tick() => report("look at held steps", self.look().await),
                 _ = beat.tick() => report("heartbeat", self.beat().await),
                 _ = sweep.tick() => report("sweep", self.sweep().await),
@@ -71,7 +72,7 @@ impl Worker {
     }
 
     /// Takes as many steps as there are free slots.
-    async fn claim(&mut self) -> Result<(), StoreError> {
+    pub(super) async fn claim(&mut self) -> Result<(), StoreError> {
         let free = (self.app.config.slots as usize).saturating_sub(self.app.slots.len());
         if free == 0 {
             return Ok(());
@@ -88,6 +89,11 @@ impl Worker {
             self.steps.spawn(attempt(self.app.clone(), claim, token));
         }
         Ok(())
+    }
+
+    /// Waits for the next attempt to end; false when none is at work.
+    pub(super) async fn next_done(&mut self) -> bool {
+        self.steps.join_next().await.is_some()
     }
 
     /// Ends runs past their deadline, and drops steps that are no longer ours.
@@ -110,7 +116,7 @@ impl Worker {
     }
 
     /// Takes over steps whose worker did not come back.
-    async fn sweep(&self) -> Result<(), StoreError> {
+    pub(super) async fn sweep(&self) -> Result<(), StoreError> {
         for claim in self.app.ports.store.expired(self.app.now(), SWEEP).await? {
             self.app.settle_lost(&claim).await?;
         }

@@ -81,3 +81,6 @@ impl App {
 fn no_such_run(run_id: RunId) -> ServiceError {
     ServiceError::not_found(RUN, run_id.to_string())
 }
+
+#[cfg(test)]
+mod tests;

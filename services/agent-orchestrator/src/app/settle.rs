@@ -1,5 +1,5 @@
 //! What comes of an attempt: its output or its failure is stored, and whoever waits for it is told.
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use copydesk_store::StoreError;
 
@@ -15,6 +15,9 @@ use crate::ports::{Claim, Completion, Failure, Onward, Settled};
 
 /// The reason of a run that reached its deadline.
 pub(super) const DEADLINE_EXCEEDED: &str = "DEADLINE_EXCEEDED";
+/// Waits for a store that is busy: 50 ms, doubled up to 1.6 s, then the lease decides.
+const FIRST_STORE_WAIT: Duration = Duration::from_millis(50);
+const LAST_STORE_WAIT: Duration = Duration::from_millis(1_600);
 
 impl App {
     /// Stores what came of an attempt that took since `began`.
@@ -24,46 +27,59 @@ impl App {
         came_of_it: Result<(StepOutput, String), StepError>,
         began: Instant,
     ) {
-        let stored = match came_of_it {
-            Ok((output, summary)) => {
-                let done = Completion { claim: claim.clone(), output, summary };
-                self.ports.store.complete(&done, &onward, self.now()).await.map(|settled| ("done", settled))
-            }
-            Err(error) => self.settle_failure(claim, &error).await,
+        let came_of_it = match came_of_it {
+            Ok((output, summary)) => Ok(Completion { claim: claim.clone(), output, summary }),
+            Err(error) => Err(self.failure(claim, &error)),
         };
-        match stored {
-            Ok((outcome, settled)) => {
-                let fenced = matches!(settled, Settled::Fenced);
-                let outcome = if fenced { "fenced" } else { outcome };
+        match self.store_patiently(&came_of_it).await {
+            Ok(settled) => {
+                let outcome = match (&settled, &came_of_it) {
+                    (Settled::Fenced, _) => "fenced",
+                    (_, Ok(_)) => "done",
+                    (_, Err(failure)) if failure.retry_at_ms.is_some() => "retry",
+                    (_, Err(_)) => "failed",
+                };
                 self.metrics.step(claim.step.agent(), outcome, began.elapsed().as_secs_f64());
                 self.announce(claim, settled);
             }
-            // The lease runs out and another attempt finds every finished call remembered.
+            // The lease runs out, and another attempt finds every finished call remembered.
             Err(error) => {
                 tracing::warn!(run = %claim.run_id, step = %claim.step, error = %error, "a step could not be settled");
             }
         }
     }
 
-    async fn settle_failure(
-        &self,
-        claim: &Claim,
-        error: &StepError,
-    ) -> Result<(&'static str, Settled), StoreError> {
+    /// A store that is busy for a moment must not cost a whole lease.
+    async fn store_patiently(&self, came_of_it: &Result<Completion, Failure>) -> Result<Settled, StoreError> {
+        let mut wait = FIRST_STORE_WAIT;
+        loop {
+            let stored = match came_of_it {
+                Ok(done) => self.ports.store.complete(done, &onward, self.now()).await,
+                Err(failure) => self.ports.store.fail(failure, self.now()).await,
+            };
+            match stored {
+                Err(error) if error.is_retryable() && wait <= LAST_STORE_WAIT => {
+                    tokio::time::sleep(wait).await;
+                    wait *= 2;
+                }
+                settled => return settled,
+            }
+        }
+    }
+
+    fn failure(&self, claim: &Claim, error: &StepError) -> Failure {
         let retry_at_ms = self.retry_at(claim, error);
-        let failure = Failure {
+        tracing::info!(
+            run = %claim.run_id, step = %claim.step, attempt = claim.attempt, reason = error.reason,
+            retry = retry_at_ms.is_some(), "an attempt failed"
+        );
+        Failure {
             claim: claim.clone(),
             reason: error.reason.clone(),
             error: given_up(claim, error),
             retry_at_ms,
             lease_lost: false,
-        };
-        tracing::info!(
-            run = %claim.run_id, step = %claim.step, attempt = claim.attempt, reason = error.reason,
-            retry = retry_at_ms.is_some(), "an attempt failed"
-        );
-        let settled = self.ports.store.fail(&failure, self.now()).await?;
-        Ok((if retry_at_ms.is_some() { "retry" } else { "failed" }, settled))
+        }
     }
 
     fn retry_at(&self, claim: &Claim, error: &StepError) -> Option<i64> {

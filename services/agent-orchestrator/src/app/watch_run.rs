@@ -158,8 +158,7 @@ impl Watch {
             self.ended = recorded.is_last();
             self.queue.push_back(Notice::Event(recorded));
         }
-        self.look_at =
-            if full { Instant::now() } else { Instant::now() + millis(self.app.config.watch_poll_ms) };
+        self.look_at = if full { Instant::now() } else { Instant::now() + self.app.config.watch_poll() };
         Ok(())
     }
 

@@ -50,6 +50,23 @@ pub struct Citation {
     pub quote: String,
 }
 
+/// The smoothing of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009).
+const RANK_SMOOTHING: f64 = 60.0;
+
+/// One ranking of several: every passage once, by reciprocal rank fusion, ties by passage id; `most` at most.
+pub fn fuse(rankings: Vec<Vec<Passage>>, most: usize) -> Vec<Passage> {
+    let mut fused: Vec<(f64, Passage)> = Vec::new();
+    for (rank, passage) in rankings.into_iter().flat_map(|ranking| ranking.into_iter().enumerate()) {
+        let worth = 1.0 / (RANK_SMOOTHING + rank as f64 + 1.0);
+        match fused.iter_mut().find(|(_, known)| known.passage_id == passage.passage_id) {
+            Some((sum, _)) => *sum += worth,
+            None => fused.push((worth, passage)),
+        }
+    }
+    fused.sort_by(|(a, x), (b, y)| b.total_cmp(a).then_with(|| x.passage_id.cmp(&y.passage_id)));
+    fused.into_iter().take(most).map(|(_, passage)| passage).collect()
+}
+
 impl Passage {
     /// Cites the bytes `start..end` of the passage's text; `None` when they are no range of it.
     pub fn cite(&self, start: usize, end: usize) -> Option<Citation> {
@@ -69,6 +86,15 @@ impl Passage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_several_rankings_find_comes_first_and_once() {
+        let passage = |id: &str| Passage { passage_id: id.into(), ..Passage::default() };
+        let rankings =
+            vec![vec![passage("a"), passage("b")], vec![passage("c"), passage("b")], vec![passage("b")]];
+        let ids: Vec<_> = fuse(rankings, 2).into_iter().map(|p| p.passage_id).collect();
+        assert_eq!(ids, ["b", "a"], "b in three rankings; a and c tie, a first by its id");
+    }
 
     #[test]
     fn a_citation_counts_from_the_start_of_the_document() {

@@ -159,7 +159,7 @@ pub struct DraftView<'a> {
 
 /// Every draft so far, oldest first. The n-th draft is the one that `review.n` judges.
 pub fn drafts(finished: &Finished) -> Vec<DraftView<'_>> {
-    let written = finished.iter().filter_map(|(key, _)| {
+    let written = finished.keys().filter_map(|key| {
         matches!(key, StepKey::Draft | StepKey::Revise(_) | StepKey::Regenerate).then_some(*key)
     });
     let mut keys: Vec<StepKey> = written.collect();

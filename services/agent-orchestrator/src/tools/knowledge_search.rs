@@ -12,11 +12,16 @@ pub const TOOL: Tool = Tool {
     agents: &["researcher", "analyst"],
 };
 
-/// What is asked when a run's topic is looked up in these sources.
-pub fn query(spec: &RunSpec, sources: Sources) -> SearchQuery {
+/// The sides from which research looks at a topic, asked at the same time: one question alone finds one document's
+/// passages again and again, and a text needs the problem, the way and the result.
+pub const FACETS: [&str; 4] =
+    ["", "problem, cause and limits", "how it works and what changed", "measured results"];
+
+/// What is asked when a run's topic is looked up in these sources, from one side; the empty facet is the topic alone.
+pub fn query(spec: &RunSpec, sources: Sources, facet: &str) -> SearchQuery {
     SearchQuery {
         knowledge_base_ids: spec.knowledge_base_ids.iter().map(ToString::to_string).collect(),
-        query: spec.topic.clone(),
+        query: if facet.is_empty() { spec.topic.clone() } else { format!("{}: {facet}", spec.topic) },
         content_type: spec.content_type,
         sources,
     }

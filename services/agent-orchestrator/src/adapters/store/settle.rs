@@ -74,6 +74,12 @@ impl Locked {
             &keys,
         )
         .await?;
+        // No step will ask for them again: what stays of the calls is their cost.
+        tx.execute(
+            "UPDATE step_call SET output = '' WHERE tenant = $1 AND run_id = $2",
+            &params![&self.tenant, &self.run_id],
+        )
+        .await?;
         let event = Event::StateChanged { state: ending.state, error: ending.error.clone() };
         self.append(tx, &event, now).await?;
         let error = ending.error.as_ref().map(|e| to_json("error", e)).transpose()?;

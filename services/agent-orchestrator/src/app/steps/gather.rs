@@ -1,4 +1,5 @@
 //! Research, brand analysis and lessons.
+use futures_util::future::try_join_all;
 use tokio::join;
 
 use super::counted;
@@ -6,19 +7,31 @@ use crate::agents::{analyst, researcher};
 use crate::app::desk::{BUDGET_EXHAUSTED, Desk};
 use crate::domain::direction::Lesson;
 use crate::domain::output::{BrandAnalysis, Research, Work};
-use crate::domain::passage::Passage;
+use crate::domain::passage::{Passage, fuse};
 use crate::error::StepError;
 use crate::ports::{FiguresQuery, Found, LessonQuery, Sources};
-use crate::tools::{brand_metrics, knowledge_search, lessons};
+use crate::tools::knowledge_search::{self, FACETS};
+use crate::tools::{brand_metrics, lessons};
+
+/// The most passages that a run rests on: all sides of a topic, and still a small part of a model's context.
+const MOST_PASSAGES: usize = 12;
 
 /// Attempts in which a peer that the step could do without is waited for.
 const PATIENCE: u32 = 2;
 
 pub(super) async fn research(desk: &Desk<'_>) -> Result<(Work, String), StepError> {
     // Past posts repeat what documents say, in other words: they are evidence only when there is no other.
-    let mut found = search(desk, "search.facts", Sources::NotPosts).await?;
+    let sides = FACETS.iter().enumerate().map(|(i, facet)| async move {
+        let key = format!("search.facts.{i}");
+        search(desk, &key, Sources::NotPosts, facet).await
+    });
+    let mut sides = try_join_all(sides).await?;
+    let mode = sides.first().map(|found| found.mode.clone()).unwrap_or_default();
+    let passages =
+        fuse(sides.iter_mut().map(|found| std::mem::take(&mut found.passages)).collect(), MOST_PASSAGES);
+    let mut found = Found { passages, mode };
     if found.passages.is_empty() {
-        found = search(desk, "search.all", Sources::All).await?;
+        found = search(desk, "search.all", Sources::All, "").await?;
     }
     found.passages.retain(|p| !p.text.trim().is_empty());
     let mut research = Research { passages: found.passages, findings: Vec::new(), search_mode: found.mode };
@@ -35,8 +48,8 @@ pub(super) async fn research(desk: &Desk<'_>) -> Result<(Work, String), StepErro
     Ok((Work::Research(research), summary))
 }
 
-async fn search(desk: &Desk<'_>, key: &str, sources: Sources) -> Result<Found, StepError> {
-    let query = knowledge_search::query(&desk.run.spec, sources);
+async fn search(desk: &Desk<'_>, key: &str, sources: Sources, facet: &str) -> Result<Found, StepError> {
+    let query = knowledge_search::query(&desk.run.spec, sources, facet);
     let work = knowledge_search::call(&*desk.app.ports.library, &query);
     desk.tool(&knowledge_search::TOOL, key, &query, work).await
 }
@@ -47,7 +60,7 @@ pub(super) async fn brand_analysis(desk: &Desk<'_>) -> Result<(Work, String), St
     let measure = brand_metrics::call(&*desk.app.ports.archive, &query);
     let (figures, posts) = join!(
         desk.tool(&brand_metrics::TOOL, "figures", &query, measure),
-        search(desk, "search.posts", Sources::OnlyPosts)
+        search(desk, "search.posts", Sources::OnlyPosts, "")
     );
     let (figures, no_figures) = optional(desk, figures, "brand metrics")?;
     let (posts, no_posts) = optional(desk, posts, "past posts")?;
