@@ -20,6 +20,9 @@ const LONGEST_HEADING: usize = 80;
 /// From how many sentences on a paragraph is closed where its source closes one, and where it ends at the latest.
 const PARAGRAPH: std::ops::RangeInclusive<usize> = 2..=5;
 
+/// The heading of the end.
+const ENDING: &str = "In short";
+
 struct Section<'a> {
     heading: String,
     sentences: Vec<&'a Sentence>,
@@ -43,19 +46,18 @@ pub(super) fn write(desk: &Desk<'_>) -> String {
 
     let plan = choose(&ranked, hook, room.min(AIM));
     let mut used = plan.iter().map(|s| s.sentence.words).sum::<usize>();
-    let (intro, body) = split(&plan);
+    let Plan { intro, body, end } = split(&plan);
     let mut parts: Vec<String> = title.map(|title| format!("# {title}")).into_iter().collect();
-    let intro = short::join(&intro);
-    match question {
-        Some(question) if rules.opening == Some(Opening::Question) => parts.extend([question, intro]),
-        question => {
-            parts.push(intro);
-            parts.extend(sections(&body, rules, room, &mut used));
-            parts.extend(question);
-            return parts.join("\n\n");
-        }
-    }
+    let asks_first = rules.opening == Some(Opening::Question);
+    let (before, after) = if asks_first { (question, None) } else { (None, question) };
+    parts.extend(before);
+    parts.push(short::join(&intro));
     parts.extend(sections(&body, rules, room, &mut used));
+    if let Some(end) = end {
+        parts.extend(headline(ENDING, rules, room, &mut used));
+        parts.push(end.text.clone());
+    }
+    parts.extend(after);
     parts.join("\n\n")
 }
 
@@ -115,16 +117,29 @@ fn themes(ranked: &[Scored<'_>]) -> Vec<Theme> {
     found.into_iter().map(|(theme, _)| theme).collect()
 }
 
-/// The introduction: the hook and the strongest sentence after it; and the rest.
-fn split<'a>(plan: &[Scored<'a>]) -> (Vec<&'a Sentence>, Vec<Scored<'a>>) {
+/// Which sentence goes where.
+struct Plan<'a> {
+    intro: Vec<&'a Sentence>,
+    body: Vec<Scored<'a>>,
+    end: Option<&'a Sentence>,
+}
+
+/// The introduction: the hook and the strongest sentence after it. The end: the next that can stand there. Both only
+/// where enough is left.
+fn split<'a>(plan: &[Scored<'a>]) -> Plan<'a> {
     let mut intro: Vec<&Sentence> = plan.first().map(|s| s.sentence).into_iter().collect();
-    let mut rest: Vec<Scored<'a>> = plan.iter().skip(1).copied().collect();
-    if rest.len() > 4
-        && let Some(at) = rest.iter().position(|s| short::named(s.sentence))
+    let mut body: Vec<Scored<'a>> = plan.iter().skip(1).copied().collect();
+    let mut end = None;
+    if body.len() > 4
+        && let Some(at) = body.iter().position(|s| short::named(s.sentence))
     {
-        intro.push(rest.remove(at).sentence);
+        intro.push(body.remove(at).sentence);
     }
-    (intro, rest)
+    if body.len() > 8 {
+        let strong = |s: &Scored<'_>| !s.sentence.numbers.is_empty() && short::named(s.sentence);
+        end = body.iter().position(strong).map(|at| body.remove(at).sentence);
+    }
+    Plan { intro, body, end }
 }
 
 /// The sections as Markdown blocks, with headings where there is room for them.
@@ -133,14 +148,20 @@ fn sections(body: &[Scored<'_>], rules: &Rules, room: usize, used: &mut usize) -
     let headed = sections.len() > 1;
     let mut parts = Vec::new();
     for section in &sections {
-        let size = count(&section.heading);
-        if headed && !section.heading.is_empty() && rules.allow(&section.heading) && *used + size <= room {
-            *used += size;
-            parts.push(format!("## {}", section.heading));
+        if headed {
+            parts.extend(headline(&section.heading, rules, room, used));
         }
         parts.extend(paragraphs(&section.sentences).iter().map(|p| short::join(p)));
     }
     parts
+}
+
+/// A heading, if there is room for it and no rule against it.
+fn headline(heading: &str, rules: &Rules, room: usize, used: &mut usize) -> Option<String> {
+    let size = count(heading);
+    let fits = !heading.is_empty() && rules.allow(heading) && *used + size <= room;
+    *used += if fits { size } else { 0 };
+    fits.then(|| format!("## {heading}"))
 }
 
 fn group<'a>(body: &[Scored<'a>]) -> Vec<Section<'a>> {

@@ -13,7 +13,7 @@ const HASHTAGS: usize = 5;
 const FEWEST: usize = 3;
 
 /// From how often on a pair of words makes a hashtag.
-const OFTEN: usize = 3;
+const OFTEN: usize = 4;
 
 /// `{hook, hashtags, caption}`.
 pub(super) fn object(desk: &Desk<'_>) -> Value {

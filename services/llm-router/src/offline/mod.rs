@@ -86,9 +86,10 @@ impl Desk<'_> {
         }
     }
 
-    /// A draft that is there can still be cut by the rules; without one there is nothing honest to write.
+    /// A draft under revision can still be cut by the rules; without one there is nothing honest to write.
     fn without_evidence(&self) -> String {
-        let kept = self.rules.cut(&self.prompt.brief.draft);
+        let draft = if self.prompt.task == Task::Revise { self.prompt.brief.draft.as_str() } else { "" };
+        let kept = self.rules.cut(draft);
         if kept.trim().is_empty() { answer::nothing(&self.query) } else { kept }
     }
 

@@ -75,7 +75,7 @@ pub(super) fn hook<'a>(ranked: &[Scored<'a>], rules: &Rules, room: usize) -> Opt
         let early = s.sentence.text.chars().take(40).any(|c| c.is_ascii_digit());
         let must = if rules.opening == Some(Opening::Number) && number { 10.0 } else { 0.0 };
         let opens = if standing::opens(&s.sentence.text, s.sentence.words) { 0.5 } else { 0.0 };
-        must + s.score + opens + if number { 0.2 } else { 0.0 } + if early { 0.1 } else { 0.0 }
+        must + s.score + opens + if number { 0.6 } else { 0.0 } + if early { 0.1 } else { 0.0 }
     };
     let must = rules.opening == Some(Opening::Number);
     ranked.iter().filter(fits).filter(|s| must || s.score >= 0.4 * best).fold(

@@ -47,32 +47,36 @@ fn angles(desk: &Desk<'_>) -> Vec<Angle> {
     themes
         .retain(|t| !known.contains(&t.stems) && !t.surface.ends_with("ed") && desk.rules.allow(&t.surface));
     let first = theme(&themes, &sentences, &BTreeSet::new());
-    let taken: BTreeSet<String> = first.iter().map(|t| t.stems.clone()).collect();
+    let taken: BTreeSet<String> = first.iter().flat_map(|t| t.stems.split(' ')).map(str::to_owned).collect();
     let second = theme(&themes, &sentences, &taken);
     let topic = phrasing::title(&desk.query);
     vec![angle(&topic, &first, &sentences, "the figures"), angle(&topic, &second, &sentences, "the practice")]
 }
 
-/// The most frequent word that is not taken, and the one that stands beside it most often.
+/// Whether a sentence speaks of a theme.
+fn speaks(sentence: &Sentence, theme: &tally::Frequent) -> bool {
+    theme.stems.split(' ').all(|stem| sentence.terms.contains(stem))
+}
+
+/// The first theme that is not taken, and the one that stands beside it most often.
 fn theme<'a>(
     themes: &'a [tally::Frequent],
     sentences: &[&Sentence],
     taken: &BTreeSet<String>,
 ) -> Vec<&'a tally::Frequent> {
-    let mut free = themes.iter().filter(|t| !taken.contains(&t.stems));
+    let mut free = themes.iter().filter(|t| t.stems.split(' ').all(|stem| !taken.contains(stem)));
     let Some(seed) = free.next() else { return Vec::new() };
-    let beside = |t: &tally::Frequent| {
-        sentences.iter().filter(|s| s.terms.contains(&seed.stems) && s.terms.contains(&t.stems)).count()
-    };
-    let companion = free.rev().max_by_key(|t| beside(t)).filter(|t| beside(t) > 0);
+    let apart =
+        |t: &&tally::Frequent| !t.stems.split(' ').any(|stem| seed.stems.split(' ').any(|s| s == stem));
+    let beside = |t: &tally::Frequent| sentences.iter().filter(|s| speaks(s, seed) && speaks(s, t)).count();
+    let companion = free.filter(apart).rev().max_by_key(|t| beside(t)).filter(|t| beside(t) > 0);
     std::iter::once(seed).chain(companion).collect()
 }
 
 fn angle(topic: &str, theme: &[&tally::Frequent], sentences: &[&Sentence], fallback: &str) -> Angle {
     let words: Vec<&str> = theme.iter().map(|t| t.surface.as_str()).collect();
     let words = if words.is_empty() { fallback.to_owned() } else { words.join(" and ") };
-    let about: Vec<&&Sentence> =
-        sentences.iter().filter(|s| theme.iter().any(|t| s.terms.contains(&t.stems))).collect();
+    let about: Vec<&&Sentence> = sentences.iter().filter(|s| theme.iter().any(|t| speaks(s, t))).collect();
     let documents: BTreeSet<&str> = about.iter().map(|s| s.document.as_str()).collect();
     let figures = about.iter().filter(|s| !s.numbers.is_empty()).count();
     Angle {
