@@ -1,7 +1,7 @@
 //! The mind of the archive: pure functions over plain values. No clock, no socket, no database, no model.
 //!
 //! Reading order: what is stored ([`brand`], [`outcome`], [`feedback`], [`lesson`]), how a verdict becomes lessons
-//! ([`derive`], [`learning`]), how lessons are found again ([`relevance`]), how a voice is measured ([`metrics`]).
+//! ([`mod@derive`], [`learning`]), how lessons are found again ([`relevance`]), how a voice is measured ([`metrics`]).
 
 #[macro_use]
 mod coded;
