@@ -35,6 +35,7 @@ TIMES=()
 CURRENT=
 WORK=
 POSTGRES=
+RUST_TESTED=
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -168,7 +169,7 @@ start_postgres() {
 
 ### The steps
 
-step_format() { cargo fmt --all --check; }
+step_format() { cargo fmt --all --check -- --color never; }
 
 step_clippy() { cargo clippy --workspace --all-targets --locked -- -D warnings; }
 
@@ -231,11 +232,17 @@ step_rust_tests() {
     [ -n "$POSTGRES" ] || start_postgres
     cargo test --workspace --locked --no-fail-fast 2>&1 | tee "$WORK/rust.log" || code=$?
     count_rust "$WORK/rust.log"
+    RUST_TESTED=yes
     return "$code"
 }
 
+# After the Rust tests the binary is there already: asked for in the same words, it is not built with other features.
 step_binary() {
-    cargo build --locked -p copydesk-all-in-one --bin copydesk
+    if [ -n "$RUST_TESTED" ]; then
+        cargo build --workspace --bins --tests --locked
+    else
+        cargo build --locked -p copydesk-all-in-one --bin copydesk
+    fi
     export COPYDESK_BIN=$CARGO_TARGET_DIR/debug/copydesk
 }
 

@@ -32,7 +32,7 @@ service = runs_grpc.RunServiceStub(channel)
 spec = dict(brand_id=brand.brand_id, workflow="content", topic=topic, content_type=types.CONTENT_TYPE_SOCIAL)
 run = service.CreateRun(runs.CreateRunRequest(request_id=new_id(), spec=spec), **auth).run
 for event in service.WatchRun(runs.WatchRunRequest(run_id=run.run_id), **auth):
-    print(event.seq, event.WhichOneof("event"), event.step_finished.summary, file=sys.stderr)
+    print(event.seq, event.WhichOneof("event"), event.step_started.agent or event.step_finished.summary, file=sys.stderr)
 run = service.GetRun(runs.GetRunRequest(run_id=run.run_id), **auth).run
 print(run.result.text or run.error)
 for sentence in run.result.sentences:

@@ -34,7 +34,7 @@ const { brandId } = (await createClient(BrandService, transport).createBrand({ r
 const runs = createClient(RunService, transport);
 const spec = { brandId, workflow: "content", topic, contentType: ContentType.SOCIAL };
 const { runId } = (await runs.createRun({ requestId, spec }, auth)).run!;
-for await (const event of runs.watchRun({ runId }, auth)) console.error(event.seq, event.event.case);
+for await (const event of runs.watchRun({ runId }, auth)) console.error(Number(event.seq), event.event.case);
 const { result, error } = (await runs.getRun({ runId }, auth)).run!;
 console.log(result?.text ?? error);
 for (const { citations } of result?.sentences ?? []) {
