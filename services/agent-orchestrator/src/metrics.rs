@@ -1,4 +1,5 @@
-//! The instruments of this service, in base units.
+//! The instruments of this service, in base units. Prometheus adds unit and kind: `generations_total`,
+//! `generation_duration_seconds`.
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
 
@@ -6,13 +7,13 @@ use crate::domain::run::Run;
 use crate::ports::Depth;
 
 /// Ended runs, by `content_type` and `status`.
-pub const GENERATIONS: &str = "generations_total";
+pub const GENERATIONS: &str = "generations";
 /// Time from a run's creation to its end, by `content_type` and `status`.
-pub const GENERATION_DURATION: &str = "generation_duration_seconds";
+pub const GENERATION_DURATION: &str = "generation_duration";
 /// Attempts of steps, by `agent` and `outcome` (`done`, `retry`, `failed`, `fenced`).
-pub const STEPS: &str = "orchestrator_steps_total";
+pub const STEPS: &str = "orchestrator_steps";
 /// Time of one attempt of a step, by `agent`.
-pub const STEP_DURATION: &str = "orchestrator_step_duration_seconds";
+pub const STEP_DURATION: &str = "orchestrator_step_duration";
 /// Steps and outcomes that wait or run, by `state` (`ready`, `running`, `outbox`).
 pub const QUEUE: &str = "orchestrator_queue_depth";
 

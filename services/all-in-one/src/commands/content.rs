@@ -1,5 +1,6 @@
 //! `ingest`, `generate`, `watch`, `feedback`: the daily work, from the command line.
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use copydesk_proto::agent_orchestrator::v1::watch_run_response::Event;
@@ -12,6 +13,8 @@ use crate::client::{Client, explain};
 use crate::{desk, documents, show};
 
 const NANOS: i64 = 1_000_000_000;
+/// Progress of a long upload is told this often; a short one needs none.
+const SAY_EVERY: Duration = Duration::from_secs(2);
 
 pub(super) async fn ingest(args: IngestArgs) -> anyhow::Result<()> {
     let documents = documents::read(&args.paths)?;
@@ -19,8 +22,12 @@ pub(super) async fn ingest(args: IngestArgs) -> anyhow::Result<()> {
     let work = async {
         let brand = desk::ensure_brand(&client, &args.brand, &args.voice, &args.audience).await?;
         let base = brand.knowledge_base_ids.first().context("the brand has no knowledge base")?;
+        let mut said = Instant::now();
         let done = desk::ingest(&client, base, documents, |now| {
-            eprintln!("  {} of {} documents, {} chunks", now.documents_done, now.documents_total, now.chunks_written);
+            if said.elapsed() >= SAY_EVERY {
+                said = Instant::now();
+                eprintln!("  {} of {} documents, {} chunks", now.documents_done, now.documents_total, now.chunks_written);
+            }
         });
         let done = done.await?;
         println!(
