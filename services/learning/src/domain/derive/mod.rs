@@ -1,7 +1,7 @@
 //! From a verdict to what it asks for: fixed patterns and a word diff, no model, nothing invented.
 //!
-//! [`clause`] splits a comment, [`length`], [`phrase`] and [`opening`] know the patterns, [`comment`] puts them
-//! together; [`edit`] compares a draft with the text that a person made of it.
+//! `clause` splits a comment, `length`, `phrase` and `opening` know the patterns, `comment` puts them
+//! together; `edit` compares a draft with the text that a person made of it.
 
 mod clause;
 mod comment;
