@@ -1,4 +1,5 @@
 //! Runs that are cancelled, run out of time, or lose their process.
+#![allow(clippy::expect_used, reason = "a test that cannot go on must stop")]
 mod support;
 
 use std::collections::HashMap;

@@ -1,4 +1,5 @@
 //! Whole runs between scripted peers, in process and over a loopback port.
+#![allow(clippy::expect_used, reason = "a test that cannot go on must stop")]
 mod support;
 
 use std::sync::atomic::Ordering;

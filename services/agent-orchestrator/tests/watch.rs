@@ -1,4 +1,5 @@
 //! Following runs.
+#![allow(clippy::expect_used, reason = "a test that cannot go on must stop")]
 mod support;
 
 use copydesk_agent_orchestrator::Config;

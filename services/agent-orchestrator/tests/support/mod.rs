@@ -43,14 +43,7 @@ pub struct Mesh {
 
 /// Quick waits; everything else as it comes.
 pub fn config() -> Config {
-    Config {
-        poll_ms: 20,
-        retry_base_ms: 1,
-        retry_cap_ms: 5,
-        watch_poll_ms: 20,
-        stop_grace_ms: 0,
-        ..Config::default()
-    }
+    Config { poll_ms: 20, retry_base_ms: 1, retry_cap_ms: 5, stop_grace_ms: 0, ..Config::default() }
 }
 
 pub fn tenant() -> TenantId {
