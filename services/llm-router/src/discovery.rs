@@ -66,7 +66,7 @@ struct Tag {
 
 async fn tags(base_url: &str) -> Option<Tags> {
     let url = http::join(base_url, "/api/tags");
-    let reply = http::client().ok()?.get(url).send().await.ok()?;
+    let reply = http::client(&url).ok()?.get(url).send().await.ok()?;
     let reply = reply.error_for_status().ok()?;
     let body = http::read(reply, LIST_LIMIT).await.ok()?;
     serde_json::from_slice(&body).ok()

@@ -322,6 +322,19 @@ proptest! {
     }
 }
 
+/// Not a measurement: with a step that grows faster than the evidence this would not end.
+#[tokio::test]
+async fn a_flood_of_evidence_is_bounded_work() {
+    let sentence = |n: usize| {
+        format!("Van number {n} raised {} alerts on route {} in week {}.\n", n * 7, n % 91, n % 53)
+    };
+    let flood = |document: usize| (0..2_000).map(|n| sentence(document * 2_000 + n)).collect::<String>();
+    let passages =
+        (0..10).map(|d| passage("psg", &format!("doc_{d}"), "Log", SourceKind::Document, 0, &flood(d)));
+    let found = text(prompt(Task::Draft, ContentType::Blog, "alerts on a route", passages.collect())).await;
+    assert!(size(&found) > 20, "{found}");
+}
+
 #[tokio::test]
 #[ignore = "prints texts to read: cargo test --test offline -- --ignored --nocapture"]
 async fn texts_to_read() {

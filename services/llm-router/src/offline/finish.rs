@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 
 use super::rank::says_the_same;
 use super::review::body;
-use super::rules::count;
-use super::{Desk, short, standing, tally};
+use super::{Desk, short, tally};
 
 /// How many hashtags at most, unless a rule says fewer, and at least if there are words for them.
 const HASHTAGS: usize = 5;
@@ -25,15 +24,12 @@ pub(super) fn text(desk: &Desk<'_>) -> String {
     [hook(desk), caption(desk), hashtags(desk).join(" ")].join("\n\n")
 }
 
-/// The draft's own first sentence if it can open a text, so that it is not said twice; else the best there is.
+/// The draft's own first sentence, so that nothing is said twice; without a draft the best sentence there is.
 fn hook(desk: &Desk<'_>) -> String {
-    let sentences = body(&desk.prompt.brief.draft);
-    let usable = |s: &&&str| desk.rules.allow(s) && (s.ends_with('?') || standing::opens(s, count(s)));
-    if let Some(first) = sentences.first() {
+    if let Some(first) = body(&desk.prompt.brief.draft).first() {
         return (*first).to_owned();
     }
-    let best = short::hook(&desk.ranked(), &desk.rules, usize::MAX).map(|s| s.sentence.text.clone());
-    best.or_else(|| sentences.iter().find(usable).map(|s| (*s).to_owned())).unwrap_or_default()
+    short::hook(&desk.ranked(), &desk.rules, usize::MAX).map(|s| s.sentence.text.clone()).unwrap_or_default()
 }
 
 /// One sentence of the evidence that the hook does not say.

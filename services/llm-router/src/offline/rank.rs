@@ -7,6 +7,9 @@ use copydesk_proto::types::v1::SourceKind;
 use super::evidence::Sentence;
 use super::rules::Rules;
 
+/// The most sentences that a text is chosen from: many times what the longest text holds.
+const MOST: usize = 400;
+
 /// How many of the first sentences tell which other words belong to the topic.
 const FEEDBACK: usize = 15;
 
@@ -51,7 +54,30 @@ pub(super) fn rank<'a>(pool: &'a [Sentence], query: &Query<'_>, rules: &Rules) -
     let about = |s: &Scored<'_>| s.score > 0.0 || rules.prefers(&s.sentence.text);
     let relevant: Vec<Scored<'a>> = first.iter().copied().filter(about).collect();
     let chosen = if relevant.is_empty() { first } else { relevant };
-    sorted(chosen.into_iter().map(|s| Scored { score: score(s.sentence), ..s }).collect())
+    let mut best = sorted(chosen.into_iter().map(|s| Scored { score: score(s.sentence), ..s }).collect());
+    best.truncate(MOST);
+    best
+}
+
+/// A sentence that may still be picked, and how near it is to those that are.
+struct Free<'a> {
+    scored: Scored<'a>,
+    nearest: f64,
+    siblings: usize,
+}
+
+impl<'a> Free<'a> {
+    fn gain(&self) -> f64 {
+        LAMBDA * self.scored.score - (1.0 - LAMBDA) * self.nearest - 0.03 * self.siblings as f64
+    }
+
+    /// Looks at a newly chosen sentence; false when this one has nothing to add to it.
+    fn beside(&mut self, chosen: &Sentence) -> bool {
+        let own = self.scored.sentence;
+        self.nearest = self.nearest.max(jaccard(chosen, own));
+        self.siblings += usize::from(chosen.document == own.document);
+        !says_the_same(chosen, own)
+    }
 }
 
 /// Picks in turn the best sentence that adds something, as long as `take` takes it.
@@ -60,28 +86,22 @@ pub(super) fn pick<'a>(
     chosen: &mut Vec<Scored<'a>>,
     mut take: impl FnMut(&Scored<'a>, &[Scored<'a>]) -> bool,
 ) {
-    let mut rest: Vec<Scored<'a>> = ranked.to_vec();
-    rest.retain(|s| !chosen.iter().any(|c| says_the_same(c.sentence, s.sentence)));
-    while !rest.is_empty() {
-        let gain = |s: &Scored<'a>| {
-            let nearest = chosen.iter().map(|c| jaccard(c.sentence, s.sentence)).fold(0.0, f64::max);
-            let siblings = chosen.iter().filter(|c| c.sentence.document == s.sentence.document).count();
-            LAMBDA * s.score - (1.0 - LAMBDA) * nearest - 0.03 * siblings as f64
-        };
-        let mut best = 0;
-        let mut best_gain = f64::NEG_INFINITY;
-        for (i, candidate) in rest.iter().enumerate() {
-            let gain = gain(candidate);
-            if gain > best_gain {
-                (best, best_gain) = (i, gain);
-            }
-        }
-        let candidate = rest.remove(best);
+    let mut free: Vec<Free<'a>> =
+        ranked.iter().map(|s| Free { scored: *s, nearest: 0.0, siblings: 0 }).collect();
+    free.retain_mut(|f| chosen.iter().all(|c| f.beside(c.sentence)));
+    while let Some(best) = best(&free) {
+        let candidate = free.remove(best).scored;
         if take(&candidate, chosen) {
-            rest.retain(|s| !says_the_same(candidate.sentence, s.sentence));
+            free.retain_mut(|f| f.beside(candidate.sentence));
             chosen.push(candidate);
         }
     }
+}
+
+/// The place of the greatest gain; of equals the first.
+fn best(free: &[Free<'_>]) -> Option<usize> {
+    let gains = free.iter().map(Free::gain).enumerate();
+    gains.reduce(|held, next| if next.1 > held.1 { next } else { held }).map(|(at, _)| at)
 }
 
 /// Whether one of two sentences would add nothing but another number: such a pair reads as a contradiction.

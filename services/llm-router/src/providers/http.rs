@@ -26,18 +26,19 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// The longest `Retry-After` that is believed.
 const LONGEST_RETRY_AFTER: u64 = 3_600;
 
-/// A client for providers. It follows no redirects, because a key must not travel to another host, and takes no
-/// proxy from the environment, because services read none.
-pub fn client() -> Result<Client, reqwest::Error> {
+/// A client for the provider at `url`. It follows no redirects, because a key must not travel to another host, and
+/// takes no proxy from the environment, because services read none.
+pub fn client(url: &str) -> Result<Client, reqwest::Error> {
     // One TLS for the process: ring. A second call finds it installed, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder()
+    let builder = Client::builder()
         .tcp_nodelay(true)
         .connect_timeout(CONNECT_LIMIT)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
-        .user_agent(concat!("copydesk/", env!("CARGO_PKG_VERSION")))
-        .build()
+        .user_agent(concat!("copydesk/", env!("CARGO_PKG_VERSION")));
+    // Reading the machine's certificates takes longer than everything else at the start; without TLS nobody needs them.
+    if url.starts_with("http://") { builder.tls_certs_only([]).build() } else { builder.build() }
 }
 
 /// An address and the way to speak to it.
@@ -56,8 +57,8 @@ impl Endpoint {
             detail: detail.to_owned(),
             source,
         };
-        let client = client().map_err(|e| fault("no HTTP client", Some(e)))?;
         let url = join(config.base_url.as_deref().unwrap_or(default_base), path);
+        let client = client(&url).map_err(|e| fault("no HTTP client", Some(e)))?;
         reqwest::Url::parse(&url).map_err(|_| fault("base_url is not an address", None))?;
         Ok(Self { client, url, headers: HeaderMap::new() })
     }
