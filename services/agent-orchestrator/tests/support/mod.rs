@@ -54,20 +54,26 @@ pub fn brand_id() -> String {
     BrandId::from_u128(7).to_string()
 }
 
-pub async fn service(script: &Arc<Script>, config: Config, folder: &Path) -> Service {
+/// The service on a database, not yet started.
+pub async fn service(script: &Arc<Script>, config: Config, database: &DatabaseConfig) -> Service {
     let peers = Peers {
         llm_router: testing::local(peers::llm_router(script)),
         retrieval: testing::local(peers::retrieval(script)),
         learning: testing::local(peers::learning(script)),
     };
-    let database = DatabaseConfig::file(folder.join("runs.sqlite3"));
-    build(config, &database, testing::context(folder), peers).await.expect("the service builds")
+    let context = testing::context(Path::new(""));
+    build(config, database, context, peers).await.expect("the service builds")
 }
 
-/// Starts the service on the data of a folder, in process.
-pub async fn start_in(script: &Arc<Script>, config: Config, folder: &Path) -> Mesh {
+/// The SQLite file in a folder.
+pub fn file_in(folder: &Path) -> DatabaseConfig {
+    DatabaseConfig::file(folder.join("runs.sqlite3"))
+}
+
+/// Starts the service on a database, in process.
+pub async fn start_on(script: &Arc<Script>, config: Config, database: &DatabaseConfig) -> Mesh {
     let stop = CancellationToken::new();
-    let stack = testing::stack_until(service(script, config, folder).await, stop.clone());
+    let stack = testing::stack_until(service(script, config, database).await, stop.clone());
     let channel = Channel::local("agent-orchestrator", stack, testing::metrics());
     let client = RunServiceClient::new(channel);
     Mesh { script: script.clone(), client, tenant: tenant(), stop, folder: None }
@@ -75,7 +81,7 @@ pub async fn start_in(script: &Arc<Script>, config: Config, folder: &Path) -> Me
 
 pub async fn start(over: Over, config: Config) -> Mesh {
     let (script, folder) = (Arc::new(Script::default()), tempfile::tempdir().expect("folder"));
-    let service = service(&script, config, folder.path()).await;
+    let service = service(&script, config, &file_in(folder.path())).await;
     let channel = match over {
         Over::Process => testing::local(service),
         Over::Loopback => testing::remote(service).await,
