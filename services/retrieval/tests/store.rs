@@ -248,11 +248,13 @@ mod cases {
         shelf.store.abandon(TENANT, broken).await.unwrap();
         assert_eq!(rows(&shelf.database, "ingestion_item").await, 2);
         shelf.store.stage(TENANT, broken, &[staged(0, "a", "x")], 100).await.unwrap();
-        shelf.store.recover(100).await.unwrap();
-        // A file is ours alone, a server may serve an upload of another process.
+        shelf.store.recover(100, 100).await.unwrap();
+        assert_eq!(rows(&shelf.database, "ingestion_item").await, 3, "an upload of this process goes on");
+        shelf.store.recover(101, 100).await.unwrap();
+        // A file is ours alone; a server may have an upload of another process.
         let left = if shelf.database.dialect() == Dialect::Sqlite { 2 } else { 3 };
         assert_eq!(rows(&shelf.database, "ingestion_item").await, left);
-        shelf.store.recover(101).await.unwrap();
+        shelf.store.recover(101, 101).await.unwrap();
         assert_eq!(rows(&shelf.database, "ingestion_item").await, 2);
     }
 

@@ -31,6 +31,8 @@ const EMBED_BATCH: usize = 32;
 /// The background worker.
 pub struct Worker {
     desk: Desk,
+    /// When it was made: before the first upload of this process.
+    started: i64,
 }
 
 /// Whether the job may go on.
@@ -43,7 +45,8 @@ enum Turn {
 impl Worker {
     /// A worker at a desk.
     pub fn new(desk: Desk) -> Self {
-        Self { desk }
+        let started = desk.clock.now();
+        Self { desk, started }
     }
 
     /// Works until it is told to stop. What it stops in the middle of is rolled back and done again later.
@@ -72,8 +75,8 @@ impl Worker {
 
     /// Cleans up after a process that ended in the middle.
     async fn recover(&self) {
-        let before = self.desk.clock.now().saturating_sub(STALE);
-        if let Err(error) = self.desk.ingestions.recover(before).await {
+        let stale = self.started.saturating_sub(STALE);
+        if let Err(error) = self.desk.ingestions.recover(self.started, stale).await {
             tracing::error!(error = &error as &dyn std::error::Error, "old uploads are not cleaned up");
         }
     }

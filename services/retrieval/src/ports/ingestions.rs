@@ -128,9 +128,10 @@ pub trait IngestionStore: Send + Sync {
     /// One ingestion.
     async fn ingestion(&self, tenant: TenantId, id: IngestionId) -> Result<Option<Ingestion>, StoreError>;
 
-    /// For all tenants: empties every staging area that was left by an upload that broke before `before`, and, when
-    /// this process is the only one on the database, every one there is, and takes back all leases.
-    async fn recover(&self, before: i64) -> Result<(), StoreError>;
+    /// For all tenants: empties the staging areas that broken uploads left behind. On a database of this process alone
+    /// those are all that are older than `started`, when the process began, and all leases are taken back; on a shared
+    /// one those that are older than `stale`.
+    async fn recover(&self, started: i64, stale: i64) -> Result<(), StoreError>;
 
     /// For all tenants: takes the oldest ingestion that is queued or whose lease ended before `now`.
     async fn claim(&self, now: i64, lease_until: i64) -> Result<Option<Job>, StoreError>;

@@ -95,12 +95,12 @@ impl IngestionStore for DatabaseStore {
         }
     }
 
-    async fn recover(&self, before: i64) -> Result<(), StoreError> {
-        // SQLite's data folder is locked by this process: whatever is staged or leased is of a process that is gone.
+    async fn recover(&self, started: i64, stale: i64) -> Result<(), StoreError> {
+        // SQLite's data folder is locked by this process: what is older than it, or leased, is of one that is gone.
         let alone = self.database.dialect() == Dialect::Sqlite;
         let sql = "DELETE FROM ingestion_item WHERE stage_time < $1 AND NOT EXISTS (SELECT 1 FROM ingestion i
             WHERE i.tenant = ingestion_item.tenant AND i.ingestion_id = ingestion_item.ingestion_id)";
-        self.database.execute(sql, &params![if alone { i64::MAX } else { before }]).await?;
+        self.database.execute(sql, &params![if alone { started } else { stale }]).await?;
         if alone {
             self.database
                 .execute("UPDATE ingestion SET lease_until = 0 WHERE finish_time IS NULL", &[])
