@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod config;
+mod export;
 pub mod health;
 pub mod spans;
 pub mod tasks;

@@ -2,6 +2,7 @@
 //!
 //! Without an OTLP endpoint there is no exporter, and nothing is sent or queued. With one, an absent collector costs
 //! dropped spans and one line in the log, never a call.
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
@@ -20,6 +21,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
+use crate::export::SayOnce;
 use crate::spans::SpanStore;
 
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -119,7 +121,7 @@ pub fn start(config: &TelemetryConfig, service: &str) -> Result<Telemetry, Telem
     }
     if let Some(endpoint) = &config.otlp_endpoint {
         let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(EXPORT_TIMEOUT);
-        tracers = tracers.with_batch_exporter(exporter.build().map_err(|e| failed(&e))?);
+        tracers = tracers.with_batch_exporter(SayOnce::new(exporter.build().map_err(|e| failed(&e))?));
         let exporter = MetricExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(EXPORT_TIMEOUT);
         let exporter = exporter.build().map_err(|e| failed(&e))?;
         meters = meters.with_reader(PeriodicReader::builder(exporter).with_interval(METRICS_EVERY).build());
@@ -161,7 +163,8 @@ fn log_layer<S>(format: LogFormat) -> Option<Box<dyn Layer<S> + Send + Sync>>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     match format {
         LogFormat::Off => None,
         LogFormat::Pretty => Some(layer.with_target(false).compact().boxed()),
