@@ -74,10 +74,14 @@ pub struct Correction {
 
 /// Corrects what the passages do not bear out and reports on what is left.
 pub fn examine(composed: &Composed, caption: &str, passages: &[Passage]) -> Checked {
-    let sources = sources(passages);
+    let mut sources = sources(passages);
+    sources.extend(titles(&composed.text, passages));
     let corrected = copydesk_guard::correct(&composed.text, &sources, &Thresholds::default());
     let report = corrected.report;
     let sentences: Vec<CitedSentence> = report.claims.iter().map(|claim| cited(claim, passages)).collect();
+    // Headings that are a document's title hold, but there are no words of a document to cite for them.
+    let is_title = |(claim, cited): &(&Claim, &CitedSentence)| claim.verdict != cited.verdict;
+    let as_titles = report.claims.iter().zip(&sentences).filter(is_title).count();
     let corrections = corrected.corrections.into_iter();
     let corrections =
         corrections.map(|c| Correction { before: c.before, after: c.after, reason: c.reason }).collect();
@@ -90,8 +94,8 @@ pub fn examine(composed: &Composed, caption: &str, passages: &[Passage]) -> Chec
         report: Safety {
             is_safe: report.is_safe,
             confidence: report.confidence.clamp(0.0, 1.0),
-            supported: count(report.supported),
-            checked: count(report.checked),
+            supported: count(report.supported.saturating_sub(as_titles)),
+            checked: count(report.checked.saturating_sub(as_titles)),
             sentences: count(report.sentences),
             corrections,
             not_safe_reason: report.not_safe_reason.unwrap_or_default(),
@@ -134,18 +138,28 @@ fn sources(passages: &[Passage]) -> Vec<Source<'_>> {
     passages.iter().map(|p| Source { id: &p.passage_id, text: &p.text }).collect()
 }
 
+/// The titles of documents that stand as headings in the text: a heading may carry a title that its passage lacks.
+fn titles<'a>(text: &str, passages: &'a [Passage]) -> Vec<Source<'a>> {
+    let headings: Vec<&str> =
+        text.lines().filter(|l| l.starts_with('#')).map(|l| l.trim_start_matches('#').trim()).collect();
+    let stands = |p: &&Passage| !p.title.is_empty() && headings.contains(&p.title.trim());
+    passages.iter().filter(stands).map(|p| Source { id: &p.document_id, text: &p.title }).collect()
+}
+
+/// A claim with its citations. One that rests on a title alone is a heading: nothing to cite, nothing to check.
 fn cited(claim: &Claim, passages: &[Passage]) -> CitedSentence {
     let citations = claim.evidence.iter();
-    let citations =
+    let citations: Vec<Citation> =
         citations.filter_map(|e| passages.get(e.source_index)?.cite(e.span.start, e.span.end)).collect();
+    let title = claim.verdict == Verdict::Supported && citations.is_empty();
     let reasons = if claim.verdict == Verdict::Supported { &[][..] } else { &claim.reasons };
     CitedSentence {
         start: claim.span.start as u64,
         end: claim.span.end as u64,
-        verdict: claim.verdict,
+        verdict: if title { Verdict::NotCheckable } else { claim.verdict },
         citations,
         reasons: reasons.iter().map(|r| format!("{}: {}", word(&r.kind), r.detail)).collect(),
-        risk: claim.risk.clamp(0.0, 1.0),
+        risk: if title { 0.0 } else { claim.risk.clamp(0.0, 1.0) },
     }
 }
 
@@ -234,6 +248,25 @@ mod tests {
         let checked = examined(&format!("{hook}\n\nKettle Works roasts every Tuesday."), hook, "");
         assert_eq!(checked.hook, "");
         assert!(!checked.text.contains("Zanzibar"), "{}", checked.text);
+    }
+
+    #[test]
+    fn a_documents_title_may_stand_as_a_heading() {
+        let titled = Passage { title: "Issue 412: the hopper".into(), ..passage() };
+        let text = "# Coffee\n\n## Issue 412: the hopper\n\nKettle Works roasts every Tuesday.";
+        let composed = Composed { text: text.into(), ..Composed::default() };
+        let checked = examine(&composed, "", &[titled]);
+        assert_eq!(
+            (checked.text.as_str(), checked.report.corrections.len()),
+            (text, 0),
+            "{:?}",
+            checked.report
+        );
+        assert_eq!((checked.report.supported, checked.report.checked), (1, 1));
+        let cited = checked.sentences.iter().filter(|s| !s.citations.is_empty()).count();
+        assert_eq!(cited, 1, "{:?}", checked.sentences);
+        let invented = Composed { text: text.replace("412", "413"), ..Composed::default() };
+        assert!(!examine(&invented, "", &[passage()]).text.contains("413"), "a number that no title has");
     }
 
     #[test]
