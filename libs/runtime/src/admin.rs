@@ -20,7 +20,12 @@ struct Admin {
 }
 
 /// Serves `/metrics`, `/health/live` and `/health/ready` until `stop`.
-pub async fn serve(listener: TcpListener, registry: prometheus::Registry, health: Health, stop: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    registry: prometheus::Registry,
+    health: Health,
+    stop: CancellationToken,
+) {
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/health/live", get(|| async { "alive\n" }))
@@ -33,7 +38,8 @@ pub async fn serve(listener: TcpListener, registry: prometheus::Registry, health
         };
         let Ok((stream, _)) = accepted else { continue };
         let service = TowerToHyperService::new(router.clone());
-        let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        let connection =
+            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
         let stop = stop.clone();
         tokio::spawn(async move {
             tokio::select! {
@@ -63,6 +69,8 @@ async fn metrics(State(admin): State<Admin>) -> Response {
 async fn ready(State(admin): State<Admin>) -> Response {
     match admin.health.check().await {
         Ok(()) => "ready\n".into_response(),
-        Err(faults) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready\n{}\n", faults.join("\n"))).into_response(),
+        Err(faults) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("not ready\n{}\n", faults.join("\n"))).into_response()
+        }
     }
 }

@@ -130,7 +130,9 @@ fn parse_value(text: &str) -> Value {
 fn read<C: DeserializeOwned>(table: Table, faults: &mut Vec<String>) -> Option<C> {
     let mut unknown = Vec::new();
     let result = serde_ignored::deserialize(Value::Table(table), |path| unknown.push(path.to_string()));
-    faults.extend(unknown.into_iter().map(|path| format!("{}: there is no such setting", path.replace(".?", ""))));
+    faults.extend(
+        unknown.into_iter().map(|path| format!("{}: there is no such setting", path.replace(".?", ""))),
+    );
     result.map_err(|error: toml::de::Error| faults.push(error.message().to_owned())).ok()
 }
 
@@ -178,7 +180,11 @@ mod tests {
         std::fs::write(&file, "name = \"file\"\n[limits]\ncalls = 1\nwatches = 1\n").expect("written");
         let sources = Sources {
             file: Some(file),
-            env: vec![pair("COPYDESK__LIMITS__CALLS", "2"), pair("PATH", "/bin"), pair("COPYDESK__NAME", "42")],
+            env: vec![
+                pair("COPYDESK__LIMITS__CALLS", "2"),
+                pair("PATH", "/bin"),
+                pair("COPYDESK__NAME", "42"),
+            ],
             flags: vec![pair("limits.calls", "3"), pair("url", "http://x:1")],
         };
         let got: Settings = load(&sources, |_| Vec::new()).expect("good");
@@ -189,11 +195,18 @@ mod tests {
     #[test]
     fn every_fault_is_named_at_once() {
         let sources = Sources {
-            env: vec![pair("COPYDESK__LIMITS__CALL", "2"), pair("COPYDESK__NANE", "x"), pair("COPYDESK__NAME__X", "1")],
+            env: vec![
+                pair("COPYDESK__LIMITS__CALL", "2"),
+                pair("COPYDESK__NANE", "x"),
+                pair("COPYDESK__NAME__X", "1"),
+            ],
             ..Sources::default()
         };
-        let error = load::<Settings>(&sources, |_| vec!["limits: odd".to_owned()]).expect_err("faults").to_string();
-        for part in ["limits.call: there is no such setting", "nane: there", "COPYDESK__NAME__X", "limits: odd"] {
+        let error =
+            load::<Settings>(&sources, |_| vec!["limits: odd".to_owned()]).expect_err("faults").to_string();
+        for part in
+            ["limits.call: there is no such setting", "nane: there", "COPYDESK__NAME__X", "limits: odd"]
+        {
             assert!(error.contains(part), "{part} in {error}");
         }
     }

@@ -6,6 +6,7 @@ pub mod admin;
 pub mod config;
 mod export;
 pub mod health;
+mod logs;
 pub mod spans;
 pub mod tasks;
 pub mod telemetry;

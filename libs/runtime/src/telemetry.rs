@@ -22,6 +22,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::export::SayOnce;
+use crate::logs::{Lines, Style};
 use crate::spans::SpanStore;
 
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -113,16 +114,21 @@ pub fn start(config: &TelemetryConfig, service: &str) -> Result<Telemetry, Telem
     let spans = (config.keep_spans > 0).then(|| SpanStore::new(config.keep_spans));
 
     let registry = prometheus::Registry::new();
-    let reader = opentelemetry_prometheus::exporter().with_registry(registry.clone()).build().map_err(|e| failed(&e))?;
+    let reader = opentelemetry_prometheus::exporter()
+        .with_registry(registry.clone())
+        .build()
+        .map_err(|e| failed(&e))?;
     let mut meters = SdkMeterProvider::builder().with_resource(resource.clone()).with_reader(reader);
     let mut tracers = SdkTracerProvider::builder().with_resource(resource).with_sampler(sampler(config));
     if let Some(spans) = &spans {
         tracers = tracers.with_span_processor(spans.clone());
     }
     if let Some(endpoint) = &config.otlp_endpoint {
-        let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(EXPORT_TIMEOUT);
+        let exporter =
+            SpanExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(EXPORT_TIMEOUT);
         tracers = tracers.with_batch_exporter(SayOnce::new(exporter.build().map_err(|e| failed(&e))?));
-        let exporter = MetricExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(EXPORT_TIMEOUT);
+        let exporter =
+            MetricExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(EXPORT_TIMEOUT);
         let exporter = exporter.build().map_err(|e| failed(&e))?;
         meters = meters.with_reader(PeriodicReader::builder(exporter).with_interval(METRICS_EVERY).build());
     }
@@ -163,13 +169,12 @@ fn log_layer<S>(format: LogFormat) -> Option<Box<dyn Layer<S> + Send + Sync>>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let colours = std::io::stderr().is_terminal();
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
-    match format {
-        LogFormat::Off => None,
-        LogFormat::Pretty => Some(layer.with_target(false).compact().boxed()),
-        LogFormat::Json => Some(layer.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()),
-    }
+    let style = match format {
+        LogFormat::Off => return None,
+        LogFormat::Pretty => Style::Pretty { colours: std::io::stderr().is_terminal() },
+        LogFormat::Json => Style::Json,
+    };
+    Some(Lines::new(style, std::io::stderr).boxed())
 }
 
 impl Telemetry {

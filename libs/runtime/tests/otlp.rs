@@ -4,10 +4,18 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use copydesk_runtime::telemetry::{LogFormat, TelemetryConfig, start};
-use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{MetricsService, MetricsServiceServer};
-use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
@@ -24,7 +32,8 @@ impl TraceService for Collector {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let spans = request.into_inner().resource_spans.into_iter().flat_map(|r| r.scope_spans).flat_map(|s| s.spans);
+        let spans =
+            request.into_inner().resource_spans.into_iter().flat_map(|r| r.scope_spans).flat_map(|s| s.spans);
         self.spans.lock().expect("lock").extend(spans.map(|span| span.name));
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
@@ -64,9 +73,8 @@ async fn spans_and_metrics_reach_a_collector_and_prometheus() {
     let spans = telemetry.spans().cloned().expect("kept spans");
     let meter = telemetry.meter("test");
     meter.u64_counter("copydesk.test.calls").build().add(3, &[]);
-    let trace_id = tracing::info_span!(target: "copydesk_test", "copydesk.test.span").in_scope(|| {
-        copydesk_rpc::current_trace_id().expect("a trace")
-    });
+    let trace_id = tracing::info_span!(target: "copydesk_test", "copydesk.test.span")
+        .in_scope(|| copydesk_rpc::current_trace_id().expect("a trace"));
     let shown = prometheus_text(&telemetry.registry());
     assert!(shown.contains("copydesk_test_calls_total") && shown.contains(" 3"), "{shown}");
     telemetry.shutdown().await;
@@ -88,8 +96,13 @@ async fn an_exporter_without_a_collector_ends_within_its_limit() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("port");
     let address = listener.local_addr().expect("address");
     drop(listener);
-    let exporter = SpanExporter::builder().with_tonic().with_endpoint(format!("http://{address}")).build().expect("exporter");
-    let provider = opentelemetry_sdk::trace::SdkTracerProvider::builder().with_batch_exporter(exporter).build();
+    let exporter = SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(format!("http://{address}"))
+        .build()
+        .expect("exporter");
+    let provider =
+        opentelemetry_sdk::trace::SdkTracerProvider::builder().with_batch_exporter(exporter).build();
     provider.tracer("test").start("span");
     let began = Instant::now();
     let ended = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(Duration::from_secs(1)));
