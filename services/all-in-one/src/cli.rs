@@ -5,7 +5,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Turns a brand's own documents into grounded, reviewed content, and proves every claim against its source.
 #[derive(Debug, Parser)]
-#[command(name = "copydesk", version, max_term_width = 110, after_help = "\
+#[command(
+    name = "copydesk",
+    version,
+    max_term_width = 110,
+    after_help = "\
 Start here:
   copydesk demo                     see it work on bundled documents, without any key
   copydesk up                       keep it running on 127.0.0.1:7700
@@ -13,7 +17,8 @@ Start here:
   copydesk generate \"why cold chains break\" --brand Acme --type social
 
 With OPENAI_API_KEY, ANTHROPIC_API_KEY or GROQ_API_KEY set, or an Ollama on this machine, that model writes; without,
-the offline writer composes from the documents' own sentences and says so.")]
+the offline writer composes from the documents' own sentences and says so."
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -27,21 +27,30 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(channel: Channel, key: &str) -> anyhow::Result<Self> {
-        let mut key = HeaderValue::try_from(format!("Bearer {}", key.trim())).context("the key is not a key")?;
+        let mut key =
+            HeaderValue::try_from(format!("Bearer {}", key.trim())).context("the key is not a key")?;
         key.set_sensitive(true);
         Ok(Self { channel, key })
     }
 
     pub(crate) fn connect(args: &ClientArgs) -> anyhow::Result<Self> {
-        let gateway = args.gateway.clone().or_else(|| running(&args.data)).unwrap_or_else(|| DEFAULT_GATEWAY.to_owned());
+        let gateway = args
+            .gateway
+            .clone()
+            .or_else(|| running(&args.data))
+            .unwrap_or_else(|| DEFAULT_GATEWAY.to_owned());
         let file = args.data.join("dev-key");
         let key = match &args.key {
             Some(key) => key.clone(),
             None => std::fs::read_to_string(&file).with_context(|| {
-                format!("no key: give --key or set COPYDESK_KEY ({} is not there; does `copydesk up` run?)", file.display())
+                format!(
+                    "no key: give --key or set COPYDESK_KEY ({} is not there; does `copydesk up` run?)",
+                    file.display()
+                )
             })?,
         };
-        let uri: http::Uri = gateway.parse().with_context(|| format!("`{gateway}` is not of the form http://host:port"))?;
+        let uri: http::Uri =
+            gateway.parse().with_context(|| format!("`{gateway}` is not of the form http://host:port"))?;
         if uri.scheme_str() != Some("http") || uri.authority().is_none() {
             bail!("`{gateway}` is not of the form http://host:port");
         }

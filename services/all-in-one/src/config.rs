@@ -131,7 +131,8 @@ impl Config {
             faults.into_iter().map(move |fault| format!("{part}.{fault}"))
         };
         let mut faults: Vec<String> = parts.into_iter().flat_map(named).collect();
-        let addresses = [("server.listen", &self.server.listen, true), ("server.admin", &self.server.admin, false)];
+        let addresses =
+            [("server.listen", &self.server.listen, true), ("server.admin", &self.server.admin, false)];
         for (key, text, may_be_empty) in addresses {
             if !(may_be_empty && text.is_empty()) && text.parse::<SocketAddr>().is_err() {
                 faults.push(format!("{key}: `{text}` is not of the form address:port"));

@@ -19,7 +19,7 @@ use crate::{desk, documents};
 
 mod progress;
 mod report;
-mod tree;
+pub mod tree;
 
 pub(crate) use report::run_json;
 
@@ -97,7 +97,11 @@ async fn tell(client: &Client, args: &DemoArgs, up: Duration) -> anyhow::Result<
     let bundled = args.docs.is_none();
     let brand = args.brand.clone().unwrap_or_else(|| match &args.docs {
         None => BRAND.to_owned(),
-        Some(dir) => dir.canonicalize().ok().and_then(|d| Some(d.file_name()?.to_string_lossy().into_owned())).unwrap_or_else(|| "Brand".to_owned()),
+        Some(dir) => dir
+            .canonicalize()
+            .ok()
+            .and_then(|d| Some(d.file_name()?.to_string_lossy().into_owned()))
+            .unwrap_or_else(|| "Brand".to_owned()),
     });
     let topic = args.topic.clone().unwrap_or_else(|| if bundled { TOPIC } else { OWN_TOPIC }.to_owned());
     let (voice, audience) = if bundled { (VOICE, AUDIENCE) } else { ("", "") };
@@ -139,11 +143,28 @@ async fn tell(client: &Client, args: &DemoArgs, up: Duration) -> anyhow::Result<
         ("feedback and second post", learning),
     ];
     let chunks = ingested.chunks_written;
-    Ok(Story { brand, topic, documents: count, bytes, chunks, post, article, comment: COMMENT, lessons, second, timings })
+    Ok(Story {
+        brand,
+        topic,
+        documents: count,
+        bytes,
+        chunks,
+        post,
+        article,
+        comment: COMMENT,
+        lessons,
+        second,
+        timings,
+    })
 }
 
 /// One run from its order to its result. Its span is the root of the request's trace.
-async fn write(client: &Client, show: &progress::Progress, name: &'static str, spec: RunSpec) -> anyhow::Result<Run> {
+async fn write(
+    client: &Client,
+    show: &progress::Progress,
+    name: &'static str,
+    spec: RunSpec,
+) -> anyhow::Result<Run> {
     let span = tracing::info_span!("demo", otel.name = "copydesk demo", otel.kind = "internal");
     let queued = desk::create_run(client, spec).instrument(span).await?;
     let line = show.run(name);

@@ -43,7 +43,12 @@ pub(crate) async fn find_brand(client: &Client, name: &str) -> anyhow::Result<Op
 }
 
 /// The brand of this name with at least one knowledge base; what is missing is made.
-pub(crate) async fn ensure_brand(client: &Client, name: &str, voice: &str, audience: &str) -> anyhow::Result<Brand> {
+pub(crate) async fn ensure_brand(
+    client: &Client,
+    name: &str,
+    voice: &str,
+    audience: &str,
+) -> anyhow::Result<Brand> {
     let known = find_brand(client, name).await?;
     if let Some(brand) = known.iter().find(|b| !b.knowledge_base_ids.is_empty()) {
         return Ok(brand.clone());
@@ -91,7 +96,8 @@ pub(crate) async fn ingest(
         });
         std::iter::once(head).chain(pieces.collect::<Vec<_>>())
     });
-    let requests = std::iter::once(Part::Start(start)).chain(parts).map(|part| IngestRequest { part: Some(part) });
+    let requests =
+        std::iter::once(Part::Start(start)).chain(parts).map(|part| IngestRequest { part: Some(part) });
     let stored = client
         .ingestion()
         .ingest(tokio_stream::iter(requests.collect::<Vec<_>>()))
@@ -108,7 +114,8 @@ pub(crate) async fn ingest(
         }
     }
     if last.state() == IngestionState::Failed {
-        let named: Vec<_> = last.failures.iter().map(|f| format!("  {}: {} ({})", f.key, f.message, f.reason)).collect();
+        let named: Vec<_> =
+            last.failures.iter().map(|f| format!("  {}: {} ({})", f.key, f.message, f.reason)).collect();
         bail!("some documents could not be ingested:\n{}", named.join("\n"));
     }
     Ok(last)

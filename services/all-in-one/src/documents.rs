@@ -10,15 +10,15 @@ static SAMPLES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/samples");
 
 /// A document to be ingested.
 #[derive(Debug, Clone)]
-pub(crate) struct SourceDocument {
+pub struct SourceDocument {
     /// Its path below the folder, with `/`.
-    pub(crate) key: String,
+    pub key: String,
     /// Its bytes; the server refuses what is not UTF-8.
-    pub(crate) bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
 }
 
 /// The bundled documents, in order of their paths.
-pub(crate) fn samples() -> Vec<SourceDocument> {
+pub fn samples() -> Vec<SourceDocument> {
     let mut found = Vec::new();
     collect_samples(&SAMPLES, &mut found);
     found.sort_by(|a, b| a.key.cmp(&b.key));
@@ -36,7 +36,10 @@ fn collect_samples(dir: &Dir<'_>, found: &mut Vec<SourceDocument>) {
 }
 
 /// The documents of files and folders. Hidden files and other formats are passed over.
-pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<SourceDocument>> {
+///
+/// # Errors
+/// When a file cannot be read, or there is none of a known format.
+pub fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<SourceDocument>> {
     let mut found = Vec::new();
     for path in paths {
         if path.is_dir() {
@@ -87,7 +90,7 @@ fn format_of(name: &str) -> Option<DocumentFormat> {
 
 impl SourceDocument {
     /// What the upload says of it: kind and content type from the front matter, else from folder and file name.
-    pub(crate) fn start(&self) -> DocumentStart {
+    pub fn start(&self) -> DocumentStart {
         let front = front_matter(&self.bytes);
         let value = |key: &str| front.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
         let kind = value("kind").and_then(source_kind).unwrap_or_else(|| kind_of_path(&self.key));
@@ -166,7 +169,8 @@ mod tests {
 
     #[test]
     fn a_path_tells_the_kind_when_nothing_else_does() {
-        let kind = |key: &str| SourceDocument { key: key.to_owned(), bytes: b"text".to_vec() }.start().source_kind();
+        let kind =
+            |key: &str| SourceDocument { key: key.to_owned(), bytes: b"text".to_vec() }.start().source_kind();
         assert_eq!(kind("README.md"), SourceKind::Readme);
         assert_eq!(kind("docs/CHANGELOG.md"), SourceKind::Changelog);
         assert_eq!(kind("issues/12.md"), SourceKind::Issue);

@@ -32,7 +32,9 @@ pub fn ensure(dir: &Path) -> anyhow::Result<()> {
     let _lock = loop {
         match FileLock::acquire(&lock_file) {
             Ok(lock) => break lock,
-            Err(copydesk_store::LockError::Held { .. }) => std::thread::sleep(std::time::Duration::from_millis(20)),
+            Err(copydesk_store::LockError::Held { .. }) => {
+                std::thread::sleep(std::time::Duration::from_millis(20))
+            }
             Err(error) => return Err(error).context("cannot lock the identity folder"),
         }
     };
@@ -55,7 +57,11 @@ pub fn trust(dir: &Path) -> anyhow::Result<Trust> {
     RANKS.iter().try_fold(Trust::new(), |trust, name| {
         let file = public_file(dir, name);
         let bytes = fs::read(&file).with_context(|| {
-            format!("{} is missing; `copydesk identity init --dir {}` makes all keys", file.display(), dir.display())
+            format!(
+                "{} is missing; `copydesk identity init --dir {}` makes all keys",
+                file.display(),
+                dir.display()
+            )
         })?;
         Ok(trust.with(*name, bytes))
     })
@@ -66,12 +72,19 @@ pub fn trust(dir: &Path) -> anyhow::Result<Trust> {
 /// # Errors
 /// When its private key is missing or broken.
 pub fn minter(dir: &Path, service: &str) -> anyhow::Result<Minter> {
-    let Some(rank) = RANKS.iter().position(|name| *name == service) else { bail!("there is no service `{service}`") };
+    let Some(rank) = RANKS.iter().position(|name| *name == service) else {
+        bail!("there is no service `{service}`")
+    };
     let file = private_file(dir, service);
     let bytes = fs::read(&file).with_context(|| {
-        format!("{} is missing; `copydesk identity init --dir {}` makes all keys", file.display(), dir.display())
+        format!(
+            "{} is missing; `copydesk identity init --dir {}` makes all keys",
+            file.display(),
+            dir.display()
+        )
     })?;
-    let key = SigningKey::from_pkcs8(service, &bytes).with_context(|| format!("{} is no key", file.display()))?;
+    let key =
+        SigningKey::from_pkcs8(service, &bytes).with_context(|| format!("{} is no key", file.display()))?;
     // A user's token goes from the gateway to every service, and from there on with the same call.
     let audience = if service == copydesk_gateway::NAME { vec!["mesh"] } else { RANKS[..rank].to_vec() };
     Ok(Minter::new(key, audience, grants(service)))
@@ -115,7 +128,9 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 
 fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let part = path.with_extension("pub-part");
-    fs::write(&part, bytes).and_then(|()| fs::rename(&part, path)).with_context(|| format!("cannot write {}", path.display()))
+    fs::write(&part, bytes)
+        .and_then(|()| fs::rename(&part, path))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]
@@ -142,8 +157,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("dir");
         ensure(dir.path()).expect("made");
         let tenant = TenantId::from_u128(5);
-        let caller = Caller { tenant, principal: "key_x".to_owned(), scopes: Scopes::all(), actor: None, run: None };
-        let token = minter(dir.path(), "gateway").expect("minter").user_token(&caller, Duration::from_secs(60));
+        let caller =
+            Caller { tenant, principal: "key_x".to_owned(), scopes: Scopes::all(), actor: None, run: None };
+        let token =
+            minter(dir.path(), "gateway").expect("minter").user_token(&caller, Duration::from_secs(60));
         for service in &RANKS[..4] {
             let verifier = Verifier::new(*service, trust(dir.path()).expect("trust"));
             assert_eq!(verifier.verify(token.as_deref().expect("signed")).map(|c| c.tenant), Ok(tenant));

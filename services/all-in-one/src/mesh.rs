@@ -8,8 +8,8 @@ use anyhow::{Context, bail};
 use copydesk_gateway::Gateway;
 use copydesk_rpc::server::{Limits, ServerStack, TokenAuthenticator, TransportOptions};
 use copydesk_rpc::{
-    AccessTable, Channel, HttpService, ReadyCheck, RpcMetrics, Service, ServiceContext, Trust, Verifier, reflection,
-    server,
+    AccessTable, Channel, HttpService, ReadyCheck, RpcMetrics, Service, ServiceContext, Trust, Verifier,
+    reflection, server,
 };
 use copydesk_runtime::{Health, Tasks, Telemetry};
 use copydesk_store::{DatabaseConfig, FileLock};
@@ -70,7 +70,12 @@ impl Mesh {
     ///
     /// # Errors
     /// When the data folder is in use, a database cannot be opened, or a port cannot be bound.
-    pub async fn start(config: &Config, data: &Path, topology: Topology, telemetry: &Telemetry) -> anyhow::Result<Mesh> {
+    pub async fn start(
+        config: &Config,
+        data: &Path,
+        topology: Topology,
+        telemetry: &Telemetry,
+    ) -> anyhow::Result<Mesh> {
         let names: Vec<&'static str> = match topology {
             Topology::All => identity::RANKS.to_vec(),
             Topology::One(name) => vec![name],
@@ -203,14 +208,16 @@ impl Parts<'_> {
 
 /// One lock a service, so that `up` and `serve` exclude each other exactly where they would share files.
 fn lock(data: &Path, names: &[&str]) -> anyhow::Result<Vec<FileLock>> {
-    std::fs::create_dir_all(data).with_context(|| format!("cannot make the data folder {}", data.display()))?;
+    std::fs::create_dir_all(data)
+        .with_context(|| format!("cannot make the data folder {}", data.display()))?;
     names
         .iter()
         .map(|name| {
             let dir = data.join(name);
             std::fs::create_dir_all(&dir)?;
-            FileLock::acquire(&dir.join("lock"))
-                .with_context(|| format!("the data folder {} is used by another process ({name})", data.display()))
+            FileLock::acquire(&dir.join("lock")).with_context(|| {
+                format!("the data folder {} is used by another process ({name})", data.display())
+            })
         })
         .collect()
 }
@@ -248,12 +255,19 @@ async fn write_dev_key(data: &Path, gateway: &Gateway) -> anyhow::Result<PathBuf
 }
 
 /// Tells other programs where the mesh answers, once it does.
-fn write_endpoints(data: &Path, topology: Topology, address: SocketAddr, admin: SocketAddr) -> anyhow::Result<()> {
+fn write_endpoints(
+    data: &Path,
+    topology: Topology,
+    address: SocketAddr,
+    admin: SocketAddr,
+) -> anyhow::Result<()> {
     let (file, key) = match topology {
         Topology::All | Topology::One(copydesk_gateway::NAME) => (data.join("endpoints.json"), "gateway"),
         Topology::One(name) => (data.join(name).join("endpoints.json"), name),
     };
     let text = serde_json::json!({ key: address.to_string(), "admin": admin.to_string() }).to_string();
     let part = file.with_extension("part");
-    std::fs::write(&part, text).and_then(|()| std::fs::rename(&part, &file)).context("cannot write endpoints.json")
+    std::fs::write(&part, text)
+        .and_then(|()| std::fs::rename(&part, &file))
+        .context("cannot write endpoints.json")
 }

@@ -17,7 +17,8 @@ pub(crate) fn cited_text(result: &RunResult) -> String {
         at = end;
         let mut numbers = Vec::new();
         for citation in &sentence.citations {
-            let known = sources.iter().position(|s| s.document_id == citation.document_id && s.span == citation.span);
+            let known =
+                sources.iter().position(|s| s.document_id == citation.document_id && s.span == citation.span);
             numbers.push(known.unwrap_or_else(|| {
                 sources.push(citation);
                 sources.len() - 1
@@ -55,7 +56,11 @@ pub(crate) fn safety(report: &SafetyReport) -> String {
         report.guard_version,
     );
     for c in &report.corrections {
-        let after = if c.after.is_empty() { "dropped".to_owned() } else { format!("→ “{}”", one_line(&c.after)) };
+        let after = if c.after.is_empty() {
+            "dropped".to_owned()
+        } else {
+            format!("→ “{}”", one_line(&c.after))
+        };
         out.push_str(&format!("    corrected: “{}” {after} ({})\n", one_line(&c.before), c.reason));
     }
     for v in &report.violations {
@@ -129,15 +134,23 @@ mod tests {
 
     #[test]
     fn every_source_has_one_number() {
-        let citation = Citation { title: "Guide".to_owned(), quote: "A is 1.".to_owned(), span: Some(Span { start: 0, end: 7 }), ..Citation::default() };
+        let citation = Citation {
+            title: "Guide".to_owned(),
+            quote: "A is 1.".to_owned(),
+            span: Some(Span { start: 0, end: 7 }),
+            ..Citation::default()
+        };
         let sentence = |start, end| SentenceCitation {
             span: Some(Span { start, end }),
             verdict: Verdict::Supported.into(),
             citations: vec![citation.clone()],
             ..SentenceCitation::default()
         };
-        let result =
-            RunResult { text: "A is 1.\n\nA is one.".to_owned(), sentences: vec![sentence(0, 7), sentence(9, 18)], ..RunResult::default() };
+        let result = RunResult {
+            text: "A is 1.\n\nA is one.".to_owned(),
+            sentences: vec![sentence(0, 7), sentence(9, 18)],
+            ..RunResult::default()
+        };
         let shown = cited_text(&result);
         assert!(shown.contains("A is 1. [1]\n\n  A is one. [1]"), "{shown}");
         assert_eq!(shown.matches("Guide").count(), 1);

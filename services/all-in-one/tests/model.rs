@@ -54,7 +54,8 @@ fn reply(call: &Value) -> String {
     let usage = json!({ "prompt_tokens": 1000, "completion_tokens": 50 });
     if call["stream"] == json!(true) {
         let chunk = |choice: Value| format!("data: {}\n\n", json!({ "choices": [choice] }));
-        let words = INVENTED.split_inclusive(' ').map(|w| chunk(json!({ "index": 0, "delta": { "content": w } })));
+        let words =
+            INVENTED.split_inclusive(' ').map(|w| chunk(json!({ "index": 0, "delta": { "content": w } })));
         let end = chunk(json!({ "index": 0, "delta": {}, "finish_reason": "stop" }));
         let counted = format!("data: {}\n\ndata: [DONE]\n\n", json!({ "choices": [], "usage": usage }));
         let body: String = words.chain([end, counted]).collect();
@@ -64,12 +65,16 @@ fn reply(call: &Value) -> String {
         Some(schema) => fill(schema).to_string(),
         None => INVENTED.to_owned(),
     };
-    let choice = json!({ "index": 0, "message": { "role": "assistant", "content": text }, "finish_reason": "stop" });
+    let choice =
+        json!({ "index": 0, "message": { "role": "assistant", "content": text }, "finish_reason": "stop" });
     http("application/json", &json!({ "choices": [choice], "usage": usage }).to_string())
 }
 
 fn http(kind: &str, body: &str) -> String {
-    format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 /// The smallest value that a schema of ours accepts.
@@ -121,5 +126,7 @@ fn a_configured_model_writes_and_the_guard_keeps_its_inventions_in() {
     let prompt = |call: &Value| call["messages"].to_string();
     let directed = calls.iter().filter(|(_, call)| prompt(call).contains("at most 90 words")).count();
     assert!(directed > 0, "the lesson reaches the second run's prompts");
-    assert!(!said.contains("sk-scripted") && !String::from_utf8_lossy(&output.stdout).contains("sk-scripted"));
+    assert!(
+        !said.contains("sk-scripted") && !String::from_utf8_lossy(&output.stdout).contains("sk-scripted")
+    );
 }

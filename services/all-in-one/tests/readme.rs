@@ -26,7 +26,9 @@ fn examples(readme: &str) -> Vec<Example> {
             ("```console", false) => inside = true,
             ("```", true) => inside = false,
             (line, true) => match (line.strip_prefix("$ "), found.last_mut()) {
-                (Some(command), _) => found.push(Example { command: command.to_owned(), expected: Vec::new() }),
+                (Some(command), _) => {
+                    found.push(Example { command: command.to_owned(), expected: Vec::new() })
+                }
                 (None, Some(example)) => example.expected.push(line.to_owned()),
                 (None, None) => panic!("a console block must begin with a command: {line}"),
             },
@@ -78,10 +80,19 @@ impl Reader {
             None => text.to_owned(),
         };
         command.arg("-c").arg(text).current_dir(self.folder.path()).stdin(Stdio::null());
-        for key in ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GROQ_API_KEY", "COPYDESK_DATA", "COPYDESK_KEY", "COPYDESK_GATEWAY"] {
+        for key in [
+            "OPENAI_API_KEY",
+            "ANTHROPIC_API_KEY",
+            "GROQ_API_KEY",
+            "COPYDESK_DATA",
+            "COPYDESK_KEY",
+            "COPYDESK_GATEWAY",
+        ] {
             command.env_remove(key);
         }
-        command.env("PATH", format!("{}:{path}", bin.display())).env("COPYDESK__LLM_ROUTER__DISCOVERY", "false");
+        command
+            .env("PATH", format!("{}:{path}", bin.display()))
+            .env("COPYDESK__LLM_ROUTER__DISCOVERY", "false");
         command
     }
 
@@ -201,8 +212,12 @@ fn every_example_of_the_readme_works_as_printed() {
 fn the_client_code_of_the_readme_is_that_of_the_tested_examples() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("checkout").to_path_buf();
     let readme = fs::read_to_string(root.join("README.md")).expect("README");
-    for (fence, file) in [("```python\n", "deploy/clients/python/example.py"), ("```ts\n", "deploy/clients/typescript/example.ts")] {
-        let code = readme.split(fence).nth(1).and_then(|rest| rest.split("```").next()).expect("a block of code");
+    for (fence, file) in [
+        ("```python\n", "deploy/clients/python/example.py"),
+        ("```ts\n", "deploy/clients/typescript/example.ts"),
+    ] {
+        let code =
+            readme.split(fence).nth(1).and_then(|rest| rest.split("```").next()).expect("a block of code");
         let source = fs::read_to_string(root.join(file)).expect("example");
         for line in code.lines() {
             assert!(source.lines().any(|l| l == line), "{file} does not hold: {line}");

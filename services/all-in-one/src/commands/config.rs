@@ -8,14 +8,18 @@ pub(super) fn config(action: ConfigAction, source: &SourceArgs) -> anyhow::Resul
     let load = || Config::load(source.config.as_deref(), &source.data, source.settings.clone());
     match action {
         // Secrets serialise as ***.
-        ConfigAction::Show => print!("{}", toml::to_string_pretty(&load()?).context("cannot write the configuration")?),
+        ConfigAction::Show => {
+            print!("{}", toml::to_string_pretty(&load()?).context("cannot write the configuration")?)
+        }
         ConfigAction::Check => {
             load()?;
             println!("the configuration is good");
         }
         ConfigAction::Default => {
             let text = toml::to_string_pretty(&Config::default()).context("cannot write the defaults")?;
-            println!("# Every setting with its default. `copydesk config schema` says what each means.\n{text}");
+            println!(
+                "# Every setting with its default. `copydesk config schema` says what each means.\n{text}"
+            );
         }
         ConfigAction::Schema => println!("{}", serde_json::to_string_pretty(&schemars::schema_for!(Config))?),
     }

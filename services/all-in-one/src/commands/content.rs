@@ -26,7 +26,10 @@ pub(super) async fn ingest(args: IngestArgs) -> anyhow::Result<()> {
         let done = desk::ingest(&client, base, documents, |now| {
             if said.elapsed() >= SAY_EVERY {
                 said = Instant::now();
-                eprintln!("  {} of {} documents, {} chunks", now.documents_done, now.documents_total, now.chunks_written);
+                eprintln!(
+                    "  {} of {} documents, {} chunks",
+                    now.documents_done, now.documents_total, now.chunks_written
+                );
             }
         });
         let done = done.await?;
@@ -43,7 +46,8 @@ pub(super) async fn generate(args: GenerateArgs) -> anyhow::Result<ExitCode> {
     let client = Client::connect(&args.client)?;
     let work = async {
         let brand = desk::find_brand(&client, &args.brand).await?;
-        let brand = brand.with_context(|| format!("there is no brand `{}`; `copydesk ingest` makes one", args.brand))?;
+        let brand = brand
+            .with_context(|| format!("there is no brand `{}`; `copydesk ingest` makes one", args.brand))?;
         let spec = RunSpec {
             brand_id: brand.brand_id,
             workflow: "content".to_owned(),
@@ -74,7 +78,9 @@ pub(super) async fn watch(run_id: &str, args: &ClientArgs) -> anyhow::Result<Exi
 pub(super) async fn feedback(args: FeedbackArgs) -> anyhow::Result<()> {
     let client = Client::connect(&args.client)?;
     let edited_text = match &args.edited {
-        Some(path) => std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?,
+        Some(path) => {
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?
+        }
         None => String::new(),
     };
     let kind = match args.verdict {
@@ -114,7 +120,8 @@ pub(crate) fn content_type(kind: ContentKind) -> ContentType {
 
 /// Dollars with up to nine decimals, exactly.
 fn dollars(text: &str) -> anyhow::Result<i64> {
-    let (whole, part) = text.trim_start_matches('$').split_once('.').unwrap_or((text.trim_start_matches('$'), ""));
+    let (whole, part) =
+        text.trim_start_matches('$').split_once('.').unwrap_or((text.trim_start_matches('$'), ""));
     let digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
     if part.len() > 9 || !digits(whole) || !digits(part) || whole.is_empty() {
         bail!("--budget: `{text}` is not an amount in dollars such as 0.05");
@@ -126,8 +133,12 @@ fn dollars(text: &str) -> anyhow::Result<i64> {
 
 fn print_event(event: &WatchRunResponse) {
     match &event.event {
-        Some(Event::StepStarted(s)) if s.attempt > 1 => eprintln!("  {:<12} {:<16} attempt {}", s.agent, s.step, s.attempt),
-        Some(Event::StepFinished(s)) => eprintln!("  {:<12} {:<16} {} ms  {}", s.agent, s.step, s.duration_ms, s.summary),
+        Some(Event::StepStarted(s)) if s.attempt > 1 => {
+            eprintln!("  {:<12} {:<16} attempt {}", s.agent, s.step, s.attempt)
+        }
+        Some(Event::StepFinished(s)) => {
+            eprintln!("  {:<12} {:<16} {} ms  {}", s.agent, s.step, s.duration_ms, s.summary)
+        }
         Some(Event::StepFailed(s)) => {
             let next = if s.will_retry { ", will be tried again" } else { "" };
             eprintln!("  {:<12} {:<16} failed: {}{next}", s.agent, s.step, s.reason);
@@ -158,7 +169,9 @@ mod tests {
 
     #[test]
     fn dollars_are_exact() {
-        for (text, nanos) in [("0.05", 50_000_000), ("$12", 12 * NANOS), ("0.000000001", 1), ("3.", 3 * NANOS)] {
+        for (text, nanos) in
+            [("0.05", 50_000_000), ("$12", 12 * NANOS), ("0.000000001", 1), ("3.", 3 * NANOS)]
+        {
             assert_eq!(dollars(text).expect(text), nanos);
         }
         for bad in ["", "x", "-1", "1e3", "0.0000000001", "99999999999"] {

@@ -61,7 +61,11 @@ pub(super) async fn doctor(source: &SourceArgs) -> anyhow::Result<ExitCode> {
 fn data_folder(data: &Path, say: &mut impl FnMut(&'static str, State, String)) -> bool {
     let probe = data.join(copydesk_gateway::NAME);
     if let Err(error) = std::fs::create_dir_all(&probe) {
-        say("data folder", State::Bad, format!("{} cannot be written: {error}; choose another with --data", data.display()));
+        say(
+            "data folder",
+            State::Bad,
+            format!("{} cannot be written: {error}; choose another with --data", data.display()),
+        );
         return false;
     }
     match FileLock::acquire(&probe.join("lock")) {
@@ -79,7 +83,9 @@ fn identity_folder(config: &Config, data: &Path, say: &mut impl FnMut(&'static s
     let dir = config.identity.dir.clone().unwrap_or_else(|| data.join("identity"));
     match identity::trust(&dir) {
         Ok(_) => say("identity", State::Good, format!("keys of all services in {}", dir.display())),
-        Err(_) if config.identity.dir.is_none() => say("identity", State::Note, "keys are made at the first start".to_owned()),
+        Err(_) if config.identity.dir.is_none() => {
+            say("identity", State::Note, "keys are made at the first start".to_owned())
+        }
         Err(error) => say("identity", State::Bad, format!("{error:#}")),
     }
 }
@@ -93,7 +99,8 @@ async fn database(config: &Config, say: &mut impl FnMut(&'static str, State, Str
     match copydesk_store::probe(&DatabaseConfig::postgres(url.expose())).await {
         Ok(()) => say("database", State::Good, "PostgreSQL answers".to_owned()),
         Err(error) => {
-            let words = format!("PostgreSQL does not answer: {error}; check database.url and that the server runs");
+            let words =
+                format!("PostgreSQL does not answer: {error}; check database.url and that the server runs");
             say("database", State::Bad, words);
         }
     }
@@ -101,7 +108,9 @@ async fn database(config: &Config, say: &mut impl FnMut(&'static str, State, Str
 
 async fn ports(config: &Config, say: &mut impl FnMut(&'static str, State, String)) {
     let listen = if config.server.listen.is_empty() { "127.0.0.1:7700" } else { &config.server.listen };
-    for (what, address, key) in [("gRPC port", listen, "--listen"), ("admin port", &config.server.admin, "--admin")] {
+    for (what, address, key) in
+        [("gRPC port", listen, "--listen"), ("admin port", &config.server.admin, "--admin")]
+    {
         match TcpListener::bind(address).await {
             Ok(_) => say(what, State::Good, format!("{address} is free")),
             Err(error) => say(what, State::Bad, format!("{address}: {error}; choose another with {key}")),
@@ -116,26 +125,41 @@ fn models(config: &Config, say: &mut impl FnMut(&'static str, State, String)) {
                      GROQ_API_KEY, start Ollama, or configure llm_router.providers";
         return say("models", State::Note, words.to_owned());
     }
-    let names: Vec<_> = providers.iter().flat_map(|p| p.models.iter().map(move |m| format!("{}/{}", p.name, m.name))).collect();
+    let names: Vec<_> = providers
+        .iter()
+        .flat_map(|p| p.models.iter().map(move |m| format!("{}/{}", p.name, m.name)))
+        .collect();
     say("models", State::Good, names.join(", "));
 }
 
 fn embedder(config: &Config, say: &mut impl FnMut(&'static str, State, String)) {
     match &config.retrieval.embedder {
         Some(embedder) => say("embedder", State::Good, format!("{}", embedder.model_dir.display())),
-        None => say("embedder", State::Note, "none: search is lexical (BM25); set retrieval.embedder.model_dir for hybrid".to_owned()),
+        None => say(
+            "embedder",
+            State::Note,
+            "none: search is lexical (BM25); set retrieval.embedder.model_dir for hybrid".to_owned(),
+        ),
     }
 }
 
 async fn collector(config: &Config, say: &mut impl FnMut(&'static str, State, String)) {
     let Some(endpoint) = &config.telemetry.otlp_endpoint else {
-        return say("collector", State::Note, "none: traces and metrics are not sent (telemetry.otlp_endpoint)".to_owned());
+        return say(
+            "collector",
+            State::Note,
+            "none: traces and metrics are not sent (telemetry.otlp_endpoint)".to_owned(),
+        );
     };
     let uri: Option<http::Uri> = endpoint.parse().ok();
     let authority = uri.as_ref().and_then(|u| u.authority()).map(|a| a.to_string()).unwrap_or_default();
     match tokio::time::timeout(ANSWER_LIMIT, TcpStream::connect(&authority)).await {
         Ok(Ok(_)) => say("collector", State::Good, format!("{endpoint} answers")),
-        _ => say("collector", State::Bad, format!("{endpoint} does not answer; spans and metrics will be dropped")),
+        _ => say(
+            "collector",
+            State::Bad,
+            format!("{endpoint} does not answer; spans and metrics will be dropped"),
+        ),
     }
 }
 

@@ -18,9 +18,14 @@ pub(super) async fn keys(action: KeysAction, args: &ClientArgs) -> anyhow::Resul
 async fn with_client(client: &Client, action: KeysAction) -> anyhow::Result<()> {
     match action {
         KeysAction::Create { name, scopes } => {
-            let made = client.keys().create_key(CreateKeyRequest { name, scopes }).await.map_err(|s| explain(&s))?;
+            let made =
+                client.keys().create_key(CreateKeyRequest { name, scopes }).await.map_err(|s| explain(&s))?;
             let made = made.into_inner();
-            println!("{}\nsecret: {}\nThe secret is not shown again.", line(&made.key.unwrap_or_default()), made.secret);
+            println!(
+                "{}\nsecret: {}\nThe secret is not shown again.",
+                line(&made.key.unwrap_or_default()),
+                made.secret
+            );
         }
         KeysAction::List => {
             let mut page_token = String::new();
@@ -35,7 +40,8 @@ async fn with_client(client: &Client, action: KeysAction) -> anyhow::Result<()> 
             }
         }
         KeysAction::Revoke { key } => {
-            let revoked = client.keys().revoke_key(RevokeKeyRequest { key_id: key }).await.map_err(|s| explain(&s))?;
+            let revoked =
+                client.keys().revoke_key(RevokeKeyRequest { key_id: key }).await.map_err(|s| explain(&s))?;
             println!("{}", line(&revoked.into_inner().key.unwrap_or_default()));
         }
     }

@@ -64,13 +64,16 @@ pub(crate) async fn discover(config: &mut Config) {
 
 fn announce(mesh: &Mesh, config: &Config, topology: Topology) {
     let models: Vec<_> = config.llm_router.providers.iter().map(|p| p.name.as_str()).collect();
-    let writer = if models.is_empty() { "the offline writer (no key found)".to_owned() } else { models.join(", ") };
+    let writer =
+        if models.is_empty() { "the offline writer (no key found)".to_owned() } else { models.join(", ") };
     match topology {
         Topology::All => {
             println!("copydesk is up: gRPC on {}, metrics and health on http://{}", mesh.address, mesh.admin);
             println!("  models: {writer}");
         }
-        Topology::One(name) => println!("{name} is up: gRPC on {}, metrics and health on http://{}", mesh.address, mesh.admin),
+        Topology::One(name) => {
+            println!("{name} is up: gRPC on {}, metrics and health on http://{}", mesh.address, mesh.admin)
+        }
     }
     if let Some(path) = &mesh.dev_key {
         println!("  development key: {}", path.display());

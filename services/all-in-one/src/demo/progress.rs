@@ -70,7 +70,8 @@ impl IngestionBar<'_> {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        self.show.line(&format!("ingested {} documents, {} chunks", done.documents_total, done.chunks_written));
+        self.show
+            .line(&format!("ingested {} documents, {} chunks", done.documents_total, done.chunks_written));
     }
 }
 
@@ -99,19 +100,29 @@ impl RunLine<'_> {
             }
             Some(Event::StepFinished(s)) => {
                 state.working.retain(|(_, step)| *step != s.step);
-                let line = format!("[{}] {:<12} {:<16} {:>4} ms  {}", self.name, s.agent, s.step, s.duration_ms, s.summary);
+                let line = format!(
+                    "[{}] {:<12} {:<16} {:>4} ms  {}",
+                    self.name, s.agent, s.step, s.duration_ms, s.summary
+                );
                 self.show.line(&line);
             }
             Some(Event::StepFailed(s)) => {
                 let next = if s.will_retry { ", trying again" } else { "" };
-                self.show.line(&format!("[{}] {:<12} {:<16} failed: {}{next}", self.name, s.agent, s.step, s.reason));
+                self.show.line(&format!(
+                    "[{}] {:<12} {:<16} failed: {}{next}",
+                    self.name, s.agent, s.step, s.reason
+                ));
             }
             Some(Event::DraftDelta(d)) => state.written = d.offset + d.text.len() as u64,
             _ => {}
         }
         if let Some(bar) = &self.bar {
             let who: Vec<_> = state.working.iter().map(|(agent, step)| format!("{agent} · {step}")).collect();
-            let written = if state.written > 0 { format!("  ({} bytes written)", state.written) } else { String::new() };
+            let written = if state.written > 0 {
+                format!("  ({} bytes written)", state.written)
+            } else {
+                String::new()
+            };
             bar.set_message(format!("{}{written}", who.join("   ")));
         }
     }

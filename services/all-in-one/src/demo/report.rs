@@ -10,7 +10,14 @@ use crate::show;
 
 /// The report for people.
 pub(super) fn text(story: &Story, tree: &[Node]) -> String {
-    let mut out = format!("\n{}: “{}”, from {} documents ({} kB, {} chunks)\n", story.brand, story.topic, story.documents, story.bytes / 1_000, story.chunks);
+    let mut out = format!(
+        "\n{}: “{}”, from {} documents ({} kB, {} chunks)\n",
+        story.brand,
+        story.topic,
+        story.documents,
+        story.bytes / 1_000,
+        story.chunks
+    );
     piece(&mut out, "LinkedIn post", &story.post);
     piece(&mut out, "Blog article", &story.article);
     out.push_str(&format!("\n── What the feedback changed {}\n\n", "─".repeat(50)));
@@ -19,7 +26,10 @@ pub(super) fn text(story: &Story, tree: &[Node]) -> String {
         out.push_str(&format!("  learned {}: {}\n", lesson.lesson_id, lesson.text));
     }
     let (before, after) = (words(&story.post), words(&story.second));
-    out.push_str(&format!("  the next post heeded {}: {before} words became {after}\n\n", applied(&story.second)));
+    out.push_str(&format!(
+        "  the next post heeded {}: {before} words became {after}\n\n",
+        applied(&story.second)
+    ));
     if let Some(result) = &story.second.result {
         out.push_str(&show::wrap(&result.text, "  "));
         out.push('\n');
@@ -42,7 +52,8 @@ fn piece(out: &mut String, title: &str, run: &Run) {
     if let Some(report) = &result.safety {
         out.push_str(&format!("\n  Safety\n{}", show::safety(report)));
     }
-    let degraded = if result.degraded { format!("; degraded: {}", result.degraded_reason) } else { String::new() };
+    let degraded =
+        if result.degraded { format!("; degraded: {}", result.degraded_reason) } else { String::new() };
     out.push_str(&format!(
         "\n  Review {:.1} of 10 · search {} · written by {}{degraded}\n",
         result.score,
@@ -53,7 +64,10 @@ fn piece(out: &mut String, title: &str, run: &Run) {
 }
 
 fn words(run: &Run) -> usize {
-    run.result.as_ref().map(|r| r.text.split_whitespace().filter(|w| !w.starts_with('#')).count()).unwrap_or_default()
+    run.result
+        .as_ref()
+        .map(|r| r.text.split_whitespace().filter(|w| !w.starts_with('#')).count())
+        .unwrap_or_default()
 }
 
 fn applied(run: &Run) -> String {

@@ -6,21 +6,21 @@ use copydesk_runtime::{SpanRecord, SpanStore};
 
 /// A span with its children, in the order in which they began. Equal neighbours are one node with a count.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Node {
+pub struct Node {
     /// The operation.
-    pub(crate) name: String,
+    pub name: String,
     /// `client`, `server` or `internal`.
-    pub(crate) kind: String,
+    pub kind: String,
     /// How many equal spans stand here.
-    pub(crate) count: usize,
+    pub count: usize,
     /// The time of all of them together.
-    pub(crate) duration: Duration,
+    pub duration: Duration,
     /// What was done inside.
-    pub(crate) children: Vec<Node>,
+    pub children: Vec<Node>,
 }
 
 /// The trees of a trace; one tree when nothing is broken.
-pub(crate) fn of(spans: &SpanStore, trace_id: &str) -> Vec<Node> {
+pub fn of(spans: &SpanStore, trace_id: &str) -> Vec<Node> {
     let spans = spans.trace(trace_id);
     let known: Vec<&str> = spans.iter().map(|s| s.span_id.as_str()).collect();
     let mut children: HashMap<&str, Vec<&SpanRecord>> = HashMap::new();
@@ -73,7 +73,7 @@ fn same_shape(a: &Node, b: &Node) -> bool {
 }
 
 /// The tree as indented lines, with times when they are wanted.
-pub(crate) fn lines(nodes: &[Node], with_times: bool) -> Vec<String> {
+pub fn lines(nodes: &[Node], with_times: bool) -> Vec<String> {
     let mut out = Vec::new();
     write(nodes, 0, with_times, &mut out);
     out

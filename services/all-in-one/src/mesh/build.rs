@@ -45,13 +45,18 @@ pub(super) async fn one(parts: &Parts<'_>, name: &'static str) -> anyhow::Result
         agent_orchestrator::NAME => agent_orchestrator(parts, llm()?, library()?, archive()?).await?,
         gateway::NAME => {
             let agent_orchestrator = parts.remote(agent_orchestrator::NAME)?;
-            let peers =
-                gateway::Peers { llm_router: llm()?, retrieval: library()?, learning: archive()?, agent_orchestrator };
+            let peers = gateway::Peers {
+                llm_router: llm()?,
+                retrieval: library()?,
+                learning: archive()?,
+                agent_orchestrator,
+            };
             return door(parts, peers, Vec::new()).await;
         }
         _ => bail!("there is no service `{name}`"),
     };
-    let checks: Vec<(&'static str, ReadyCheck)> = service.ready.iter().map(|check| (name, check.clone())).collect();
+    let checks: Vec<(&'static str, ReadyCheck)> =
+        service.ready.iter().map(|check| (name, check.clone())).collect();
     let (health, server) = Health::new(service.grpc_services.clone(), checks);
     let built = parts.wrap(service, |routes| routes.add_service(server))?;
     Ok(Served { stack: built.stack, tasks: built.tasks, health, gateway: None })

@@ -1,0 +1,249 @@
+//! One call for every public method, made of the ids of one tenant.
+use copydesk_proto::gateway::v1 as gateway;
+use copydesk_proto::learning::v1 as learning;
+use copydesk_proto::retrieval::v1 as retrieval;
+use copydesk_testkit::client::Client;
+use copydesk_types::{BrandId, DocumentId, IngestionId, KeyId, KnowledgeBaseId, LessonId, PassageId, RunId};
+use serde_json::{Value, json};
+
+use super::{brand, document, finished, ingest, knowledge_base, outcome, post, request_id, upload};
+
+/// The ids of what a tenant has. It has at least two of everything, so that lists have a second page.
+pub struct Things {
+    pub knowledge_base: String,
+    pub document: String,
+    pub passage: String,
+    pub ingestion: String,
+    pub brand: String,
+    pub run: String,
+    pub lesson: String,
+    pub key: String,
+}
+
+impl Things {
+    /// What tells that a text is about them: their ids, and the mark in all their texts.
+    pub fn words<'a>(&'a self, mark: &'a str) -> [&'a str; 9] {
+        let Self { knowledge_base, document, passage, ingestion, brand, run, lesson, key } = self;
+        [mark, knowledge_base, document, passage, ingestion, brand, run, lesson, key]
+    }
+}
+
+/// Ids that nobody has.
+pub fn nobody() -> Things {
+    Things {
+        knowledge_base: KnowledgeBaseId::from_u128(7).to_string(),
+        document: DocumentId::from_u128(7).to_string(),
+        passage: PassageId::from_u128(7).to_string(),
+        ingestion: IngestionId::from_u128(7).to_string(),
+        brand: BrandId::from_u128(7).to_string(),
+        run: RunId::from_u128(7).to_string(),
+        lesson: LessonId::from_u128(7).to_string(),
+        key: KeyId::from_u128(7).to_string(),
+    }
+}
+
+/// Makes two of everything for the tenant of this client, the mark in every text.
+pub async fn things(client: &Client, mark: &str) -> Things {
+    let text = |n: u32| {
+        format!(
+            "# {mark} alerts {n}\n\n{mark} sends temperature alerts that drivers do not ignore. In 2025 {mark} counted \
+             {n} temperature alerts per shift. Drivers of {mark} answered {n} of 100 temperature alerts within five \
+             minutes. {mark} recommends a limit of five alerts per driver and shift.\n"
+        )
+    };
+    let mut made = Vec::new();
+    for n in [23, 31] {
+        let base = knowledge_base(client, &format!("{mark} {n}")).await;
+        let documents = vec![document("a.md", &text(n)), document("b.md", &text(n + 1))];
+        ingest(client, &base, documents).await;
+        let brand = brand(client, &format!("{mark} {n}"), vec![base.clone()]).await.brand_id;
+        let run = super::create_run(client, post(&brand)).await.run_id;
+        finished(client, &run).await;
+        outcome(client, &run).await;
+        made.push((base, brand, run));
+    }
+    let (knowledge_base, brand, run) = made.remove(0);
+    let mut lesson = String::new();
+    for comment in ["Open with a question.", "At most 90 words."] {
+        let request = learning::RecordFeedbackRequest {
+            request_id: request_id(),
+            run_id: run.clone(),
+            kind: learning::FeedbackKind::Regenerate.into(),
+            comment: format!("{comment} {mark} deserves better."),
+            ..Default::default()
+        };
+        let stored = client.feedback().record_feedback(request).await.expect("feedback").into_inner();
+        lesson = stored.lessons.first().expect("a lesson").lesson_id.clone();
+    }
+    let list =
+        retrieval::ListDocumentsRequest { knowledge_base_id: knowledge_base.clone(), ..Default::default() };
+    let listed = client.knowledge().list_documents(list).await.expect("documents").into_inner().documents;
+    let search = retrieval::SearchRequest {
+        knowledge_base_ids: vec![knowledge_base.clone()],
+        query: "temperature alerts".to_owned(),
+        ..Default::default()
+    };
+    let hits = client.search().search(search).await.expect("hits").into_inner().hits;
+    let upload = upload(&knowledge_base, &request_id(), vec![document("c.md", &text(40))]);
+    let ingestion = client.ingestion().ingest(tokio_stream::iter(upload)).await.expect("stored").into_inner();
+    let ingestion = ingestion.ingestion.expect("an ingestion").ingestion_id;
+    super::ingested(client, &ingestion).await;
+    let request =
+        gateway::CreateKeyRequest { name: format!("{mark} second"), scopes: vec!["runs:read".to_owned()] };
+    let key = client.keys().create_key(request).await.expect("a key").into_inner().key.expect("a key").key_id;
+    Things {
+        document: listed.first().expect("a document").document_id.clone(),
+        passage: hits.first().and_then(|hit| hit.passage.clone()).expect("a passage").passage_id,
+        knowledge_base,
+        ingestion,
+        brand,
+        run,
+        lesson,
+        key,
+    }
+}
+
+/// What a stranger must get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// NOT_FOUND.
+    NotFound,
+    /// A refusal with this reason, where the contract names another than NOT_FOUND.
+    Reason(&'static str),
+    /// An answer whose list of this name is empty.
+    Empty(&'static str),
+    /// An answer about their own.
+    Own,
+    /// PERMISSION_DENIED: for the operator of the installation.
+    Denied,
+}
+
+/// A call of one method, in JSON, and what a stranger gets for it.
+pub struct Case {
+    pub messages: Vec<Value>,
+    pub expect: Expect,
+}
+
+/// The call of a method with somebody's ids; `None` when nobody has written one yet.
+pub fn case(method: &str, of: &Things) -> Option<Case> {
+    let method = method.strip_prefix("copydesk.")?;
+    let (message, expect) = gateway_case(method, of)
+        .or_else(|| llm_case(method, of))
+        .or_else(|| retrieval_case(method, of))
+        .or_else(|| learning_case(method, of))
+        .or_else(|| run_case(method, of))?;
+    let messages = match message {
+        Value::Array(messages) => messages,
+        message => vec![message],
+    };
+    Some(Case { messages, expect })
+}
+
+fn gateway_case(method: &str, of: &Things) -> Option<(Value, Expect)> {
+    Some(match method.strip_prefix("gateway.v1.")? {
+        "TenantService/CreateTenant" => (json!({ "name": "A tenant of a tenant" }), Expect::Denied),
+        "TenantService/ListTenants" => (json!({}), Expect::Denied),
+        "TenantService/GetTenant" => (json!({}), Expect::Own),
+        "KeyService/CreateKey" => (json!({ "name": "mine", "scopes": ["runs:read"] }), Expect::Own),
+        // Their own keys are listed, and no other.
+        "KeyService/ListKeys" => (json!({}), Expect::Own),
+        "KeyService/RevokeKey" => (json!({ "keyId": of.key }), Expect::NotFound),
+        _ => return None,
+    })
+}
+
+fn llm_case(method: &str, of: &Things) -> Option<(Value, Expect)> {
+    let call = json!({
+        "requestId": "a-call-of-mine",
+        "attribution": { "runId": of.run, "step": "draft.1", "agent": "writer" },
+        "messages": [{ "role": "ROLE_USER", "text": "Say what you know." }],
+    });
+    Some(match method.strip_prefix("llm_router.v1.")? {
+        "LlmService/Generate" => (call, Expect::Own),
+        "LlmService/StreamGenerate" => (json!({ "request": call }), Expect::Own),
+        "RoutingService/ListModels" => (json!({}), Expect::Own),
+        // Walked before any call of a stranger's own would be listed: the contracts are walked in alphabetical order of
+        // their packages, so the filter by another's run is what keeps it empty.
+        "UsageService/ListUsage" => (json!({ "runId": of.run }), Expect::Own),
+        _ => return None,
+    })
+}
+
+fn retrieval_case(method: &str, of: &Things) -> Option<(Value, Expect)> {
+    let base = json!({ "knowledgeBaseId": of.knowledge_base });
+    let document = json!({ "documentId": of.document, "withText": true });
+    let ingestion = json!({ "ingestionId": of.ingestion });
+    Some(match method.strip_prefix("retrieval.v1.")? {
+        "KnowledgeService/CreateKnowledgeBase" => {
+            (json!({ "requestId": "kb-of-mine", "name": "Mine" }), Expect::Own)
+        }
+        "KnowledgeService/GetKnowledgeBase" => (base, Expect::NotFound),
+        "KnowledgeService/ListKnowledgeBases" => (json!({}), Expect::Own),
+        "KnowledgeService/DeleteKnowledgeBase" => (base, Expect::NotFound),
+        "KnowledgeService/GetDocument" => (document, Expect::NotFound),
+        "KnowledgeService/ListDocuments" => (base, Expect::NotFound),
+        "KnowledgeService/DeleteDocument" => (json!({ "documentId": of.document }), Expect::NotFound),
+        "IngestionService/Ingest" => {
+            let start = json!({ "start": { "requestId": "up", "knowledgeBaseId": of.knowledge_base } });
+            let document = json!({ "document": { "key": "a.md", "format": "DOCUMENT_FORMAT_MARKDOWN" } });
+            (json!([start, document, { "content": "b3Zlcg==" }]), Expect::NotFound)
+        }
+        "IngestionService/GetIngestion" => (ingestion, Expect::NotFound),
+        "IngestionService/WatchIngestion" => (ingestion, Expect::NotFound),
+        "SearchService/Search" => (
+            json!({ "knowledgeBaseIds": [of.knowledge_base], "query": "temperature alerts" }),
+            Expect::NotFound,
+        ),
+        "SearchService/GetPassage" => (json!({ "passageId": of.passage }), Expect::NotFound),
+        _ => return None,
+    })
+}
+
+fn learning_case(method: &str, of: &Things) -> Option<(Value, Expect)> {
+    let brand = json!({ "brandId": of.brand });
+    Some(match method.strip_prefix("learning.v1.")? {
+        "BrandService/CreateBrand" => {
+            let brand = json!({ "name": "Mine", "knowledgeBaseIds": [of.knowledge_base] });
+            (json!({ "requestId": "brand-of-mine", "brand": brand }), Expect::Own)
+        }
+        "BrandService/GetBrand" => (brand, Expect::NotFound),
+        "BrandService/ListBrands" => (json!({}), Expect::Own),
+        "BrandService/UpdateBrand" => {
+            let brand = json!({ "brandId": of.brand, "name": "Taken over" });
+            (json!({ "brand": brand, "updateMask": "name" }), Expect::NotFound)
+        }
+        "BrandService/GetBrandMetrics" => (brand, Expect::NotFound),
+        "FeedbackService/RecordFeedback" => {
+            let verdict = json!({ "requestId": "verdict", "runId": of.run, "kind": "FEEDBACK_KIND_APPROVE" });
+            (verdict, Expect::Reason("OUTCOME_UNKNOWN"))
+        }
+        "FeedbackService/ListFeedback" => {
+            (json!({ "brandId": of.brand, "runId": of.run }), Expect::Empty("feedback"))
+        }
+        "LessonService/FindLessons" => (
+            json!({ "brandId": of.brand, "contentType": "CONTENT_TYPE_SOCIAL", "topic": "alerts" }),
+            Expect::NotFound,
+        ),
+        "LessonService/ListLessons" => (brand, Expect::NotFound),
+        "OutcomeService/GetOutcome" => (json!({ "runId": of.run }), Expect::NotFound),
+        _ => return None,
+    })
+}
+
+fn run_case(method: &str, of: &Things) -> Option<(Value, Expect)> {
+    let run = json!({ "runId": of.run });
+    Some(match method.strip_prefix("agent_orchestrator.v1.")? {
+        "RunService/CreateRun" => {
+            let spec = json!({
+                "brandId": of.brand, "workflow": "content", "topic": "alerts", "contentType": "CONTENT_TYPE_SOCIAL",
+                "knowledgeBaseIds": [of.knowledge_base],
+            });
+            (json!({ "requestId": "run-of-mine", "spec": spec }), Expect::NotFound)
+        }
+        "RunService/GetRun" => (run, Expect::NotFound),
+        "RunService/ListRuns" => (json!({}), Expect::Empty("runs")),
+        "RunService/WatchRun" => (run, Expect::NotFound),
+        "RunService/CancelRun" => (run, Expect::NotFound),
+        _ => return None,
+    })
+}
