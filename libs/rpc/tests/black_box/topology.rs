@@ -56,7 +56,9 @@ pub async fn both(script: &Script, test: impl AsyncFn(Peer)) {
 pub async fn both_stacks(stack: impl Fn() -> HttpService, test: impl AsyncFn(Peer)) {
     tokio::time::pause();
     let channel = Channel::local(NAME, stack(), testing::metrics());
-    test(Peer { channel, is_local: true }).await;
+    // A day of virtual time: a test that hangs has used it up in no time.
+    let day = Duration::from_secs(86_400);
+    tokio::time::timeout(day, test(Peer { channel, is_local: true })).await.expect("the test hangs");
     tokio::time::resume();
     let stop = CancellationToken::new();
     let channel = testing::remote_stack(NAME, stack(), stop.clone()).await;

@@ -1,6 +1,6 @@
 //! One call is one unbroken tree of spans, whatever lies between; stored work goes on in the trace that asked for it.
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use copydesk_proto::llm_router::v1::StreamGenerateRequest;
 use copydesk_proto::retrieval::v1::search_service_client::SearchServiceClient;
@@ -12,7 +12,7 @@ use opentelemetry::trace::{SpanId, SpanKind, Status as SpanStatus, TraceId, Trac
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
 use tonic::{Response, Status};
-use tracing::Instrument;
+use tracing::{Dispatch, Instrument};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -30,8 +30,13 @@ impl SpanExporter for Kept {
     }
 }
 
+/// While there is one subscriber only, a call site that another thread comes to first asks that thread's subscriber,
+/// finds none, and stays silent for all. With a second one, which nobody uses, every subscriber is asked.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
+
 /// Traces everything on this thread into `Kept` until the guard is dropped.
 fn tracing_here() -> (Kept, SdkTracerProvider, tracing::subscriber::DefaultGuard) {
+    LazyLock::force(&SECOND);
     let kept = Kept::default();
     let provider = SdkTracerProvider::builder().with_simple_exporter(kept.clone()).build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
