@@ -1,5 +1,6 @@
 //! The use cases: tenants and keys made, listed, revoked; a secret recognised.
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -23,13 +24,25 @@ type Hash = [u8; 32];
 /// The gateway's desk.
 pub(crate) struct Desk {
     store: Arc<dyn Store>,
-    /// What a secret's hash was found to be; `None` remembers that it is nobody's.
-    known: Cache<Hash, Option<Arc<KeyRecord>>>,
+    /// What a secret's hash was found to be; `None` remembers that it is nobody's. Found between two revocations: a
+    /// lookup that began before one must not be believed after it, however late it ends.
+    known: Cache<(u64, Hash), Option<Arc<KeyRecord>>>,
+    revocations: AtomicU64,
+}
+
+/// Counts a revocation when it ends in whatever way: the caller may go while the database still commits.
+struct Revoking<'a>(&'a AtomicU64);
+
+impl Drop for Revoking<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 impl Desk {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, known: Cache::builder().max_capacity(100_000).time_to_live(REMEMBER).build() }
+        let known = Cache::builder().max_capacity(100_000).time_to_live(REMEMBER).build();
+        Self { store, known, revocations: AtomicU64::new(0) }
     }
 
     /// The key that this secret belongs to. `None`: nobody's, or revoked.
@@ -37,16 +50,18 @@ impl Desk {
         if !secret.starts_with(PREFIX) || secret.len() > 128 {
             return Ok(None);
         }
-        let hash = hash(secret);
+        let (revocations, hash) = (self.revocations.load(Ordering::SeqCst), hash(secret));
         let lookup = async {
             let found = self.store.key_by_secret(&hash).await?;
             Ok::<_, StoreError>(found.filter(|key| key.revoked_ms.is_none()).map(Arc::new))
         };
         // Concurrent first calls of one key ask the database once.
-        self.known.try_get_with(hash, lookup).await.map_err(|error| match Arc::try_unwrap(error) {
-            Ok(error) => Error::Store(error),
-            // Others wait for the same answer and share its error.
-            Err(shared) => Error::Shared(shared),
+        self.known.try_get_with((revocations, hash), lookup).await.map_err(|error| {
+            match Arc::try_unwrap(error) {
+                Ok(error) => Error::Store(error),
+                // Others wait for the same answer and share its error.
+                Err(shared) => Error::Shared(shared),
+            }
         })
     }
 
@@ -55,7 +70,11 @@ impl Desk {
         self.add_tenant(name, Scopes::all()).await
     }
 
-    async fn add_tenant(&self, name: &str, scopes: Scopes) -> Result<(TenantRecord, KeyRecord, String), Error> {
+    async fn add_tenant(
+        &self,
+        name: &str,
+        scopes: Scopes,
+    ) -> Result<(TenantRecord, KeyRecord, String), Error> {
         let created_ms = now_ms();
         let tenant = TenantRecord { id: TenantId::generate(), name: name.to_owned(), created_ms };
         let (key, secret) = new_key(tenant.id, "first key", scopes)?;
@@ -90,25 +109,30 @@ impl Desk {
         Ok((key, secret))
     }
 
-    pub(crate) async fn keys(&self, tenant: TenantId, before: Option<&str>, limit: u32) -> Result<Vec<KeyRecord>, Error> {
+    pub(crate) async fn keys(
+        &self,
+        tenant: TenantId,
+        before: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<KeyRecord>, Error> {
         Ok(self.store.keys(tenant, before, limit).await?)
     }
 
     #[tracing::instrument(name = "gateway.revoke_key", skip_all)]
     pub(crate) async fn revoke_key(&self, tenant: TenantId, id: KeyId) -> Result<KeyRecord, Error> {
-        let key = self.store.revoke_key(tenant, id, now_ms()).await?;
         // The cache is keyed by secrets' hashes, which the id does not tell; revoking is rare, so all are asked anew.
-        self.known.invalidate_all();
-        self.known.run_pending_tasks().await;
+        let revoking = Revoking(&self.revocations);
+        let key = self.store.revoke_key(tenant, id, now_ms()).await?;
+        drop(revoking);
         key.ok_or_else(|| Error::KeyNotFound(id.to_string()))
     }
 
     /// See [`crate::Gateway::bootstrap`].
     pub(crate) async fn bootstrap(&self, current: Option<&str>) -> Result<Option<String>, Error> {
-        if let Some(secret) = current {
-            if self.recognise(secret).await?.is_some() {
-                return Ok(None);
-            }
+        if let Some(secret) = current
+            && self.recognise(secret).await?.is_some()
+        {
+            return Ok(None);
         }
         let scopes: Scopes = ["*", "platform:*"].into_iter().collect();
         if let Some(tenant) = self.store.tenant_by_name(DEFAULT_TENANT).await? {

@@ -1,5 +1,7 @@
 //! Spans and metrics really leave by OTLP over gRPC, and an absent collector holds nothing up. One test in a process:
 //! a process has one subscriber.
+// A test's helper may stop the test.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::print_stdout)]
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 

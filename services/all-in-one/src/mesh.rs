@@ -215,7 +215,7 @@ fn lock(data: &Path, names: &[&str]) -> anyhow::Result<Vec<FileLock>> {
         .map(|name| {
             let dir = data.join(name);
             std::fs::create_dir_all(&dir)?;
-            FileLock::acquire(&dir.join("lock")).with_context(|| {
+            FileLock::acquire(dir.join("lock")).with_context(|| {
                 format!("the data folder {} is used by another process ({name})", data.display())
             })
         })

@@ -2,6 +2,8 @@
 //!
 //! In a block `$ ` begins a command and `…` stands for any number of lines; ids, times, addresses and runs of blanks
 //! are made alike on both sides. What runs until it is stopped (`up`) runs to the end of the test.
+// A test's helper may stop the test.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::print_stdout)]
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};

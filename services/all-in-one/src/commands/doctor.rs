@@ -68,7 +68,7 @@ fn data_folder(data: &Path, say: &mut impl FnMut(&'static str, State, String)) -
         );
         return false;
     }
-    match FileLock::acquire(&probe.join("lock")) {
+    match FileLock::acquire(probe.join("lock")) {
         Ok(_) => say("data folder", State::Good, format!("{} is writable and free", data.display())),
         Err(LockError::Held { .. }) => {
             say("data folder", State::Note, format!("{} is in use by a running copydesk", data.display()));
