@@ -34,7 +34,12 @@ pub struct RateLimits {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { rate_limits: RateLimits::default(), trust_client_trace: false, max_calls: 1_024, max_calls_per_tenant: 256 }
+        Self {
+            rate_limits: RateLimits::default(),
+            trust_client_trace: false,
+            max_calls: 1_024,
+            max_calls_per_tenant: 256,
+        }
     }
 }
 
@@ -57,6 +62,10 @@ impl Config {
             ("max_calls", self.max_calls),
             ("max_calls_per_tenant", self.max_calls_per_tenant),
         ];
-        positive.iter().filter(|(_, value)| *value == 0).map(|(key, _)| format!("{key}: must be at least 1")).collect()
+        positive
+            .iter()
+            .filter(|(_, value)| *value == 0)
+            .map(|(key, _)| format!("{key}: must be at least 1"))
+            .collect()
     }
 }

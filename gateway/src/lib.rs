@@ -67,7 +67,11 @@ pub async fn build(
     context: ServiceContext,
     peers: Peers,
 ) -> Result<Gateway, Error> {
-    let store = Arc::new(SqlStore::open(database).await?);
+    Ok(build_over(config, Arc::new(SqlStore::open(database).await?), context, peers))
+}
+
+/// The same over any store.
+pub fn build_over(config: Config, store: Arc<dyn Store>, context: ServiceContext, peers: Peers) -> Gateway {
     let quota = Arc::new(quota::Quota::new(&config.rate_limits, &context.meter));
     let desk = Arc::new(app::Desk::new(store.clone()));
     let authenticator = Arc::new(auth::KeyAuthenticator::new(desk.clone(), quota.clone(), context.minter));
@@ -79,8 +83,12 @@ pub async fn build(
             let store = store.clone();
             Box::pin(async move { store.ping().await.map_err(|error| error.to_string()) })
         });
-    let limits = server::Limits { calls: config.max_calls, calls_per_tenant: config.max_calls_per_tenant, ..Default::default() };
-    Ok(Gateway { service, desk, authenticator, peers, trust_trace: config.trust_client_trace, limits })
+    let limits = server::Limits {
+        calls: config.max_calls,
+        calls_per_tenant: config.max_calls_per_tenant,
+        ..Default::default()
+    };
+    Gateway { service, desk, authenticator, peers, trust_trace: config.trust_client_trace, limits }
 }
 
 impl Gateway {

@@ -35,7 +35,12 @@ pub struct KeyRecord {
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Adds a tenant and its first key. `Conflict` when the name is taken: nothing is stored then.
-    async fn add_tenant(&self, tenant: &TenantRecord, key: &KeyRecord, secret_hash: &[u8]) -> Result<(), StoreError>;
+    async fn add_tenant(
+        &self,
+        tenant: &TenantRecord,
+        key: &KeyRecord,
+        secret_hash: &[u8],
+    ) -> Result<(), StoreError>;
     /// The tenant with this id.
     async fn tenant(&self, id: TenantId) -> Result<Option<TenantRecord>, StoreError>;
     /// The tenant with this name.
@@ -47,9 +52,19 @@ pub trait Store: Send + Sync + 'static {
     /// The key with this secret, revoked or not.
     async fn key_by_secret(&self, secret_hash: &[u8]) -> Result<Option<KeyRecord>, StoreError>;
     /// Up to `limit` keys of the tenant with ids below `before`, newest first.
-    async fn keys(&self, tenant: TenantId, before: Option<&str>, limit: u32) -> Result<Vec<KeyRecord>, StoreError>;
+    async fn keys(
+        &self,
+        tenant: TenantId,
+        before: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<KeyRecord>, StoreError>;
     /// Revokes a key of the tenant, once; returns it as it is after. `None` when there is no such key.
-    async fn revoke_key(&self, tenant: TenantId, id: KeyId, now_ms: i64) -> Result<Option<KeyRecord>, StoreError>;
+    async fn revoke_key(
+        &self,
+        tenant: TenantId,
+        id: KeyId,
+        now_ms: i64,
+    ) -> Result<Option<KeyRecord>, StoreError>;
     /// Is the database there?
     async fn ping(&self) -> Result<(), StoreError>;
 }

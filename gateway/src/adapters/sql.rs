@@ -34,7 +34,8 @@ impl SqlStore {
 
 fn id<T: std::str::FromStr>(row: &Row, column: &'static str) -> Result<T, StoreError> {
     let text: String = row.get(column)?;
-    text.parse().map_err(|_| StoreError::Decode { column: column.to_owned(), reason: "holds no id".to_owned() })
+    text.parse()
+        .map_err(|_| StoreError::Decode { column: column.to_owned(), reason: "holds no id".to_owned() })
 }
 
 fn tenant(row: &Row) -> Result<TenantRecord, StoreError> {
@@ -60,7 +61,12 @@ fn key_params(key: &KeyRecord, secret_hash: &[u8]) -> [copydesk_store::Value; 6]
 
 #[async_trait]
 impl Store for SqlStore {
-    async fn add_tenant(&self, tenant: &TenantRecord, key: &KeyRecord, secret_hash: &[u8]) -> Result<(), StoreError> {
+    async fn add_tenant(
+        &self,
+        tenant: &TenantRecord,
+        key: &KeyRecord,
+        secret_hash: &[u8],
+    ) -> Result<(), StoreError> {
         let mut tx = self.0.begin().await?;
         let sql = "INSERT INTO tenant (id, name, created_ms) VALUES ($1, $2, $3)";
         tx.execute(sql, &params![tenant.id.to_string(), &tenant.name, tenant.created_ms]).await?;
@@ -89,11 +95,17 @@ impl Store for SqlStore {
     }
 
     async fn key_by_secret(&self, secret_hash: &[u8]) -> Result<Option<KeyRecord>, StoreError> {
-        let sql = "SELECT id, tenant, name, scopes, created_ms, revoked_ms FROM api_key WHERE secret_hash = $1";
+        let sql =
+            "SELECT id, tenant, name, scopes, created_ms, revoked_ms FROM api_key WHERE secret_hash = $1";
         self.0.query_opt(sql, &params![secret_hash]).await?.as_ref().map(key).transpose()
     }
 
-    async fn keys(&self, tenant: TenantId, before: Option<&str>, limit: u32) -> Result<Vec<KeyRecord>, StoreError> {
+    async fn keys(
+        &self,
+        tenant: TenantId,
+        before: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<KeyRecord>, StoreError> {
         // Ids sort by their bytes; the server's own order may be linguistic.
         let sql = "SELECT id, tenant, name, scopes, created_ms, revoked_ms FROM api_key \
                    WHERE tenant = $1 AND id COLLATE \"C\" < $2 ORDER BY id COLLATE \"C\" DESC LIMIT $3";
@@ -101,7 +113,12 @@ impl Store for SqlStore {
         rows.iter().map(key).collect()
     }
 
-    async fn revoke_key(&self, tenant: TenantId, id: KeyId, now_ms: i64) -> Result<Option<KeyRecord>, StoreError> {
+    async fn revoke_key(
+        &self,
+        tenant: TenantId,
+        id: KeyId,
+        now_ms: i64,
+    ) -> Result<Option<KeyRecord>, StoreError> {
         let mut tx = self.0.begin().await?;
         let sql = "UPDATE api_key SET revoked_ms = COALESCE(revoked_ms, $3) WHERE tenant = $1 AND id = $2 \
                    RETURNING id, tenant, name, scopes, created_ms, revoked_ms";
