@@ -38,7 +38,12 @@ async fn all_of(client: &Client, mine: &Things) -> String {
             _ => continue,
         };
         for answer in answers.unwrap_or_else(|status| panic!("{}: {status:?}", method.name)) {
-            all.push_str(&format!("{} {}\n", method.name, method.response(answer)));
+            let mut answer = method.response(answer);
+            // A lesson's score is for the moment of the question: it fades with time.
+            for lesson in answer["lessons"].as_array_mut().into_iter().flatten() {
+                lesson["score"] = Value::Null;
+            }
+            all.push_str(&format!("{} {answer}\n", method.name));
         }
     }
     all
@@ -93,7 +98,10 @@ async fn a_stranger_sees_and_changes_nothing() {
     }
     assert!(missing.is_empty(), "add a case in support/walk.rs for {missing:?}");
     let after = all_of(&owner, &mine).await;
-    assert_eq!(before, after, "a stranger changed something");
+    for (before, after) in before.lines().zip(after.lines()) {
+        assert_eq!(before, after, "a stranger changed something");
+    }
+    assert_eq!(before.lines().count(), after.lines().count());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
