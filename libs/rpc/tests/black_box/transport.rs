@@ -107,7 +107,7 @@ async fn a_drain_waits_for_the_call_in_flight() {
             Ok(found("finished"))
         }
     });
-    let server = Server::start(testing::stack(script.service()), LONG).await;
+    let mut server = Server::start(testing::stack(script.service()), LONG).await;
     let peer = server.peer();
     let mut client = peer.search();
     let call = tokio::spawn(as_user(async move { client.search(query("q")).await }));
@@ -118,7 +118,8 @@ async fn a_drain_waits_for_the_call_in_flight() {
     let fresh = server.peer();
     let status = soon(as_user(fresh.search().search(query("q")))).await.expect_err("closed");
     assert_passing(&status, "UNREACHABLE");
-    assert!(!server.task.is_finished(), "it waits");
+    let returned = tokio::time::timeout(Duration::from_millis(50), &mut server.task).await;
+    assert!(returned.is_err(), "it waits for the call");
     go.send(true).expect("a handler waits");
     let answer = soon(call).await.expect("joined").expect("the call in flight ends well");
     assert_eq!(answer.into_inner().degraded_reason, "finished");
@@ -190,10 +191,8 @@ async fn a_peer_that_has_gone_silent_is_given_up() {
         }
     });
     let peer = Peer { channel: Channel::remote(NAME, uri, testing::metrics()), is_local: false };
-    let began = tokio::time::Instant::now();
-    let status = as_user(peer.search().search(query("q"))).await.expect_err("silence");
+    let status = soon(as_user(peer.search().search(query("q")))).await.expect_err("silence");
     assert_passing(&status, "CONNECTION_LOST");
-    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
     silent.abort();
 }
 
