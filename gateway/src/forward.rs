@@ -1,16 +1,13 @@
 //! Passing a call on: by its path alone, in both directions as a stream of frames, nothing decoded.
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use copydesk_rpc::{Channel, Kind, MethodAccess, ServiceError};
+use copydesk_rpc::Channel;
 use futures_util::future::BoxFuture;
 use http::header::{CONNECTION, COOKIE, HOST, HeaderName, PROXY_AUTHORIZATION, TRANSFER_ENCODING, UPGRADE};
 use http::{Extensions, HeaderMap, Request, Response};
-use http_body_util::BodyExt;
 use tonic::body::Body;
 use tonic::service::Routes;
-use tonic::{Code, Status};
 use tower::{Service, ServiceExt};
 
 use crate::Peers;
@@ -67,24 +64,10 @@ impl Service<Request<Body>> for Forward {
             return Box::pin(self.own.clone().oneshot(request));
         };
         let channel = channel.clone();
-        if request.extensions().get::<Arc<MethodAccess>>().is_some_and(|rule| rule.client_streaming) {
-            request = request.map(|body| Body::new(body.map_err(cut_short)));
-        }
         // The peer finds out for itself who calls: what this door knows must not reach it by the back way.
         *request.extensions_mut() = Extensions::new();
         strip(request.headers_mut());
         Box::pin(channel.oneshot(request))
-    }
-}
-
-/// The error of an upload whose client went in the middle. The library's own is CANCELLED, which a handler's stream reads
-/// as a clean end: the peer would take the part for the whole.
-fn cut_short(status: Status) -> Status {
-    match status.code() {
-        Code::Cancelled => {
-            ServiceError::new(Kind::Aborted, "CLIENT_GONE", "the client went before the end").into()
-        }
-        _ => status,
     }
 }
 

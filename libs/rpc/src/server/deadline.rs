@@ -42,8 +42,9 @@ impl Middleware for Deadline {
         let deadline = limit.map(|limit| Instant::now() + limit);
         request.headers_mut().remove("grpc-timeout");
         let (is_stream, idle) = (access.server_streaming, access.idle_timeout);
-        if let Some(idle) = idle.filter(|_| access.client_streaming && !is_stream) {
-            request = request.map(|body| Body::new(Patient::new(body, idle)));
+        if access.client_streaming {
+            let silence = idle.filter(|_| !is_stream);
+            request = request.map(|body| Body::new(Patient::new(body, silence)));
         }
         request.extensions_mut().insert(access);
         request.extensions_mut().insert(EndsAt(deadline));
