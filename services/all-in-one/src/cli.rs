@@ -287,7 +287,9 @@ pub enum KeysAction {
     /// End a key.
     Revoke {
         /// The key, `key_…`.
-        key: String,
+        // Not `key`: that is the caller's own, an argument of every command that calls.
+        #[arg(value_name = "KEY")]
+        key_id: String,
     },
 }
 

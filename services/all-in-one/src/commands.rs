@@ -51,7 +51,9 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Doctor(source) => return doctor::doctor(&source).await,
         Command::Healthcheck { admin } => return doctor::healthcheck(&admin).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "copydesk", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "copydesk", &mut script);
+            crate::out::text(&script)?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -69,9 +69,9 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     story.timings.push(("all of it", began.elapsed()));
     let tree = tree::of(&spans, &story.post.trace_id);
     if args.json {
-        println!("{:#}", report::json(&story, &tree));
+        outln!("{:#}", report::json(&story, &tree))?;
     } else {
-        println!("{}", report::text(&story, &tree));
+        outln!("{}", report::text(&story, &tree))?;
     }
     telemetry.shutdown().await;
     Ok(())

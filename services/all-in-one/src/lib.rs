@@ -5,6 +5,11 @@
 // A command's output is its purpose.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+/// A line on standard output; what came of it is an `io::Result`.
+macro_rules! outln {
+    ($($words:tt)*) => { $crate::out::line(format_args!($($words)*)) };
+}
+
 pub mod cli;
 mod client;
 pub mod commands;
@@ -14,4 +19,5 @@ mod desk;
 pub mod documents;
 pub mod identity;
 pub mod mesh;
+mod out;
 mod show;

@@ -9,19 +9,20 @@ pub(super) fn config(action: ConfigAction, source: &SourceArgs) -> anyhow::Resul
     match action {
         // Secrets serialise as ***.
         ConfigAction::Show => {
-            print!("{}", toml::to_string_pretty(&load()?).context("cannot write the configuration")?)
+            let text = toml::to_string_pretty(&load()?).context("cannot write the configuration")?;
+            crate::out::text(text.as_bytes())?;
         }
         ConfigAction::Check => {
             load()?;
-            println!("the configuration is good");
+            outln!("the configuration is good")?;
         }
         ConfigAction::Default => {
             let text = toml::to_string_pretty(&Config::default()).context("cannot write the defaults")?;
-            println!(
+            outln!(
                 "# Every setting with its default. `copydesk config schema` says what each means.\n{text}"
-            );
+            )?;
         }
-        ConfigAction::Schema => println!("{}", serde_json::to_string_pretty(&schemars::schema_for!(Config))?),
+        ConfigAction::Schema => outln!("{}", serde_json::to_string_pretty(&schemars::schema_for!(Config))?)?,
     }
     Ok(())
 }

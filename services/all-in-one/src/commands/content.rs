@@ -33,10 +33,14 @@ pub(super) async fn ingest(args: IngestArgs) -> anyhow::Result<()> {
             }
         });
         let done = done.await?;
-        println!(
+        outln!(
             "{} {}: {} documents, {} unchanged, {} chunks in {base}",
-            brand.name, brand.brand_id, done.documents_total, done.documents_unchanged, done.chunks_written
-        );
+            brand.name,
+            brand.brand_id,
+            done.documents_total,
+            done.documents_unchanged,
+            done.chunks_written
+        )?;
         Ok(())
     };
     client.scope(work).await
@@ -61,7 +65,7 @@ pub(super) async fn generate(args: GenerateArgs) -> anyhow::Result<ExitCode> {
         let run = desk::create_run(&client, spec).await?;
         eprintln!("{}", run.run_id);
         let run = desk::follow(&client, &run.run_id, false, print_event).await?;
-        Ok(print_run(&run, args.json))
+        print_run(&run, args.json)
     };
     client.scope(work).await
 }
@@ -70,7 +74,7 @@ pub(super) async fn watch(run_id: &str, args: &ClientArgs) -> anyhow::Result<Exi
     let client = Client::connect(args)?;
     let work = async {
         let run = desk::follow(&client, run_id, false, print_event).await?;
-        Ok(print_run(&run, false))
+        print_run(&run, false)
     };
     client.scope(work).await
 }
@@ -100,9 +104,9 @@ pub(super) async fn feedback(args: FeedbackArgs) -> anyhow::Result<()> {
     };
     let work = async {
         let stored = client.feedback().record_feedback(request).await.map_err(|s| explain(&s))?.into_inner();
-        println!("{}", stored.feedback.unwrap_or_default().feedback_id);
+        outln!("{}", stored.feedback.unwrap_or_default().feedback_id)?;
         for lesson in &stored.lessons {
-            println!("learned {}: {}", lesson.lesson_id, lesson.text);
+            outln!("learned {}: {}", lesson.lesson_id, lesson.text)?;
         }
         Ok(())
     };
@@ -147,20 +151,20 @@ fn print_event(event: &WatchRunResponse) {
     }
 }
 
-fn print_run(run: &Run, json: bool) -> ExitCode {
+fn print_run(run: &Run, json: bool) -> anyhow::Result<ExitCode> {
     if json {
-        println!("{:#}", crate::demo::run_json(run));
+        outln!("{:#}", crate::demo::run_json(run))?;
     } else if let Some(result) = &run.result {
-        println!("\n{}", show::cited_text(result));
-        println!("{}", show::safety(&result.safety.clone().unwrap_or_default()));
+        outln!("\n{}", show::cited_text(result))?;
+        outln!("{}", show::safety(&result.safety.clone().unwrap_or_default()))?;
         if result.degraded {
-            println!("  degraded: {}", result.degraded_reason);
+            outln!("  degraded: {}", result.degraded_reason)?;
         }
     } else {
         let error = run.error.clone().unwrap_or_default();
         eprintln!("{}: {} {}", run.state().as_str_name(), error.reason, error.message);
     }
-    if run.state() == RunState::Succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    Ok(if run.state() == RunState::Succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 #[cfg(test)]

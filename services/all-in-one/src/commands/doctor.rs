@@ -53,7 +53,7 @@ pub(super) async fn doctor(source: &SourceArgs) -> anyhow::Result<ExitCode> {
             State::Note => "note",
             State::Bad => "BAD ",
         };
-        println!("{mark}  {what:<14} {words}");
+        outln!("{mark}  {what:<14} {words}")?;
     }
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -186,6 +186,6 @@ pub(super) async fn healthcheck(admin: &str) -> anyhow::Result<ExitCode> {
     };
     let text = String::from_utf8_lossy(&answer);
     let body = text.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
-    print!("{body}");
+    crate::out::text(body.as_bytes())?;
     Ok(if text.starts_with("HTTP/1.1 200") { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -21,28 +21,30 @@ async fn with_client(client: &Client, action: KeysAction) -> anyhow::Result<()> 
             let made =
                 client.keys().create_key(CreateKeyRequest { name, scopes }).await.map_err(|s| explain(&s))?;
             let made = made.into_inner();
-            println!(
+            outln!(
                 "{}\nsecret: {}\nThe secret is not shown again.",
                 line(&made.key.unwrap_or_default()),
                 made.secret
-            );
+            )?;
         }
         KeysAction::List => {
             let mut page_token = String::new();
             loop {
                 let request = ListKeysRequest { page_size: 500, page_token };
                 let page = client.keys().list_keys(request).await.map_err(|s| explain(&s))?.into_inner();
-                page.keys.iter().for_each(|key| println!("{}", line(key)));
+                for key in &page.keys {
+                    outln!("{}", line(key))?;
+                }
                 page_token = page.next_page_token;
                 if page_token.is_empty() {
                     break;
                 }
             }
         }
-        KeysAction::Revoke { key } => {
+        KeysAction::Revoke { key_id } => {
             let revoked =
-                client.keys().revoke_key(RevokeKeyRequest { key_id: key }).await.map_err(|s| explain(&s))?;
-            println!("{}", line(&revoked.into_inner().key.unwrap_or_default()));
+                client.keys().revoke_key(RevokeKeyRequest { key_id }).await.map_err(|s| explain(&s))?;
+            outln!("{}", line(&revoked.into_inner().key.unwrap_or_default()))?;
         }
     }
     Ok(())
@@ -63,13 +65,13 @@ pub(super) fn token(action: TokenAction) -> anyhow::Result<()> {
     let minter = identity::minter(&dir, copydesk_gateway::NAME)?;
     let principal = "token-mint".to_owned();
     let caller = Caller { tenant, principal, scopes: scopes.into_iter().collect(), actor: None, run: None };
-    println!("{}", minter.user_token(&caller, Duration::from_secs(ttl))?);
+    outln!("{}", minter.user_token(&caller, Duration::from_secs(ttl))?)?;
     Ok(())
 }
 
 pub(super) fn identity(action: IdentityAction) -> anyhow::Result<()> {
     let IdentityAction::Init { dir } = action;
     identity::ensure(&dir)?;
-    println!("keys of {} in {}", identity::RANKS.join(", "), dir.display());
+    outln!("keys of {} in {}", identity::RANKS.join(", "), dir.display())?;
     Ok(())
 }

@@ -29,7 +29,9 @@ async fn serve(args: ServeArgs, topology: Topology, name: &'static str) -> anyho
         _ = terminate.recv() => return end(telemetry).await,
         _ = interrupt.recv() => return end(telemetry).await,
     };
-    announce(&mesh, &config, topology);
+    if let Err(error) = announce(&mesh, &config, topology) {
+        tracing::warn!(%error, "standard output cannot be written");
+    }
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -62,20 +64,21 @@ pub(crate) async fn discover(config: &mut Config) {
     }
 }
 
-fn announce(mesh: &Mesh, config: &Config, topology: Topology) {
+fn announce(mesh: &Mesh, config: &Config, topology: Topology) -> std::io::Result<()> {
     let models: Vec<_> = config.llm_router.providers.iter().map(|p| p.name.as_str()).collect();
     let writer =
         if models.is_empty() { "the offline writer (no key found)".to_owned() } else { models.join(", ") };
     match topology {
         Topology::All => {
-            println!("copydesk is up: gRPC on {}, metrics and health on http://{}", mesh.address, mesh.admin);
-            println!("  models: {writer}");
+            outln!("copydesk is up: gRPC on {}, metrics and health on http://{}", mesh.address, mesh.admin)?;
+            outln!("  models: {writer}")?;
         }
         Topology::One(name) => {
-            println!("{name} is up: gRPC on {}, metrics and health on http://{}", mesh.address, mesh.admin)
+            outln!("{name} is up: gRPC on {}, metrics and health on http://{}", mesh.address, mesh.admin)?;
         }
     }
     if let Some(path) = &mesh.dev_key {
-        println!("  development key: {}", path.display());
+        outln!("  development key: {}", path.display())?;
     }
+    Ok(())
 }
