@@ -1,4 +1,5 @@
 //! Bad input through the front door: the code, the reason, every violated field, and nothing stored half-way.
+#![allow(clippy::expect_used, reason = "a test says what it expects")]
 mod support;
 
 use std::time::Duration;

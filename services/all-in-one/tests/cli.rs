@@ -1,5 +1,6 @@
 //! The command line with the real program: every command says what it takes, does what it says, and fails with words
 //! that help.
+#![allow(clippy::expect_used, reason = "a test says what it expects")]
 mod support;
 
 use std::io::Read;

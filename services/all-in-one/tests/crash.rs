@@ -1,5 +1,6 @@
 //! The real program, killed at bad moments and started again on the same data: nothing is lost, nothing done twice,
 //! nothing half. And ended politely: in time.
+#![allow(clippy::expect_used, reason = "a test says what it expects")]
 mod support;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,6 @@
 //! The main job on the whole mesh in one process: documents in, a grounded text out, feedback heeded, events followed,
 //! every call accounted for.
+#![allow(clippy::expect_used, reason = "a test says what it expects")]
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,6 @@
 //! The map of one real request, drawn by the request itself and compared with the stored one: where CreateRun of a
 //! social post goes, through all five services, to the outcome in learning. `COPYDESK_BLESS=1` draws it anew.
+#![allow(clippy::expect_used, reason = "a test says what it expects")]
 mod support;
 
 use std::path::Path;

@@ -1,5 +1,6 @@
 //! Five processes against one: the same documents and requests give the same answers. And a process that is gone is
 //! missed politely: callers are told when to try again, runs wait.
+#![allow(clippy::expect_used, reason = "a test says what it expects")]
 mod support;
 
 use std::collections::BTreeMap;
