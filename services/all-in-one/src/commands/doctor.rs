@@ -96,14 +96,15 @@ async fn database(config: &Config, say: &mut impl FnMut(&'static str, State, Str
         Ok(None) => return say("database", State::Good, "SQLite files in the data folder".to_owned()),
         Err(error) => return say("database", State::Bad, format!("{error:#}")),
     };
-    match copydesk_store::probe(&DatabaseConfig::postgres(url.expose())).await {
-        Ok(()) => say("database", State::Good, "PostgreSQL answers".to_owned()),
-        Err(error) => {
-            let words =
-                format!("PostgreSQL does not answer: {error}; check database.url and that the server runs");
-            say("database", State::Bad, words);
-        }
-    }
+    let config = DatabaseConfig::postgres(url.expose());
+    // A pool tries for longer than a person likes to wait.
+    let fault = match tokio::time::timeout(ANSWER_LIMIT, copydesk_store::probe(&config)).await {
+        Ok(Ok(())) => return say("database", State::Good, "PostgreSQL answers".to_owned()),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {} s", ANSWER_LIMIT.as_secs()),
+    };
+    let words = format!("PostgreSQL does not answer: {fault}; check database.url and that the server runs");
+    say("database", State::Bad, words);
 }
 
 async fn ports(config: &Config, say: &mut impl FnMut(&'static str, State, String)) {
