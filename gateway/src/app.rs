@@ -9,6 +9,7 @@ use copydesk_store::StoreError;
 use copydesk_types::{KeyId, Scopes, TenantId};
 use moka::future::Cache;
 use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::Semaphore;
 
 use crate::Error;
 use crate::ports::{KeyRecord, Store, TenantRecord};
@@ -17,6 +18,8 @@ use crate::ports::{KeyRecord, Store, TenantRecord};
 const PREFIX: &str = "cdk_";
 /// Another replica's revocation is seen after this long; our own at once.
 const REMEMBER: Duration = Duration::from_secs(5);
+/// Unknown keys looked up at the same time.
+const LOOKUPS: usize = 16;
 const DEFAULT_TENANT: &str = "default";
 
 type Hash = [u8; 32];
@@ -24,6 +27,7 @@ type Hash = [u8; 32];
 /// The gateway's desk.
 pub(crate) struct Desk {
     store: Arc<dyn Store>,
+    lookups: Semaphore,
     /// What a secret's hash was found to be; `None` remembers that it is nobody's. Found between two revocations: a
     /// lookup that began before one must not be believed after it, however late it ends.
     known: Cache<(u64, Hash), Option<Arc<KeyRecord>>>,
@@ -42,7 +46,7 @@ impl Drop for Revoking<'_> {
 impl Desk {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
         let known = Cache::builder().max_capacity(100_000).time_to_live(REMEMBER).build();
-        Self { store, known, revocations: AtomicU64::new(0) }
+        Self { store, lookups: Semaphore::new(LOOKUPS), known, revocations: AtomicU64::new(0) }
     }
 
     /// The key that this secret belongs to. `None`: nobody's, or revoked.
@@ -52,6 +56,8 @@ impl Desk {
         }
         let (revocations, hash) = (self.revocations.load(Ordering::SeqCst), hash(secret));
         let lookup = async {
+            // Guessed keys are nobody's quota: only so many may ask the database at a time, the others wait.
+            let _turn = self.lookups.acquire().await;
             let found = self.store.key_by_secret(&hash).await?;
             Ok::<_, StoreError>(found.filter(|key| key.revoked_ms.is_none()).map(Arc::new))
         };
@@ -128,14 +134,22 @@ impl Desk {
     }
 
     /// See [`crate::Gateway::bootstrap`].
-    pub(crate) async fn bootstrap(&self, current: Option<&str>) -> Result<Option<String>, Error> {
+    pub(crate) async fn bootstrap(
+        &self,
+        current: Option<&str>,
+        replace_lost: bool,
+    ) -> Result<Option<String>, Error> {
+        // A key that is known stays what it is: one that was revoked is not undone by a restart.
         if let Some(secret) = current
-            && self.recognise(secret).await?.is_some()
+            && self.store.key_by_secret(&hash(secret)).await?.is_some()
         {
             return Ok(None);
         }
         let scopes: Scopes = ["*", "platform:*"].into_iter().collect();
         if let Some(tenant) = self.store.tenant_by_name(DEFAULT_TENANT).await? {
+            if !replace_lost {
+                return Ok(None);
+            }
             let (key, secret) = new_key(tenant.id, "development key", scopes)?;
             self.store.add_key(&key, &hash(&secret)).await?;
             return Ok(Some(secret));
@@ -143,7 +157,7 @@ impl Desk {
         match self.add_tenant(DEFAULT_TENANT, scopes).await {
             Ok((_, _, secret)) => Ok(Some(secret)),
             // Another replica made it in between; its key is not ours to read.
-            Err(Error::TenantNameTaken(_)) => Box::pin(self.bootstrap(None)).await,
+            Err(Error::TenantNameTaken(_)) => Box::pin(self.bootstrap(None, replace_lost)).await,
             Err(error) => Err(error),
         }
     }

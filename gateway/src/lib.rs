@@ -105,12 +105,17 @@ impl Gateway {
         server::serve(forward::Forward::new(routes, self.peers.clone()), config)
     }
 
-    /// The secret of a key that may do everything, for a fresh installation: makes the tenant `default` and the key
-    /// unless `current` is the secret of a key that holds.
+    /// The secret of a key that may do everything, for a fresh installation: makes the tenant `default` and its key.
+    /// When the tenant is there already, a key is made only where `replace_lost` allows it and `current`, the secret
+    /// at hand, is nobody's; a key that is known stays what it is, revoked ones too.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn bootstrap(&self, current: Option<&str>) -> Result<Option<String>, Error> {
-        self.desk.bootstrap(current).await
+    pub async fn bootstrap(
+        &self,
+        current: Option<&str>,
+        replace_lost: bool,
+    ) -> Result<Option<String>, Error> {
+        self.desk.bootstrap(current, replace_lost).await
     }
 }

@@ -140,7 +140,7 @@ impl Door {
         let public = AccessTable::from_descriptors(&descriptors).expect("rules");
         let stack = gateway.stack(gateway.service.routes.clone(), public, testing::metrics());
         let channel = hop("gateway", stack, wiring != Wiring::InProcess, &stop).await;
-        let secret = gateway.bootstrap(None).await.expect("the store works").expect("a new key");
+        let secret = gateway.bootstrap(None, true).await.expect("the store works").expect("a new key");
         Self { gateway, client: Client { channel, secret }, _stop: stop.drop_guard() }
     }
 }

@@ -282,7 +282,7 @@ async fn a_lookup_that_began_before_the_revocation_is_not_believed_after_it() {
     let door = Door::local(&Script::new(), Config::default(), store.clone()).await;
     let tenant = store.tenant_by_name("default").await.expect("read").expect("there");
     let key = store.keys(tenant.id, None, 1).await.expect("read").remove(0);
-    let other = door.gateway.bootstrap(None).await.expect("asked").expect("another key");
+    let other = door.gateway.bootstrap(None, true).await.expect("asked").expect("another key");
     door.search_with(&other).await.expect("known from here on");
 
     let late = crowd(&door, &store, 1).await;

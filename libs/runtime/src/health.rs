@@ -2,7 +2,7 @@
 //!
 //! `""` is the process: SERVING while it runs. Each gRPC service has its name, and `readiness` is SERVING when all checks
 //! pass; both turn to NOT_SERVING when a check fails or the process drains.
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use copydesk_rpc::ReadyCheck;
@@ -22,6 +22,8 @@ pub struct Health {
     reporter: HealthReporter,
     names: Arc<Vec<&'static str>>,
     checks: Arc<Vec<(&'static str, ReadyCheck)>>,
+    /// What was found last, so that the log tells changes only.
+    faults: Arc<Mutex<Vec<String>>>,
 }
 
 impl Health {
@@ -31,7 +33,7 @@ impl Health {
         checks: Vec<(&'static str, ReadyCheck)>,
     ) -> (Self, HealthServer<impl HealthService>) {
         let (reporter, server) = tonic_health::server::health_reporter();
-        (Self { reporter, names: Arc::new(names), checks: Arc::new(checks) }, server)
+        (Self { reporter, names: Arc::new(names), checks: Arc::new(checks), faults: Arc::default() }, server)
     }
 
     /// Asks every check once. The error names what is not ready, for people to read.
@@ -49,13 +51,17 @@ impl Health {
 
     /// Checks now and sets what health calls answer.
     pub async fn refresh(&self) -> bool {
-        let ready = match self.check().await {
-            Ok(()) => true,
-            Err(faults) => {
-                tracing::warn!(?faults, "not ready");
-                false
-            }
-        };
+        let faults = self.check().await.err().unwrap_or_default();
+        let ready = faults.is_empty();
+        let before = std::mem::replace(
+            &mut *self.faults.lock().unwrap_or_else(PoisonError::into_inner),
+            faults.clone(),
+        );
+        match (ready, before == faults) {
+            (_, true) => {}
+            (true, false) => tracing::info!("ready again"),
+            (false, false) => tracing::warn!(?faults, "not ready"),
+        }
         self.set(if ready { ServingStatus::Serving } else { ServingStatus::NotServing }).await;
         ready
     }

@@ -10,21 +10,25 @@ use tokio_util::task::TaskTracker;
 pub struct Tasks {
     tracker: TaskTracker,
     stop: CancellationToken,
+    died: CancellationToken,
 }
 
 impl Tasks {
-    /// None yet; `stop` ends them.
-    pub fn new(stop: CancellationToken) -> Self {
-        Self { tracker: TaskTracker::new(), stop }
+    /// None yet. `died` is cancelled when one of them dies: a process without its background work must not look
+    /// healthy, so it should end and be started anew.
+    pub fn new(died: CancellationToken) -> Self {
+        Self { tracker: TaskTracker::new(), stop: CancellationToken::new(), died }
     }
 
     /// Starts a service's task. One that panics is logged as an error: somebody must look.
     pub fn start(&self, task: Task) {
         let Task { name, run } = task;
         let work = tokio::spawn(run(self.stop.child_token()));
+        let died = self.died.clone();
         self.tracker.spawn(async move {
             if let Err(error) = work.await {
                 tracing::error!(task = name, %error, "a background task died");
+                died.cancel();
             }
         });
     }
@@ -34,5 +38,26 @@ impl Tasks {
         self.stop.cancel();
         self.tracker.close();
         tokio::time::timeout(limit, self.tracker.wait()).await.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_death_is_told_and_an_ordinary_end_is_not() {
+        let died = CancellationToken::new();
+        let tasks = Tasks::new(died.clone());
+        tasks.start(Task {
+            name: "ends",
+            run: Box::new(|stop| Box::pin(async move { stop.cancelled().await })),
+        });
+        assert!(tasks.end(Duration::from_secs(5)).await);
+        assert!(!died.is_cancelled());
+
+        let tasks = Tasks::new(died.clone());
+        tasks.start(Task { name: "dies", run: Box::new(|_| Box::pin(async { panic!("inside") })) });
+        died.cancelled().await;
     }
 }

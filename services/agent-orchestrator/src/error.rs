@@ -45,7 +45,13 @@ pub(crate) enum Retry {
     Backoff,
     /// Yes, but not before this time has passed.
     After(Duration),
+    /// Yes, however often: a service that was not reached did nothing, and its return is waited for until the run's
+    /// deadline. Not before this time has passed.
+    Away(Duration),
 }
+
+/// The channel's word for a peer that was not reached at all.
+const UNREACHABLE: &str = "UNREACHABLE";
 
 impl StepError {
     pub(crate) fn fatal(reason: &str, message: impl Into<String>) -> Self {
@@ -70,6 +76,7 @@ impl From<ServiceError> for StepError {
         let retry = match (error.is_retryable(), error.retry_after()) {
             (false, _) => Retry::Never,
             (true, None) => Retry::Backoff,
+            (true, Some(wait)) if error.reason() == UNREACHABLE => Retry::Away(wait),
             (true, Some(wait)) => Retry::After(wait),
         };
         Self { reason: error.reason().to_owned(), message: error.message().to_owned(), retry }

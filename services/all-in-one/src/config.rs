@@ -46,7 +46,8 @@ pub struct ServerConfig {
     /// gRPC, `address:port`; port 0 takes a free one. Empty: the default of what is served, 127.0.0.1 with 7700 for
     /// `up` and the gateway, 7701 llm-router, 7702 retrieval, 7703 learning, 7704 agent-orchestrator.
     pub listen: String,
-    /// Metrics and health over HTTP, `address:port`.
+    /// Metrics and health over HTTP, `address:port`. Empty: 127.0.0.1 with 7790 for `up` and the gateway, 7791
+    /// llm-router, 7792 retrieval, 7793 learning, 7794 agent-orchestrator.
     pub admin: String,
     /// Seconds that calls in flight get when the program ends.
     pub drain_seconds: u64,
@@ -93,7 +94,7 @@ pub struct PeersConfig {
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self { listen: String::new(), admin: "127.0.0.1:7790".to_owned(), drain_seconds: 10 }
+        Self { listen: String::new(), admin: String::new(), drain_seconds: 10 }
     }
 }
 
@@ -132,7 +133,7 @@ impl Config {
         };
         let mut faults: Vec<String> = parts.into_iter().flat_map(named).collect();
         let addresses =
-            [("server.listen", &self.server.listen, true), ("server.admin", &self.server.admin, false)];
+            [("server.listen", &self.server.listen, true), ("server.admin", &self.server.admin, true)];
         for (key, text, may_be_empty) in addresses {
             if !(may_be_empty && text.is_empty()) && text.parse::<SocketAddr>().is_err() {
                 faults.push(format!("{key}: `{text}` is not of the form address:port"));

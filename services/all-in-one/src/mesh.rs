@@ -41,7 +41,10 @@ pub struct Mesh {
     /// The path of the development key, when the gateway is here.
     pub dev_key: Option<PathBuf>,
     server: JoinHandle<()>,
-    tasks: Tasks,
+    /// By rank, lowest first.
+    tasks: Vec<Tasks>,
+    died: CancellationToken,
+    files: Vec<PathBuf>,
     stop_accepting: CancellationToken,
     drain: Duration,
     _locks: Vec<FileLock>,
@@ -93,19 +96,16 @@ impl Mesh {
             database_url: configured_database(config)?,
         };
         let listener = bind(&listen_address(config, topology), "server.listen").await?;
-        let admin_listener = bind(&config.server.admin, "server.admin").await?;
+        let admin_listener = bind(&admin_address(config, topology), "server.admin").await?;
         let address = listener.local_addr()?;
         let admin = admin_listener.local_addr()?;
 
-        let (stop_accepting, stop_tasks) = (CancellationToken::new(), CancellationToken::new());
-        let tasks = Tasks::new(stop_tasks);
+        let (stop_accepting, died) = (CancellationToken::new(), CancellationToken::new());
         let served = match topology {
             Topology::All => build::all(&parts).await?,
             Topology::One(name) => build::one(&parts, name).await?,
         };
-        for task in served.tasks {
-            tasks.start(task);
-        }
+        let tasks = served.tasks.into_iter().map(|service| start_all(service, &died)).collect();
         let health = served.health;
         health.refresh().await;
         let health_stop = stop_accepting.clone();
@@ -120,29 +120,47 @@ impl Mesh {
         let options = TransportOptions { drain, ..TransportOptions::default() };
         let server = tokio::spawn(server::listen(listener, served.stack, options, stop_accepting.clone()));
         let dev_key = match served.gateway {
-            Some(gateway) => Some(write_dev_key(data, &gateway).await?),
+            Some(gateway) => write_dev_key(data, &gateway, topology).await?,
             None => None,
         };
-        write_endpoints(data, topology, address, admin)?;
-        Ok(Mesh { address, admin, dev_key, server, tasks, stop_accepting, drain, _locks: locks })
+        let files = vec![write_endpoints(data, topology, address, admin)?];
+        Ok(Mesh { address, admin, dev_key, server, tasks, died, files, stop_accepting, drain, _locks: locks })
     }
 
-    /// Ends: no new calls, calls in flight to their end or the drain limit, then the background work.
+    /// Returns when background work has died: then the process should end and be started anew.
+    pub async fn died(&self) {
+        self.died.cancelled().await;
+    }
+
+    /// Ends: no new calls, calls in flight to their end or the drain limit, then the background work, highest rank
+    /// first: what a service still tells those below it must find them at work.
     pub async fn stop(self) {
+        for file in &self.files {
+            let _ = std::fs::remove_file(file);
+        }
         self.stop_accepting.cancel();
         if let Err(error) = self.server.await {
             tracing::error!(%error, "the listener died");
         }
-        if !self.tasks.end(self.drain).await {
-            tracing::warn!("background work was cut at the drain limit");
+        for service in self.tasks.iter().rev() {
+            if !service.end(self.drain).await {
+                tracing::warn!("background work was cut at the drain limit");
+            }
         }
     }
+}
+
+fn start_all(service: Vec<copydesk_rpc::Task>, died: &CancellationToken) -> Tasks {
+    let tasks = Tasks::new(died.clone());
+    service.into_iter().for_each(|task| tasks.start(task));
+    tasks
 }
 
 /// What the process serves.
 struct Served {
     stack: HttpService,
-    tasks: Vec<copydesk_rpc::Task>,
+    /// Of each service, by rank, lowest first.
+    tasks: Vec<Vec<copydesk_rpc::Task>>,
     health: Health,
     gateway: Option<Gateway>,
 }
@@ -206,10 +224,19 @@ impl Parts<'_> {
     }
 }
 
+/// Makes the data folder for its owner alone: documents and drafts are in it. One that exists keeps its permissions.
+fn private_folder(data: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data)
+        .with_context(|| format!("cannot make the data folder {}", data.display()))
+}
+
 /// One lock a service, so that `up` and `serve` exclude each other exactly where they would share files.
 fn lock(data: &Path, names: &[&str]) -> anyhow::Result<Vec<FileLock>> {
-    std::fs::create_dir_all(data)
-        .with_context(|| format!("cannot make the data folder {}", data.display()))?;
+    private_folder(data)?;
     names
         .iter()
         .map(|name| {
@@ -240,18 +267,31 @@ fn listen_address(config: &Config, topology: Topology) -> String {
     format!("127.0.0.1:{port}")
 }
 
+/// Where metrics and health are served, by what is served unless it is set.
+pub(crate) fn admin_address(config: &Config, topology: Topology) -> String {
+    if !config.server.admin.is_empty() {
+        return config.server.admin.clone();
+    }
+    let port = match topology {
+        Topology::All | Topology::One(copydesk_gateway::NAME) => 7790,
+        Topology::One(name) => 7791 + identity::RANKS.iter().position(|n| *n == name).unwrap_or_default(),
+    };
+    format!("127.0.0.1:{port}")
+}
+
 async fn bind(address: &str, key: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("{key}: cannot listen on {address}"))
 }
 
-/// Makes the development key, or keeps the one that holds.
-async fn write_dev_key(data: &Path, gateway: &Gateway) -> anyhow::Result<PathBuf> {
+/// Makes the development key, or keeps the one at hand. A replica of a gateway that has a tenant already makes none.
+async fn write_dev_key(data: &Path, gateway: &Gateway, topology: Topology) -> anyhow::Result<Option<PathBuf>> {
     let path = data.join("dev-key");
     let current = std::fs::read_to_string(&path).ok();
-    if let Some(secret) = gateway.bootstrap(current.as_deref().map(str::trim)).await? {
+    let replace_lost = topology == Topology::All;
+    if let Some(secret) = gateway.bootstrap(current.as_deref().map(str::trim), replace_lost).await? {
         identity::write_private(&path, secret.as_bytes())?;
     }
-    Ok(path)
+    Ok(path.is_file().then_some(path))
 }
 
 /// Tells other programs where the mesh answers, once it does.
@@ -260,7 +300,7 @@ fn write_endpoints(
     topology: Topology,
     address: SocketAddr,
     admin: SocketAddr,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<PathBuf> {
     let (file, key) = match topology {
         Topology::All | Topology::One(copydesk_gateway::NAME) => (data.join("endpoints.json"), "gateway"),
         Topology::One(name) => (data.join(name).join("endpoints.json"), name),
@@ -269,5 +309,6 @@ fn write_endpoints(
     let part = file.with_extension("part");
     std::fs::write(&part, text)
         .and_then(|()| std::fs::rename(&part, &file))
-        .context("cannot write endpoints.json")
+        .context("cannot write endpoints.json")?;
+    Ok(file)
 }

@@ -54,8 +54,6 @@ impl Apart {
         let mut settings = vec![
             format!("identity.dir={}", self.folder.path().join("identity").display()),
             "gateway.rate_limits.generate=1000".to_owned(),
-            // How long a run waits for a lost service is the operator's choice, by attempts.
-            "agent_orchestrator.max_attempts=100".to_owned(),
         ];
         settings.extend(
             self.places.iter().map(|(peer, at)| format!("peers.{}=http://{at}", peer.replace('-', "_"))),

@@ -55,7 +55,9 @@ impl http_body::Body for Patient {
 /// as a clean end: a part would be taken for the whole.
 fn cut_short(status: Status) -> Status {
     match status.code() {
-        Code::Cancelled => ServiceError::new(Kind::Aborted, "CLIENT_GONE", "the client went before the end").into(),
+        Code::Cancelled => {
+            ServiceError::new(Kind::Aborted, "CLIENT_GONE", "the client went before the end").into()
+        }
         _ => status,
     }
 }

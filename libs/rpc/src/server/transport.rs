@@ -26,6 +26,11 @@ const MAX_PENDING_RESETS: usize = 1_024;
 const MAX_HEADER_BYTES: u32 = 32 << 10;
 const CONNECTION_WINDOW: u32 = 64 << 20;
 const STREAM_WINDOW: u32 = 1 << 20;
+/// What an HTTP/2 client sends first (RFC 9113, section 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How long a new connection may take to say what it speaks.
+const FIRST_WORDS: Duration = Duration::from_secs(10);
+const PREFACE_PAUSE: Duration = Duration::from_millis(20);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How a listener is served.
@@ -71,7 +76,17 @@ pub async fn listen(
             continue;
         };
         let (builder, service, watcher) = (builder.clone(), service.clone(), graceful.watcher());
+        let closing = shutdown.clone();
         connections.spawn(async move {
+            // Nothing below limits a client that never says which HTTP it speaks, and such clients hold permits.
+            let speaks = tokio::time::timeout(FIRST_WORDS, speaks(&stream));
+            let spoke = tokio::select! {
+                () = closing.cancelled() => false,
+                spoke = speaks => spoke.unwrap_or(false),
+            };
+            if !spoke {
+                return;
+            }
             let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
             if let Err(error) = watcher.watch(connection).await {
                 tracing::debug!(%error, "connection ended");
@@ -84,6 +99,19 @@ pub async fn listen(
         tracing::warn!(open = connections.len(), "drain limit reached, closing connections");
     }
     connections.shutdown().await;
+}
+
+/// Waits until the client has sent enough to tell HTTP/2 from HTTP/1; false when it went away before.
+async fn speaks(stream: &TcpStream) -> bool {
+    let mut head = [0; PREFACE.len()];
+    loop {
+        match stream.peek(&mut head).await {
+            Ok(0) | Err(_) => return false,
+            Ok(n) if n == PREFACE.len() || head[..n] != PREFACE[..n] => return true,
+            // A part of the preface; what is there already would be seen again at once.
+            Ok(_) => tokio::time::sleep(PREFACE_PAUSE).await,
+        }
+    }
 }
 
 async fn accept(
@@ -121,4 +149,31 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .initial_stream_window_size(STREAM_WINDOW);
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tonic::service::Routes;
+    use tower::util::BoxCloneSyncService;
+
+    /// The clock stands still but for timers, so that ten seconds take none.
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_never_says_what_it_speaks_is_closed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
+        let address = listener.local_addr().expect("address");
+        let (service, stop) =
+            (BoxCloneSyncService::new(Routes::default().prepare()), CancellationToken::new());
+        let served = tokio::spawn(listen(listener, service, TransportOptions::default(), stop.clone()));
+        for words in [&b""[..], b"PRI * HT"] {
+            let mut client = TcpStream::connect(address).await.expect("connected");
+            client.write_all(words).await.expect("written");
+            let mut rest = Vec::new();
+            let _ = client.read_to_end(&mut rest).await;
+            assert!(rest.is_empty(), "{rest:?}");
+        }
+        stop.cancel();
+        served.await.expect("it ends");
+    }
 }

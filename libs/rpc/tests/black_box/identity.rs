@@ -259,7 +259,7 @@ async fn health_and_reflection_need_no_credential() {
                     testing::minter(),
                 )),
                 metrics: testing::metrics(),
-                limits: Limits { calls: 0, calls_per_tenant: 0, watches: 0 },
+                limits: Limits { calls: 0, calls_per_tenant: 0, watches: 0, ..Limits::default() },
                 trust_trace: true,
             },
         )

@@ -100,7 +100,7 @@ async fn generate(peer: &Peer, name: &'static str) -> Result<Streaming<StreamGen
 async fn a_tenant_over_its_share_is_refused_until_its_streams_have_ended() {
     let (open, gate) = watch::channel(false);
     let script = holding(gate);
-    let limits = Limits { calls: 3, calls_per_tenant: 2, watches: 8 };
+    let limits = Limits { calls: 3, calls_per_tenant: 2, watches: 8, ..Limits::default() };
     both_stacks(
         || stack_of(&script, limits),
         async |peer: Peer| {
@@ -133,7 +133,7 @@ async fn a_tenant_over_its_share_is_refused_until_its_streams_have_ended() {
 async fn a_dropped_stream_gives_its_permit_back() {
     let (_open, gate) = watch::channel(false);
     let script = holding(gate);
-    let limits = Limits { calls: 1, calls_per_tenant: 1, watches: 1 };
+    let limits = Limits { calls: 1, calls_per_tenant: 1, watches: 1, ..Limits::default() };
     both_stacks(
         || stack_of(&script, limits),
         async |peer: Peer| {
@@ -152,7 +152,7 @@ async fn a_dropped_stream_gives_its_permit_back() {
 async fn watches_take_no_calls_permit_and_have_a_limit_of_their_own() {
     let (_open, gate) = watch::channel(false);
     let script = holding(gate);
-    let limits = Limits { calls: 1, calls_per_tenant: 1, watches: 2 };
+    let limits = Limits { calls: 1, calls_per_tenant: 1, watches: 2, ..Limits::default() };
     both_stacks(
         || stack_of(&script, limits),
         async |peer: Peer| {
@@ -175,7 +175,7 @@ async fn watches_take_no_calls_permit_and_have_a_limit_of_their_own() {
 async fn a_spent_quota_is_refused_before_a_permit_is_taken() {
     let (_open, gate) = watch::channel(false);
     let script = holding(gate);
-    let limits = Limits { calls: 0, calls_per_tenant: 0, watches: 0 };
+    let limits = Limits { calls: 0, calls_per_tenant: 0, watches: 0, ..Limits::default() };
     both_stacks(
         || stack_of(&script, limits),
         async |peer: Peer| {

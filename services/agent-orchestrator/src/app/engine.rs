@@ -100,9 +100,14 @@ impl Worker {
     async fn look(&self) -> Result<(), StoreError> {
         self.app.end_overdue().await?;
         let known = self.app.slots.claims();
-        if !known.is_empty() {
-            let held: HashSet<Claim> = self.app.ports.store.held(&self.owner).await?.into_iter().collect();
-            self.app.slots.keep(&known, &held);
+        let held: HashSet<Claim> = self.app.ports.store.held(&self.owner).await?.into_iter().collect();
+        self.app.slots.keep(&known, &held);
+        // Ours by the rows, and nobody works on them: a claim whose answer was lost, an end that could not be stored.
+        // The heartbeat would keep them for ever. One that ended just now is no longer running, and is left alone.
+        let working: HashSet<Claim> = self.app.slots.claims().into_iter().collect();
+        for stray in held.iter().filter(|claim| !working.contains(*claim)) {
+            tracing::warn!(run = %stray.run_id, step = %stray.step, "a step has no worker any more");
+            self.app.settle_lost(stray).await?;
         }
         Ok(())
     }
@@ -149,6 +154,11 @@ impl Worker {
 /// One attempt: performs a step and stores what came of it, unless the step is dropped in between.
 async fn attempt(app: Arc<App>, claim: Claim, dropped: CancellationToken) {
     let began = Instant::now();
+    // Whatever happens below, a panic in storing the end included, the slot is free after it.
+    let _slot = OnDrop(|| {
+        app.slots.end(&claim);
+        app.work.notify_one();
+    });
     let came_of_it = tokio::select! {
         () = dropped.cancelled() => None,
         result = AssertUnwindSafe(perform_claim(&app, &claim)).catch_unwind() => Some(result),
@@ -160,8 +170,15 @@ async fn attempt(app: Arc<App>, claim: Claim, dropped: CancellationToken) {
         });
         app.settle(&claim, result, began).await;
     }
-    app.slots.end(&claim);
-    app.work.notify_one();
+}
+
+/// Does its work when it is dropped.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
 }
 
 async fn perform_claim(app: &App, claim: &Claim) -> Result<(StepOutput, String), StepError> {

@@ -83,14 +83,13 @@ impl App {
     }
 
     fn retry_at(&self, claim: &Claim, error: &StepError) -> Option<i64> {
+        let last = claim.attempt >= self.config.max_attempts;
         let asked = match error.retry {
             Retry::Never => return None,
+            Retry::Backoff | Retry::After(_) if last => return None,
             Retry::Backoff => None,
-            Retry::After(wait) => Some(wait),
+            Retry::After(wait) | Retry::Away(wait) => Some(wait),
         };
-        if claim.attempt >= self.config.max_attempts {
-            return None;
-        }
         let draw = draw(&claim.run_id.to_string(), &claim.step.to_string(), claim.attempt);
         let wait = self.config.backoff().wait(claim.attempt, draw, asked);
         Some(self.now().saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))

@@ -18,7 +18,7 @@ impl Backoff {
             self.base.saturating_mul(1u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX));
         let longest = doubled.min(self.cap);
         let wait = longest.mul_f64(draw.clamp(0.0, 1.0));
-        retry_after.map_or(wait, |asked| asked + wait.min(asked / 2))
+        retry_after.map_or(wait, |asked| asked.max(wait))
     }
 }
 

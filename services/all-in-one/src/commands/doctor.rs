@@ -109,8 +109,9 @@ async fn database(config: &Config, say: &mut impl FnMut(&'static str, State, Str
 
 async fn ports(config: &Config, say: &mut impl FnMut(&'static str, State, String)) {
     let listen = if config.server.listen.is_empty() { "127.0.0.1:7700" } else { &config.server.listen };
+    let admin = crate::mesh::admin_address(config, crate::mesh::Topology::All);
     for (what, address, key) in
-        [("gRPC port", listen, "--listen"), ("admin port", &config.server.admin, "--admin")]
+        [("gRPC port", listen, "--listen"), ("admin port", &admin, "--admin")]
     {
         match TcpListener::bind(address).await {
             Ok(_) => say(what, State::Good, format!("{address} is free")),

@@ -32,17 +32,21 @@ async fn serve(args: ServeArgs, topology: Topology, name: &'static str) -> anyho
     if let Err(error) = announce(&mesh, &config, topology) {
         tracing::warn!(%error, "standard output cannot be written");
     }
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let died = tokio::select! {
+        _ = terminate.recv() => false,
+        _ = interrupt.recv() => false,
+        () = mesh.died() => true,
+    };
     tracing::info!("stopping: calls in flight go on to their end");
     tokio::select! {
         () = mesh.stop() => {}
         // Asked twice, a person means it.
         _ = interrupt.recv() => tracing::warn!("stopped at once"),
     }
-    end(telemetry).await
+    end(telemetry).await?;
+    // Not a success: whoever started this should start it again.
+    anyhow::ensure!(!died, "background work died; see the log");
+    Ok(())
 }
 
 async fn end(telemetry: Telemetry) -> anyhow::Result<()> {

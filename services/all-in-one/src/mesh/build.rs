@@ -59,7 +59,7 @@ pub(super) async fn one(parts: &Parts<'_>, name: &'static str) -> anyhow::Result
         service.ready.iter().map(|check| (name, check.clone())).collect();
     let (health, server) = Health::new(service.grpc_services.clone(), checks);
     let built = parts.wrap(service, |routes| routes.add_service(server))?;
-    Ok(Served { stack: built.stack, tasks: built.tasks, health, gateway: None })
+    Ok(Served { stack: built.stack, tasks: vec![built.tasks], health, gateway: None })
 }
 
 /// The gateway over its peers; `below` are those that run in this process.
@@ -74,10 +74,10 @@ async fn door(parts: &Parts<'_>, peers: gateway::Peers, below: Vec<Built>) -> an
     let mut tasks = Vec::new();
     for built in below {
         checks.extend(built.ready);
-        tasks.extend(built.tasks);
+        tasks.push(built.tasks);
     }
     checks.extend(gateway.service.ready.take().map(|check| (gateway::NAME, check)));
-    tasks.append(&mut gateway.service.tasks);
+    tasks.push(std::mem::take(&mut gateway.service.tasks));
     let names: Vec<&'static str> = public_names(&names);
     let (health, server) = Health::new(names.clone(), checks);
     let routes: Routes = std::mem::take(&mut gateway.service.routes).add_service(server);
