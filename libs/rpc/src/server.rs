@@ -17,6 +17,7 @@ mod middleware;
 mod observe;
 mod panic;
 mod patient;
+mod refusals;
 mod transport;
 mod unread;
 
@@ -74,6 +75,8 @@ where
         .layer(layer(auth::Identify { authenticator: config.authenticator }))
         // Shed early, fair by tenant; the permit is held to the last byte.
         .layer(layer(limit::Limit::new(config.limits)))
+        // Closest to the handlers, because only their library's own answers are meant.
+        .layer(layer(refusals::Refusals))
         .service(inner);
     BoxCloneSyncService::new(service)
 }
