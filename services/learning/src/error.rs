@@ -21,6 +21,9 @@ pub enum Error {
     /// A verdict on a run whose end is not known, or is another tenant's.
     #[error("the outcome of {0} is not known")]
     OutcomeUnknown(RunId),
+    /// A verdict on a run that ended without a text.
+    #[error("{0} made no text")]
+    NothingToJudge(RunId),
     /// The request id came with another body before.
     #[error("the request id was used for another {0}")]
     RequestIdReused(&'static str),
@@ -50,6 +53,11 @@ impl From<Error> for ServiceError {
                 Kind::FailedPrecondition,
                 "OUTCOME_UNKNOWN",
                 format!("{run} has not ended yet, or there is no such run"),
+            ),
+            Error::NothingToJudge(run) => ServiceError::new(
+                Kind::FailedPrecondition,
+                "NOTHING_TO_JUDGE",
+                format!("{run} ended without a text: there is nothing to judge"),
             ),
             Error::RequestIdReused(_) => ServiceError::new(
                 Kind::AlreadyExists,

@@ -8,7 +8,7 @@ use crate::domain::derive::derive;
 use crate::domain::feedback::{Feedback, Verdict};
 use crate::domain::fingerprint::fingerprint;
 use crate::domain::learning::Learning;
-use crate::domain::lesson::{LONGEST_TEXT, Lesson, Proposal, Source};
+use crate::domain::lesson::{LONGEST_TEXT, Lesson, Source, Wish};
 use crate::domain::outcome::Outcome;
 use crate::error::Error;
 use crate::ports::{Cursor, FeedbackFilter, RequestKey, Stored};
@@ -31,7 +31,8 @@ impl App {
     /// nothing. The same call again gives what the first one made and changes nothing.
     ///
     /// # Errors
-    /// [`Error::OutcomeUnknown`] when the run's end is not known to this tenant; [`Error::RequestIdReused`].
+    /// [`Error::OutcomeUnknown`] when the run's end is not known to this tenant, [`Error::NothingToJudge`] when it
+    /// made no text; [`Error::RequestIdReused`].
     #[tracing::instrument(name = "learning.record_feedback", skip_all, fields(copydesk.lessons))]
     pub async fn record_feedback(
         &self,
@@ -40,6 +41,9 @@ impl App {
     ) -> Result<(Feedback, Vec<Lesson>), Error> {
         let outcome =
             self.store.outcome(tenant, record.run).await?.ok_or(Error::OutcomeUnknown(record.run))?;
+        if outcome.text.trim().is_empty() {
+            return Err(Error::NothingToJudge(record.run));
+        }
         let request = RequestKey { fingerprint: digest(&record), id: record.request_id };
         let feedback = Feedback {
             id: FeedbackId::generate(),
@@ -65,13 +69,13 @@ impl App {
     /// What the verdict says about lessons. The comparison of two long texts is kept off the event loop.
     async fn learn(&self, outcome: Outcome, feedback: &Feedback) -> Result<Learning, Error> {
         let (verdict, draft) = (feedback.verdict.clone(), outcome.text);
-        let proposals = tokio::task::spawn_blocking(move || derive(&verdict, &draft)).await?;
-        let fresh = |proposal: Proposal| (LessonId::generate(), proposal);
+        let wishes = tokio::task::spawn_blocking(move || derive(&verdict, &draft)).await?;
+        let fresh = |wish: Wish| (LessonId::generate(), wish);
         Ok(Learning {
             brand: outcome.brand,
             content_type: outcome.content_type,
             source: Source { run: outcome.run, topic: outcome.topic.chars().take(LONGEST_TEXT).collect() },
-            proposals: proposals.into_iter().map(fresh).collect(),
+            wishes: wishes.into_iter().map(fresh).collect(),
             used: outcome.lessons,
             effect: feedback.verdict.effect(),
             now_ms: feedback.created_ms,

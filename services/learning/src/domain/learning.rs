@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use copydesk_types::{BrandId, LessonId, RunId};
 
 use super::feedback::Effect;
-use super::lesson::{Lesson, Origin, Proposal, Source, key};
+use super::lesson::{Lesson, Origin, Proposal, Source, Wish, key};
 use super::outcome::ContentType;
 
 /// One verdict's say on the lessons of a brand.
@@ -18,7 +18,7 @@ pub struct Learning {
     /// The run that the verdict is about.
     pub source: Source,
     /// What the verdict asks for, each once, with the id that it gets if it is new.
-    pub proposals: Vec<(LessonId, Proposal)>,
+    pub wishes: Vec<(LessonId, Wish)>,
     /// The lessons that the run was given.
     pub used: Vec<LessonId>,
     /// What the verdict means for those.
@@ -44,7 +44,7 @@ impl Learning {
 
     /// True when no lesson can change.
     pub fn is_empty(&self) -> bool {
-        self.proposals.is_empty() && self.touched().is_empty()
+        self.wishes.is_empty() && self.touched().is_empty()
     }
 
     /// The ids of the lessons that [`Learning::apply`] needs to see for its effect.
@@ -54,7 +54,8 @@ impl Learning {
 
     /// The keys of the lessons that [`Learning::apply`] needs to see: those it merges into and their opposites.
     pub fn keys(&self) -> Vec<String> {
-        let mut keys: Vec<String> = self.proposals.iter().flat_map(|(_, p)| self.keys_of(p)).collect();
+        let mut keys: Vec<String> =
+            self.wishes.iter().flat_map(|(_, wish)| self.keys_of(&wish.asks)).collect();
         keys.sort_unstable();
         keys.dedup();
         keys
@@ -76,8 +77,8 @@ impl Learning {
             known.into_iter().filter(|l| l.brand == self.brand).map(|l| (l.id, l)).collect();
         let mut changes = Changes::default();
         let mut changed = std::collections::BTreeSet::new();
-        for (fresh, proposal) in &self.proposals {
-            let id = self.assert(&mut book, *fresh, proposal);
+        for (fresh, wish) in &self.wishes {
+            let id = self.assert(&mut book, *fresh, wish);
             if changed.insert(id) {
                 changes.told.push(id);
             }
@@ -101,22 +102,16 @@ impl Learning {
         changes
     }
 
-    /// Merges a proposal into the lesson with its key, or makes one.
-    fn assert(
-        &self,
-        book: &mut BTreeMap<LessonId, Lesson>,
-        fresh: LessonId,
-        proposal: &Proposal,
-    ) -> LessonId {
-        let wanted = proposal.key(self.content_type);
+    /// Merges a wish into the lesson with its key, or makes one.
+    fn assert(&self, book: &mut BTreeMap<LessonId, Lesson>, fresh: LessonId, wish: &Wish) -> LessonId {
+        let wanted = wish.asks.key(self.content_type);
         let Some(lesson) = book.values_mut().find(|lesson| lesson.key() == wanted) else {
-            book.insert(fresh, self.new_lesson(fresh, proposal));
+            book.insert(fresh, self.new_lesson(fresh, &wish.asks));
             return fresh;
         };
         lesson.support = lesson.support.saturating_add(1);
         lesson.origin = Origin::Human;
-        // Of two limits the newer one is what the person now wants.
-        lesson.asks = proposal.clone();
+        lesson.asks = wish.after(&lesson.asks);
         lesson.asserted_ms = lesson.asserted_ms.max(self.now_ms);
         lesson.supported_ms = lesson.supported_ms.max(self.now_ms);
         lesson.learn_from(self.source.clone());
@@ -161,13 +156,17 @@ mod tests {
     use proptest::prelude::*;
 
     fn learning(run: u128, proposals: Vec<Proposal>, effect: Effect, used: Vec<LessonId>) -> Learning {
-        let proposals =
-            proposals.into_iter().enumerate().map(|(i, p)| (LessonId::from_u128(run * 100 + i as u128), p));
+        wishing(run, proposals.into_iter().map(Wish::said).collect(), effect, used)
+    }
+
+    fn wishing(run: u128, wishes: Vec<Wish>, effect: Effect, used: Vec<LessonId>) -> Learning {
+        let wishes =
+            wishes.into_iter().enumerate().map(|(i, w)| (LessonId::from_u128(run * 100 + i as u128), w));
         Learning {
             brand: BrandId::from_u128(1),
             content_type: Some(ContentType::Social),
             source: Source { run: RunId::from_u128(run), topic: "cold chain".into() },
-            proposals: proposals.collect(),
+            wishes: wishes.collect(),
             used,
             effect,
             now_ms: run as i64 * 1_000,
@@ -191,6 +190,22 @@ mod tests {
         assert_eq!(lesson.sources.len(), 2);
         let again = ask(2, Rule::MaxWords(80)).apply(second.lessons.clone());
         assert_eq!(again.lessons[0].sources, lesson.sources, "a run is a source once");
+    }
+
+    #[test]
+    fn a_measured_limit_never_loosens_a_lesson_and_a_named_one_replaces_it() {
+        let shorter =
+            |run, limit| wishing(run, vec![Wish::measured(Rule::MaxWords(limit))], Effect::Neutral, vec![]);
+        let strict = ask(1, Rule::MaxWords(60)).apply(vec![]).lessons;
+        let kept = shorter(2, 90).apply(strict.clone()).lessons;
+        assert_eq!((&kept[0].asks, kept[0].support), (&Proposal::of(Rule::MaxWords(60)), 2));
+        let tighter = shorter(3, 40).apply(kept).lessons;
+        assert_eq!(tighter[0].asks, Proposal::of(Rule::MaxWords(40)));
+        let named = ask(4, Rule::MaxWords(90)).apply(tighter).lessons;
+        assert_eq!(named[0].asks, Proposal::of(Rule::MaxWords(90)));
+        let none = wishing(5, vec![Wish::measured(Rule::MaxHashtags(2))], Effect::Neutral, vec![]);
+        let no_hashtags = ask(4, Rule::MaxHashtags(0)).apply(vec![]).lessons;
+        assert_eq!(none.apply(no_hashtags).lessons[0].asks, Proposal::of(Rule::MaxHashtags(0)));
     }
 
     #[test]

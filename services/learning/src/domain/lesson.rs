@@ -70,11 +70,19 @@ impl Rule {
 
     /// The rule as a sentence for a writer.
     pub fn text(&self) -> String {
+        self.text_on(self.parts().2)
+    }
+
+    /// The sentence with its phrase spelt so.
+    fn text_on(&self, phrase: &str) -> String {
         match self {
             Self::MaxWords(limit) => format!("Keep the text to at most {limit} words."),
             Self::MaxSentenceWords(limit) => format!("Keep every sentence to at most {limit} words."),
-            Self::AvoidPhrase(phrase) => format!("Never use the words “{phrase}”."),
-            Self::PreferPhrase(phrase) => format!("Talk about “{phrase}”."),
+            Self::AvoidPhrase(_) => {
+                let noun = if phrase.split_whitespace().nth(1).is_some() { "words" } else { "word" };
+                format!("Never use the {noun} “{phrase}”.")
+            }
+            Self::PreferPhrase(_) => format!("Talk about “{phrase}”."),
             Self::OpenWithNumber => "Open with a sentence that carries a number.".to_owned(),
             Self::OpenWithQuestion => "Open with a question.".to_owned(),
             Self::MaxHashtags(0) => "Use no hashtags.".to_owned(),
@@ -111,6 +119,11 @@ impl Proposal {
         Self { text: rule.text(), rule: Some(rule) }
     }
 
+    /// The rule with its own sentence, in which the phrase keeps its capitals; the rule's own is in lower case.
+    pub fn spelt(rule: Rule, phrase: &str) -> Self {
+        Self { text: rule.text_on(phrase), rule: Some(rule) }
+    }
+
     /// Words only.
     pub fn words(text: &str) -> Self {
         Self { rule: None, text: text.chars().take(LONGEST_TEXT).collect() }
@@ -120,6 +133,35 @@ impl Proposal {
     /// are the same when their content words are.
     pub fn key(&self, content_type: Option<ContentType>) -> String {
         key(content_type, self.rule.as_ref(), &self.text)
+    }
+}
+
+/// What one verdict asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// What it is.
+    pub asks: Proposal,
+    /// True when the limit was measured on a text (`shorter`, an edit) and not named. Such a wish is for less than
+    /// there was, and never for more than a lesson already allows.
+    pub measured: bool,
+}
+
+impl Wish {
+    /// Asked for in so many words.
+    pub fn said(asks: Proposal) -> Self {
+        Self { asks, measured: false }
+    }
+
+    /// With a limit that was measured on a text.
+    pub fn measured(rule: Rule) -> Self {
+        Self { asks: Proposal::of(rule), measured: true }
+    }
+
+    /// What a lesson with the same key asks for after this wish: the named limit, or the smaller of the two.
+    pub fn after(&self, known: &Proposal) -> Proposal {
+        let limit = |asks: &Proposal| asks.rule.as_ref().map_or(0, |rule| rule.parts().1);
+        let keeps = self.measured && limit(known) <= limit(&self.asks);
+        if keeps { known.clone() } else { self.asks.clone() }
     }
 }
 
@@ -228,6 +270,18 @@ mod tests {
             assert!(rule.opposite().is_none_or(|o| o.opposite() == Some(rule.clone())));
         }
         assert_eq!(Rule::from_parts(0, 0, String::new()), None);
+    }
+
+    #[test]
+    fn a_phrase_keeps_its_capitals_and_its_number_in_the_sentence() {
+        let one = Proposal::spelt(Rule::AvoidPhrase("kubernetes".into()), "Kubernetes");
+        assert_eq!(one.text, "Never use the word “Kubernetes”.");
+        assert_eq!(one.rule, Some(Rule::AvoidPhrase("kubernetes".into())));
+        assert_eq!(Rule::AvoidPhrase("game changer".into()).text(), "Never use the words “game changer”.");
+        assert_eq!(
+            Proposal::spelt(Rule::PreferPhrase("eu rules".into()), "EU rules").text,
+            "Talk about “EU rules”."
+        );
     }
 
     #[test]

@@ -46,6 +46,26 @@ async fn a_comment_becomes_lessons_in_one_call() {
 }
 
 #[tokio::test]
+async fn a_wish_for_less_never_allows_more() {
+    for archive in archives().await {
+        let brand = archive.brand("one", &[]).await;
+        archive.ended(outcome(1, &brand, &"Every van stays cold all day. ".repeat(20))).await;
+        let mut limits = Vec::new();
+        for (id, comment) in [
+            ("v1", "At most 60 words."),
+            ("v2", "Still too long, make it shorter."),
+            ("v3", "At most 100 words."),
+        ] {
+            let said = archive.say(verdict(id, 1, FeedbackKind::Reject, comment)).await.expect("stored");
+            limits.push((said.lessons[0].limit, said.lessons[0].text.clone(), said.lessons[0].support));
+        }
+        let expected = [(60, 1), (60, 2), (100, 3)]
+            .map(|(limit, support)| (limit, format!("Keep the text to at most {limit} words."), support));
+        assert_eq!(limits, expected, "{}", archive.over);
+    }
+}
+
+#[tokio::test]
 async fn an_edit_teaches_and_praise_does_not() {
     for archive in archives().await {
         let brand = archive.brand("one", &[]).await;
@@ -117,6 +137,31 @@ async fn a_verdict_needs_a_known_outcome() {
         let brand = archive.brand("one", &[]).await;
         archive.ended(outcome(1, &brand, "Vans stay cold.")).await;
         archive.say(verdict("v1", 1, FeedbackKind::Approve, "")).await.expect("the request id is still free");
+    }
+}
+
+#[tokio::test]
+async fn a_run_without_a_text_cannot_be_judged() {
+    for archive in archives().await {
+        let brand = archive.brand("one", &[]).await;
+        for (run, state) in [(1, pb::OutcomeState::Failed), (2, pb::OutcomeState::Cancelled)] {
+            archive.ended(pb::Outcome { state: state.into(), ..outcome(run, &brand, "") }).await;
+            let said = archive.say(verdict("v", run, FeedbackKind::Reject, "Never say 'synergy'.")).await;
+            assert_eq!(
+                refusal(said),
+                (Code::FailedPrecondition, "NOTHING_TO_JUDGE".into()),
+                "{}",
+                archive.over
+            );
+        }
+        let listed = user(archive.verdicts().list_feedback(pb::ListFeedbackRequest::default())).await;
+        assert!(listed.expect("listed").into_inner().feedback.is_empty(), "{}", archive.over);
+        let list =
+            pb::ListLessonsRequest { brand_id: brand.brand_id.clone(), ..pb::ListLessonsRequest::default() };
+        let lessons = user(archive.lessons().list_lessons(list)).await.expect("listed").into_inner().lessons;
+        assert!(lessons.is_empty(), "{}", archive.over);
+        archive.ended(outcome(3, &brand, "Vans stay cold.")).await;
+        archive.say(verdict("v", 3, FeedbackKind::Approve, "")).await.expect("the request id is still free");
     }
 }
 

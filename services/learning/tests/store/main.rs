@@ -10,7 +10,7 @@ use copydesk_learning::adapters::database::{DatabaseStore, MIGRATOR};
 use copydesk_learning::domain::brand::{Brand, BrandFields};
 use copydesk_learning::domain::feedback::{Effect, Feedback, FeedbackKind, Verdict};
 use copydesk_learning::domain::learning::Learning;
-use copydesk_learning::domain::lesson::{Proposal, Source};
+use copydesk_learning::domain::lesson::{Proposal, Source, Wish};
 use copydesk_learning::domain::outcome::{ContentType, Outcome, OutcomeState};
 use copydesk_learning::ports::{Cursor, Page, RequestKey};
 use copydesk_types::{BrandId, FeedbackId, KnowledgeBaseId, LessonId, NanoDollars, RunId, TenantId};
@@ -84,12 +84,12 @@ fn feedback(id: u128, run: u128, kind: FeedbackKind) -> Feedback {
 
 /// What a verdict on `run` teaches, the first lesson with the id `id`.
 fn learning(id: u128, run: u128, proposals: Vec<Proposal>, effect: Effect, used: Vec<LessonId>) -> Learning {
-    let proposals = (id..).zip(proposals).map(|(id, proposal)| (LessonId::from_u128(id), proposal));
+    let wishes = (id..).zip(proposals).map(|(id, proposal)| (LessonId::from_u128(id), Wish::said(proposal)));
     Learning {
         brand: BrandId::from_u128(1),
         content_type: Some(ContentType::Social),
         source: Source { run: RunId::from_u128(run), topic: "cold chain".into() },
-        proposals: proposals.collect(),
+        wishes: wishes.collect(),
         used,
         effect,
         now_ms: 1_000 + id as i64,

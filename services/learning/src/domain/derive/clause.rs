@@ -7,8 +7,13 @@ use copydesk_guard::text;
 /// A word, or a quoted phrase as one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Item {
-    /// A word in lower case.
-    Word(String),
+    /// A word.
+    Word {
+        /// In lower case.
+        lower: String,
+        /// As it is spelt.
+        said: String,
+    },
     /// The words between quotation marks, without them.
     Quote(String),
 }
@@ -17,8 +22,16 @@ impl Item {
     /// The word; empty for a quoted phrase, which no pattern equals.
     pub(super) fn word(&self) -> &str {
         match self {
-            Self::Word(word) => word,
+            Self::Word { lower, .. } => lower,
             Self::Quote(_) => "",
+        }
+    }
+
+    /// The word or the quoted words as they are spelt.
+    pub(super) fn said(&self) -> &str {
+        match self {
+            Self::Word { said, .. } => said,
+            Self::Quote(quote) => quote,
         }
     }
 
@@ -113,13 +126,19 @@ fn items(sentence: &str) -> Vec<(Range<usize>, Item)> {
     let outside = |span: &Range<usize>| quotes.iter().all(|q| span.end <= q.start || q.end <= span.start);
     let words = text::words(sentence).into_iter().filter(|word| outside(&word.span));
     let mut items: Vec<(Range<usize>, Item)> =
-        words.map(|word| (word.span, Item::Word(word.lower))).collect();
+        words.map(|word| (word.span.clone(), spelt(word, sentence))).collect();
     items.extend(quotes.iter().filter_map(|span| {
         let inner = sentence[span.clone()].trim_matches(is_quote_mark).trim();
         (!inner.is_empty()).then(|| (span.clone(), Item::Quote(inner.to_owned())))
     }));
     items.sort_by_key(|(span, _)| span.start);
     items
+}
+
+/// The word as it is spelt in the sentence, where that is only a matter of capitals; else as it was normalised.
+fn spelt(word: text::Word, sentence: &str) -> Item {
+    let said = sentence.get(word.span).filter(|said| said.to_lowercase() == word.lower);
+    Item::Word { said: said.unwrap_or(&word.lower).to_owned(), lower: word.lower }
 }
 
 /// The places of quoted phrases, marks included.
@@ -165,7 +184,7 @@ mod tests {
 
     fn shown(sentence: &str) -> Vec<String> {
         let show = |item: &Item| match item {
-            Item::Word(word) => word.clone(),
+            Item::Word { lower, .. } => lower.clone(),
             Item::Quote(quote) => format!("<{quote}>"),
         };
         clauses(sentence).iter().map(|c| c.items.iter().map(show).collect::<Vec<_>>().join(" ")).collect()

@@ -5,7 +5,7 @@ use std::ops::Range;
 use copydesk_guard::{contain, text};
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
-use crate::domain::lesson::{Proposal, Rule};
+use crate::domain::lesson::{Proposal, Rule, Wish};
 use crate::domain::prose;
 
 /// The most phrases that one edit bans.
@@ -17,18 +17,21 @@ const SURVIVAL: f64 = 0.6;
 /// Longer texts are not compared word by word: the comparison is quadratic at worst.
 const MOST_COMPARED: usize = 6_000;
 
-/// The proposals of an edit, the plainest first. Nothing when there was no text, or nothing changed.
-pub(super) fn proposals(before: &str, after: &str) -> Vec<Proposal> {
+/// The wishes of an edit, the plainest first. Nothing when there was no text, or nothing changed. Its limits are
+/// those of the text that the person left, who named none.
+pub(super) fn wishes(before: &str, after: &str) -> Vec<Wish> {
     let (before, after) = (prose::without_front_matter(before), prose::without_front_matter(after));
     if before.trim().is_empty() || after.trim().is_empty() {
         return Vec::new();
     }
-    let rules = shortened(before, after)
+    let said = |rule| Wish::said(Proposal::of(rule));
+    let length = shortened(before, after).map(Wish::measured);
+    length
         .into_iter()
-        .chain(reopened(before, after))
-        .chain(fewer_hashtags(before, after))
-        .chain(removed(before, after).into_iter().map(Rule::AvoidPhrase));
-    rules.map(Proposal::of).collect()
+        .chain(reopened(before, after).map(said))
+        .chain(fewer_hashtags(before, after).map(Wish::measured))
+        .chain(removed(before, after).into_iter().map(Rule::AvoidPhrase).map(said))
+        .collect()
 }
 
 /// At least 15 % shorter: the length that the person left, rounded up to ten so that the edit itself complies.
@@ -169,7 +172,7 @@ mod tests {
     use super::*;
 
     fn shown(before: &str, after: &str) -> Vec<Rule> {
-        proposals(before, after).into_iter().filter_map(|p| p.rule).collect()
+        wishes(before, after).into_iter().filter_map(|wish| wish.asks.rule).collect()
     }
 
     #[test]

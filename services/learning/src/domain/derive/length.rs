@@ -2,7 +2,7 @@
 
 use super::Draft;
 use super::clause::Clause;
-use crate::domain::lesson::Rule;
+use crate::domain::lesson::{Proposal, Rule, Wish};
 
 /// A text shorter than this cannot be cut by a fifth and still be a round number.
 const SHORTEST_LIMIT: u32 = 10;
@@ -67,19 +67,23 @@ impl Subject {
 }
 
 /// `too long`, `shorter sentences`, `at most 80 words`.
-pub(super) fn rule(clause: &Clause, subject: Subject, draft: &Draft) -> Option<Rule> {
+pub(super) fn rule(clause: &Clause, subject: Subject, draft: &Draft) -> Option<Wish> {
     match words_limit(clause) {
         Some(limit) if subject == Subject::Sentences && limit <= LONGEST_SENTENCE => {
-            Some(Rule::MaxSentenceWords(limit))
+            Some(named(Rule::MaxSentenceWords(limit)))
         }
-        Some(limit) if subject != Subject::Part => Some(Rule::MaxWords(limit)),
+        Some(limit) if subject != Subject::Part => Some(named(Rule::MaxWords(limit))),
         None if wants_shorter(clause) => match subject {
-            Subject::Text => shorter_text(draft),
-            Subject::Sentences => shorter_sentences(draft),
+            Subject::Text => shorter_text(draft).map(Wish::measured),
+            Subject::Sentences => shorter_sentences(draft).map(Wish::measured),
             Subject::Part => None,
         },
         _ => None,
     }
+}
+
+fn named(rule: Rule) -> Wish {
+    Wish::said(Proposal::of(rule))
 }
 
 /// Four fifths of the draft, rounded down to ten.
@@ -141,12 +145,12 @@ fn is_upper_limit(clause: &Clause, at: usize, noun: usize) -> bool {
 }
 
 /// `fewer hashtags`, `at most 3 hashtags`, `no hashtags`.
-pub(super) fn hashtags(clause: &Clause, draft: &Draft) -> Option<Rule> {
+pub(super) fn hashtags(clause: &Clause, draft: &Draft) -> Option<Wish> {
     let at = clause.find(0, &["hashtags", "hashtag"])?;
     if let Some(limit) = at.checked_sub(1).and_then(|i| number(clause.word(i)))
         && is_upper_limit(clause, at - 1, at)
     {
-        return (limit <= 30).then_some(Rule::MaxHashtags(limit));
+        return (limit <= 30).then_some(named(Rule::MaxHashtags(limit)));
     }
     let right_before = (at.saturating_sub(3)..at).map(|i| clause.word(i)).collect::<Vec<_>>();
     let said = |words: &[&str]| right_before.iter().any(|w| words.contains(w));
@@ -158,10 +162,10 @@ pub(super) fn hashtags(clause: &Clause, draft: &Draft) -> Option<Rule> {
     let many = too_many && (not_used || !clause.negated(at.saturating_sub(2)));
     if many || said(&["fewer", "less", "reduce"]) {
         // Half of them, rounded down: always fewer than there are.
-        return (draft.hashtags > 0).then_some(Rule::MaxHashtags(draft.hashtags / 2));
+        return (draft.hashtags > 0).then_some(Wish::measured(Rule::MaxHashtags(draft.hashtags / 2)));
     }
     let without = said(&["no", "without", "remove", "drop", "avoid", "skip", "delete", "lose"]);
-    ((without || not_used) && !said(&["more", "many", "only"])).then_some(Rule::MaxHashtags(0))
+    ((without || not_used) && !said(&["more", "many", "only"])).then_some(named(Rule::MaxHashtags(0)))
 }
 
 /// A number in digits (thousands may be parted by commas), or a word up to twelve.
@@ -184,7 +188,7 @@ mod tests {
     fn found(sentence: &str) -> Option<Rule> {
         let clause = clauses(sentence).remove(0);
         let subject = Subject::of(&clause).unwrap_or_default();
-        rule(&clause, subject, &DRAFT).or_else(|| hashtags(&clause, &DRAFT))
+        rule(&clause, subject, &DRAFT).or_else(|| hashtags(&clause, &DRAFT))?.asks.rule
     }
 
     #[test]
@@ -251,7 +255,7 @@ mod tests {
         assert_eq!(rule(&clause, Subject::Sentences, &Draft { sentence_words: 5.0, ..DRAFT }), None);
         assert_eq!(
             rule(&clause, Subject::Text, &Draft { words: u32::MAX, ..DRAFT }),
-            Some(Rule::MaxWords(3_435_973_830))
+            Some(Wish::measured(Rule::MaxWords(3_435_973_830)))
         );
     }
 }

@@ -13,26 +13,29 @@ mod phrase;
 use copydesk_guard::text;
 
 use super::feedback::{FeedbackKind, Verdict};
-use super::lesson::Proposal;
+use super::lesson::Wish;
 use super::prose;
 
 /// The most proposals that one verdict makes.
 pub const MOST_PROPOSALS: usize = 8;
 
 /// What a verdict on a draft asks for, each thing once; the comment goes before the edit, since it says in words what
-/// the edit only shows.
-pub fn derive(verdict: &Verdict, draft: &str) -> Vec<Proposal> {
+/// the edit only shows. Of two limits for one thing the named one stands, wherever it is said.
+pub fn derive(verdict: &Verdict, draft: &str) -> Vec<Wish> {
     let measured = Draft::measure(draft);
-    let mut found = comment::proposals(&verdict.comment, &measured);
+    let mut found = comment::wishes(&verdict.comment, &measured);
     if verdict.kind == FeedbackKind::Edit {
-        found.extend(edit::proposals(draft, &verdict.edited_text));
+        found.extend(edit::wishes(draft, &verdict.edited_text));
     }
-    let mut once: Vec<Proposal> = Vec::new();
-    for proposal in found {
-        if once.len() < MOST_PROPOSALS && once.iter().all(|known| known.key(None) != proposal.key(None)) {
-            once.push(proposal);
+    let mut once: Vec<Wish> = Vec::new();
+    for wish in found {
+        match once.iter_mut().find(|known| known.asks.key(None) == wish.asks.key(None)) {
+            Some(known) if known.measured && !wish.measured => *known = wish,
+            Some(_) => {}
+            None => once.push(wish),
         }
     }
+    once.truncate(MOST_PROPOSALS);
     once
 }
 
@@ -74,7 +77,7 @@ fn count(n: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::lesson::Rule;
+    use crate::domain::lesson::{Proposal, Rule};
     use proptest::prelude::*;
 
     fn verdict(kind: FeedbackKind, comment: &str, edited_text: &str) -> Verdict {
@@ -86,9 +89,11 @@ mod tests {
         let draft = "We grow fast. ".repeat(20);
         let edited = "We grow fast. ".repeat(10);
         let found = derive(&verdict(FeedbackKind::Edit, "At most 20 words.", &edited), &draft);
-        assert_eq!(found, [Proposal::of(Rule::MaxWords(20))]);
+        assert_eq!(found, [Wish::said(Proposal::of(Rule::MaxWords(20)))]);
         let silent = derive(&verdict(FeedbackKind::Edit, "", &edited), &draft);
-        assert_eq!(silent, [Proposal::of(Rule::MaxWords(30))]);
+        assert_eq!(silent, [Wish::measured(Rule::MaxWords(30))]);
+        let both = derive(&verdict(FeedbackKind::Reject, "Too long. At most 20 words.", ""), &draft);
+        assert_eq!(both, [Wish::said(Proposal::of(Rule::MaxWords(20)))], "the number is what is wanted");
         assert_eq!(derive(&verdict(FeedbackKind::Approve, "Love it!", ""), &draft), []);
     }
 
@@ -118,7 +123,8 @@ mod tests {
             let comment = words.join(" ");
             let found = derive(&verdict(FeedbackKind::Edit, &comment, &comment), &comment);
             prop_assert!(found.len() <= MOST_PROPOSALS);
-            prop_assert!(found.iter().all(|p| !p.text.trim().is_empty() && p.text.chars().count() <= 300));
+            let bounded = |text: &str| !text.trim().is_empty() && text.chars().count() <= 300;
+            prop_assert!(found.iter().all(|wish| bounded(&wish.asks.text)));
         }
     }
 }

@@ -3,7 +3,7 @@
 use copydesk_guard::text;
 
 use super::clause::{Clause, Item};
-use crate::domain::lesson::Rule;
+use crate::domain::lesson::{Proposal, Rule, Wish};
 
 /// The most words of a phrase that is not quoted.
 const MOST_WORDS: usize = 3;
@@ -90,23 +90,28 @@ const ABSTRACT: [&str; 30] = [
 ];
 
 /// `avoid 'x'`, `don't say x`, `never use the word x`, and more phrases of the same clause.
-pub(super) fn avoid(clause: &Clause) -> Vec<Rule> {
+pub(super) fn avoid(clause: &Clause) -> Vec<Wish> {
     let Some(at) = avoid_trigger(clause) else { return Vec::new() };
-    phrases(clause, at).into_iter().map(Rule::AvoidPhrase).collect()
+    phrases(clause, at).iter().map(|said| wish(Rule::AvoidPhrase, said)).collect()
 }
 
 /// `mention x`, `talk about 'x'`, `focus on x`.
-pub(super) fn prefer(clause: &Clause) -> Vec<Rule> {
+pub(super) fn prefer(clause: &Clause) -> Vec<Wish> {
     let Some(at) = prefer_trigger(clause) else { return Vec::new() };
-    phrases(clause, at).into_iter().map(Rule::PreferPhrase).collect()
+    phrases(clause, at).iter().map(|said| wish(Rule::PreferPhrase, said)).collect()
 }
 
-/// The phrases of a clause that only goes on with a list: `… 'x' and 'y'`, `… x, y`.
+/// The rule on the phrase, with the phrase spelt as the person spelt it.
+pub(super) fn wish(rule: fn(String) -> Rule, said: &str) -> Wish {
+    Wish::said(Proposal::spelt(rule(said.to_lowercase()), said))
+}
+
+/// The phrases, as they are spelt, of a clause that only goes on with a list: `… 'x' and 'y'`, `… x, y`.
 pub(super) fn listed(clause: &Clause) -> Vec<String> {
     let quotes = clause.items.iter().all(|item| matches!(item, Item::Quote(_)));
     match clause.items.as_slice() {
         _ if quotes => quoted(&clause.items),
-        [Item::Word(word)] if is_listable(word) => vec![word.clone()],
+        [Item::Word { lower, said }] if is_listable(lower) => vec![said.clone()],
         _ => Vec::new(),
     }
 }
@@ -161,7 +166,7 @@ fn prefer_trigger(clause: &Clause) -> Option<usize> {
     PAIRS.contains(&(clause.word(verb), next)).then_some(verb + 2 + adverb)
 }
 
-/// The quoted phrases from `at` on, else the noun phrase that begins there.
+/// As they are spelt: the quoted phrases from `at` on, else the noun phrase that begins there.
 fn phrases(clause: &Clause, at: usize) -> Vec<String> {
     let rest = clause.items.get(at..).unwrap_or_default();
     let quotes = quoted(rest);
@@ -171,17 +176,17 @@ fn phrases(clause: &Clause, at: usize) -> Vec<String> {
 fn quoted(items: &[Item]) -> Vec<String> {
     let quotes = items.iter().filter_map(|item| match item {
         Item::Quote(quote) => Some(quote),
-        Item::Word(_) => None,
+        Item::Word { .. } => None,
     });
     quotes.filter_map(|quote| usable(quote)).collect()
 }
 
-/// The quoted words in lower case, single-spaced, if they can be a phrase.
+/// The quoted words, single-spaced, if they can be a phrase.
 fn usable(quote: &str) -> Option<String> {
-    let words: Vec<String> = text::words(quote).into_iter().map(|word| word.lower).collect();
-    let short = quote.chars().count() <= LONGEST_QUOTE.0 && (1..=LONGEST_QUOTE.1).contains(&words.len());
+    let words = text::words(quote).len();
+    let short = quote.chars().count() <= LONGEST_QUOTE.0 && (1..=LONGEST_QUOTE.1).contains(&words);
     short
-        .then(|| quote.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase())
+        .then(|| quote.split_whitespace().collect::<Vec<_>>().join(" "))
         .map(|phrase| phrase.trim_matches(|c: char| !c.is_alphanumeric() && !"#+%$€£".contains(c)).to_owned())
         .filter(|phrase| !phrase.is_empty())
 }
@@ -189,14 +194,15 @@ fn usable(quote: &str) -> Option<String> {
 /// Up to three words that can be said, up to a word of grammar. A longer one is a description, not a phrase.
 fn noun_phrase(items: &[Item]) -> Option<String> {
     let start = items.iter().position(|item| !item.is_one_of(&FILLERS))?;
-    let words: Vec<&str> =
-        items[start..].iter().map(Item::word).take_while(|word| is_phrase_word(word)).collect();
+    let items = &items[start..];
+    let words: Vec<&str> = items.iter().map(Item::word).take_while(|word| is_phrase_word(word)).collect();
     let gerund = words.len() > 1 && words[0].ends_with("ing");
     let sayable =
         (1..=MOST_WORDS).contains(&words.len()) && words.iter().all(|word| !ABSTRACT.contains(word));
     // `avoid starting …` and `mention that …` go on with a clause of their own.
-    let open = words.len() == 1 && words[0].ends_with("ing") && items.len() > start + 1;
-    (sayable && !gerund && !open).then(|| words.join(" "))
+    let open = words.len() == 1 && words[0].ends_with("ing") && items.len() > 1;
+    let said = || items[..words.len()].iter().map(Item::said).collect::<Vec<_>>().join(" ");
+    (sayable && !gerund && !open).then(said)
 }
 
 fn is_phrase_word(word: &str) -> bool {
@@ -216,12 +222,16 @@ mod tests {
 
     fn avoided(sentence: &str) -> Vec<String> {
         let first = &clauses(sentence)[0];
-        avoid(first).iter().map(|rule| rule.parts().2.to_owned()).collect()
+        told(avoid(first))
     }
 
     fn preferred(sentence: &str) -> Vec<String> {
         let first = &clauses(sentence)[0];
-        prefer(first).iter().map(|rule| rule.parts().2.to_owned()).collect()
+        told(prefer(first))
+    }
+
+    fn told(wishes: Vec<Wish>) -> Vec<String> {
+        wishes.into_iter().filter_map(|wish| Some(wish.asks.rule?.parts().2.to_owned())).collect()
     }
 
     #[test]
