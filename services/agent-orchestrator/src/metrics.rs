@@ -16,6 +16,8 @@ pub const STEPS: &str = "orchestrator_steps";
 pub const STEP_DURATION: &str = "orchestrator_step_duration";
 /// Steps and outcomes that wait or run, by `state` (`ready`, `running`, `outbox`).
 pub const QUEUE: &str = "orchestrator_queue_depth";
+/// Attempts to tell the archive how a run ended, by `result` (`told`, `postponed`, `given_up`).
+pub const OUTCOMES: &str = "orchestrator_outcomes";
 
 /// The instruments.
 #[derive(Debug, Clone)]
@@ -25,6 +27,7 @@ pub(crate) struct Metrics {
     steps: Counter<u64>,
     step_duration: Histogram<f64>,
     queue: Gauge<u64>,
+    outcomes: Counter<u64>,
 }
 
 impl Metrics {
@@ -35,6 +38,7 @@ impl Metrics {
             steps: meter.u64_counter(STEPS).with_description("attempts of steps").build(),
             step_duration: meter.f64_histogram(STEP_DURATION).with_unit("s").build(),
             queue: meter.u64_gauge(QUEUE).with_description("steps and outcomes that wait or run").build(),
+            outcomes: meter.u64_counter(OUTCOMES).with_description("outcomes told to the archive").build(),
         }
     }
 
@@ -53,6 +57,11 @@ impl Metrics {
     pub(crate) fn step(&self, agent: &'static str, outcome: &'static str, seconds: f64) {
         self.steps.add(1, &[KeyValue::new("agent", agent), KeyValue::new("outcome", outcome)]);
         self.step_duration.record(seconds, &[KeyValue::new("agent", agent)]);
+    }
+
+    /// What came of telling an outcome.
+    pub(crate) fn outcome(&self, result: &'static str) {
+        self.outcomes.add(1, &[KeyValue::new("result", result)]);
     }
 
     /// How much work there is.

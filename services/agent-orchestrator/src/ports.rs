@@ -11,7 +11,7 @@ pub use library::{Found, Library, SearchQuery, Sources};
 pub use model::{Brief, LanguageModel, Message, ModelCall, ModelReply, Place, Task};
 pub use store::{
     Call, Claim, ClaimOrder, Completion, Created, Decide, Depth, Failure, ListFilter, Onward, RunStore,
-    Settled,
+    Settled, Undelivered,
 };
 
 /// The time, as rows are stamped with it.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use copydesk_proto::agent_orchestrator::v1 as pb;
 use copydesk_proto::learning::v1 as lr;
 use copydesk_proto::llm_router::v1::{DirectionRule, Task};
-use copydesk_proto::types::v1::ContentType;
+use copydesk_proto::types::v1::{ContentType, SourceKind};
 use pb::RunState::{Failed, Succeeded};
 use pb::watch_run_response::Event;
 use support::peers::{BURRS, DOCUMENT, GRINDER, REPAIRS};
@@ -203,6 +203,52 @@ async fn without_evidence_nothing_is_written() {
 }
 
 #[tokio::test]
+async fn a_topic_that_only_its_facets_find_is_not_written_about() {
+    let mesh = start(BOTH[0], config()).await;
+    spec().topic.clone_into(&mut mesh.script.unanswered.lock().expect("lock"));
+    let run = mesh.run(spec()).await;
+    assert_eq!((run.state(), reason(&run)), (Failed, "NO_EVIDENCE"), "{:?}", run.result);
+    let message = &run.error.as_ref().expect("an error").message;
+    assert!(message.contains("no evidence for the topic"), "{message}");
+    assert!(mesh.script.calls.lock().expect("lock").is_empty(), "no model is asked about nothing");
+}
+
+/// The passages that the draft of a new run rests on.
+async fn evidence(mesh: &Mesh, request: &str) -> Vec<String> {
+    let run = mesh.try_create(request, Some(spec())).await.expect("created");
+    result(&mesh.finish(&run.run_id).await);
+    let draft = mesh.script.calls_of("draft.1").pop().expect("a draft");
+    let mut ids: Vec<_> = draft.evidence.into_iter().map(|p| p.passage_id).collect();
+    ids.sort();
+    ids
+}
+
+#[tokio::test]
+async fn issues_and_past_posts_are_evidence_only_when_there_is_no_other() {
+    let mesh = start(BOTH[0], config()).await;
+    let kind = |n: usize, kind: SourceKind| {
+        mesh.script.passages.lock().expect("lock")[n].source_kind = kind.into();
+    };
+    kind(1, SourceKind::Issue);
+    assert_eq!(evidence(&mesh, "beside a document").await, ["psg_1"]);
+    kind(0, SourceKind::Post);
+    assert_eq!(evidence(&mesh, "alone").await, ["psg_1", "psg_2"]);
+}
+
+#[tokio::test]
+async fn a_summary_says_what_was_set_around_the_text_and_not_what_was_proposed() {
+    let mesh = start(BOTH[0], config()).await;
+    let run = mesh.run(spec()).await;
+    assert_eq!(step(&run, "finish").summary, "hook, 2 hashtags, caption");
+
+    let mesh = start(BOTH[0], config()).await;
+    mesh.script.write("draft.1", &format!("What if repairs were free? {REPAIRS} {BURRS}"));
+    let run = mesh.run(spec()).await;
+    assert_eq!(result(&run).hook, "", "the text opens with it already");
+    assert_eq!(step(&run, "finish").summary, "2 hashtags, caption");
+}
+
+#[tokio::test]
 async fn an_article_keeps_its_title_and_takes_no_hashtags() {
     let mesh = start(BOTH[0], config()).await;
     let article = format!("# The new grinder\n\n{GRINDER} {REPAIRS}\n\n## Spare parts\n\n{BURRS}");
@@ -266,11 +312,26 @@ async fn what_a_text_can_do_without_does_not_stop_it() {
 #[tokio::test]
 async fn a_run_stops_at_its_budget() {
     let mesh = start(BOTH[0], config()).await;
-    mesh.script.cost.store(100, Ordering::SeqCst);
-    let run = mesh.run(pb::RunSpec { budget_nanos: Some(250), ..spec() }).await;
+    mesh.script.cost.store(1_000_000, Ordering::SeqCst);
+    let run = mesh.run(pb::RunSpec { budget_nanos: Some(2_500_000), ..spec() }).await;
     assert_eq!((run.state(), reason(&run)), (Failed, "BUDGET_EXHAUSTED"));
-    assert_eq!((run.cost_nanos, run.error.as_ref().expect("an error").step.as_str()), (300, "review.1"));
+    let error = run.error.as_ref().expect("an error");
+    assert_eq!((run.cost_nanos, error.step.as_str()), (3_000_000, "review.1"));
+    assert_eq!(error.message, "the run has spent $0.003000 of its budget of $0.002500");
     assert_eq!(mesh.script.calls.lock().expect("lock").len(), 3);
+}
+
+#[tokio::test]
+async fn a_budget_of_nothing_pays_for_what_costs_nothing() {
+    let mesh = start(BOTH[0], config()).await;
+    let free = pb::RunSpec { budget_nanos: Some(0), ..spec() };
+    let run = mesh.run(free.clone()).await;
+    result(&run);
+
+    let mesh = start(BOTH[0], config()).await;
+    mesh.script.cost.store(1, Ordering::SeqCst);
+    let run = mesh.run(free).await;
+    assert_eq!((run.state(), reason(&run), run.cost_nanos), (Failed, "BUDGET_EXHAUSTED", 1));
 }
 
 #[tokio::test]

@@ -21,17 +21,26 @@ impl Retrieval {
     }
 }
 
+/// The source kinds that are searched alone (none: every kind) and those that are left out.
+fn kinds(sources: Sources) -> (&'static [SourceKind], &'static [SourceKind]) {
+    match sources {
+        Sources::All => (&[], &[]),
+        Sources::Facts => (&[], &[SourceKind::Post, SourceKind::Issue]),
+        Sources::OnlyPosts => (&[SourceKind::Post], &[]),
+    }
+}
+
 #[async_trait]
 impl Library for Retrieval {
     async fn search(&self, query: &SearchQuery) -> Result<Found, ServiceError> {
-        let posts = vec![SourceKind::Post as i32];
+        let (only, without) = kinds(query.sources);
         let request = pb::SearchRequest {
             knowledge_base_ids: query.knowledge_base_ids.clone(),
             query: query.query.clone(),
             top_k: 0,
             content_type: convert::content_type(query.content_type).into(),
-            source_kinds: if query.sources == Sources::OnlyPosts { posts.clone() } else { Vec::new() },
-            exclude_source_kinds: if query.sources == Sources::NotPosts { posts } else { Vec::new() },
+            source_kinds: only.iter().map(|kind| i32::from(*kind)).collect(),
+            exclude_source_kinds: without.iter().map(|kind| i32::from(*kind)).collect(),
         };
         let mut client = self.client.clone();
         let answer =

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 
 use copydesk_rpc::ServiceError;
+use copydesk_types::NanoDollars;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -12,6 +13,7 @@ use crate::agents::{AGENTS, Scene};
 use crate::domain::output::{Finished, MadeBy, research};
 use crate::domain::passage::Passage;
 use crate::domain::run::{Run, Usage};
+use crate::domain::spec::is_exhausted;
 use crate::error::StepError;
 use crate::ports::{Call, Claim, ModelCall, ModelReply, Place};
 use crate::tools::Tool;
@@ -161,8 +163,9 @@ impl<'a> Desk<'a> {
         let Some(budget) = self.run.spec.budget_nanos else { return Ok(()) };
         let fresh = self.app.ports.store.get(self.run.tenant, self.run.run_id).await?;
         let spent = fresh.map_or(self.run.spent_nanos, |run| run.spent_nanos);
-        if spent >= budget {
-            let message = format!("the run has spent {spent} of {budget} nano-dollars");
+        if is_exhausted(budget, spent) {
+            let (spent, budget) = (NanoDollars(spent), NanoDollars(budget));
+            let message = format!("the run has spent {spent} of its budget of {budget}");
             return Err(StepError::fatal(BUDGET_EXHAUSTED, message));
         }
         Ok(())

@@ -13,7 +13,7 @@ use crate::adapters::store::SqlStore;
 use crate::domain::direction::Lesson;
 use crate::domain::outcome::Outcome;
 use crate::domain::passage::Passage;
-use crate::domain::run::{NewRun, RunState};
+use crate::domain::run::{Ending, NewRun, RunState};
 use crate::domain::spec::Brand;
 use crate::domain::step::StepKey;
 use crate::ports::{
@@ -59,7 +59,11 @@ impl Library for ScriptedLibrary {
     }
 }
 
-struct EmptyArchive;
+/// An archive without anything in it, which takes outcomes unless it is told how to fail.
+#[derive(Default)]
+struct EmptyArchive {
+    failure: Option<fn() -> ServiceError>,
+}
 
 #[async_trait]
 impl Archive for EmptyArchive {
@@ -73,7 +77,7 @@ impl Archive for EmptyArchive {
         Ok(Vec::new())
     }
     async fn record(&self, _: &Outcome) -> Result<(), ServiceError> {
-        Ok(())
+        self.failure.map_or(Ok(()), |failure| Err(failure()))
     }
 }
 
@@ -104,13 +108,17 @@ struct Bench {
 
 /// A worker with one run whose only step is its research.
 async fn bench(searches: &[Search]) -> Bench {
+    bench_with(searches, EmptyArchive::default()).await
+}
+
+async fn bench_with(searches: &[Search], archive: EmptyArchive) -> Bench {
     let clock = Arc::new(ManualClock(AtomicI64::new(START)));
     let store = Arc::new(SqlStore::new(copydesk_store::testing::sqlite(&crate::MIGRATOR).await));
     let ports = Ports {
         store: store.clone(),
         model: Arc::new(OneAnswerModel),
         library: Arc::new(ScriptedLibrary(Mutex::new(searches.iter().rev().copied().collect()))),
-        archive: Arc::new(EmptyArchive),
+        archive: Arc::new(archive),
         clock: clock.clone(),
         minter: testing::minter(),
     };
@@ -208,4 +216,32 @@ async fn a_lost_lease_is_taken_over_by_the_sweep() {
     let run =
         bench.app.ports.store.get(bench.run.tenant, bench.run.run_id).await.expect("read").expect("run");
     assert_eq!(run.spent_nanos, 5);
+}
+
+/// A run that has ended, and the waiting outcomes after each of so many rounds, a minute apart.
+async fn outbox_over(rounds: usize, failure: fn() -> ServiceError) -> Vec<u64> {
+    let bench = bench_with(&[], EmptyArchive { failure: Some(failure) }).await;
+    let (tenant, run_id) = (bench.run.tenant, bench.run.run_id);
+    let store = &bench.app.ports.store;
+    store.end(tenant, run_id, Ending::cancelled(), START).await.expect("ended");
+    let mut waiting = Vec::new();
+    for _ in 0..rounds {
+        bench.advance(Duration::from_secs(60));
+        bench.app.deliver_due().await.expect("told");
+        waiting.push(store.depth().await.expect("depth").outbox);
+    }
+    waiting
+}
+
+#[tokio::test]
+async fn an_outcome_that_is_refused_for_good_is_given_up_after_ten_refusals() {
+    let refusal = || ServiceError::new(copydesk_rpc::Kind::FailedPrecondition, "NO", "never");
+    let waiting = outbox_over(12, refusal).await;
+    assert_eq!(waiting, [1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn an_archive_that_is_away_is_waited_for_without_end() {
+    let away = || ServiceError::unavailable("AWAY", "away", Duration::from_secs(1));
+    assert_eq!(outbox_over(40, away).await, [1; 40]);
 }

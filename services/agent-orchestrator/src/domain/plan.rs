@@ -64,7 +64,8 @@ pub enum Next {
 /// Decides how a run goes on.
 pub fn plan(definition: &Definition, finished: &Finished) -> Next {
     if research(finished).is_some_and(|r| r.passages.is_empty()) {
-        return fail("NO_EVIDENCE", StepKey::Research, "the knowledge bases hold nothing about the topic");
+        let message = "the knowledge bases hold no evidence for the topic, so nothing was written about it";
+        return fail("NO_EVIDENCE", StepKey::Research, message);
     }
     let gather = [StepKey::Research, StepKey::BrandAnalysis, StepKey::Lessons];
     if let Some(next) = missing(finished, &gather) {

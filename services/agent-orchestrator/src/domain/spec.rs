@@ -46,12 +46,18 @@ pub struct RunSpec {
     pub audience: String,
     /// BCP 47 tag.
     pub language: String,
-    /// The most the run may spend, in nano-dollars.
+    /// The most the run may spend, in nano-dollars, 0 or more; see [`is_exhausted`].
     pub budget_nanos: Option<i64>,
     /// When it must have ended, in milliseconds since 1970; `None`: an hour after it was made.
     pub deadline_ms: Option<i64>,
     /// The knowledge bases to draw on.
     pub knowledge_base_ids: Vec<KnowledgeBaseId>,
+}
+
+/// Whether a budget allows no further model call; both in nano-dollars. As long as nothing was spent, calls may cost
+/// nothing, which even a budget of 0 pays for.
+pub fn is_exhausted(budget: i64, spent: i64) -> bool {
+    spent > 0 && spent >= budget
 }
 
 /// What a run keeps of its brand, so that a later change does not reach into it.
@@ -118,6 +124,12 @@ pub(crate) mod tests {
             deadline_ms: None,
             knowledge_base_ids: Vec::new(),
         }
+    }
+
+    #[test]
+    fn a_budget_is_used_up_only_by_what_was_spent() {
+        assert!(!is_exhausted(0, 0) && !is_exhausted(5, 4));
+        assert!(is_exhausted(0, 1) && is_exhausted(5, 5) && is_exhausted(5, 9));
     }
 
     #[test]

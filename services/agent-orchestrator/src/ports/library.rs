@@ -12,8 +12,9 @@ use crate::domain::spec::ContentType;
 pub enum Sources {
     /// All.
     All,
-    /// All but what the brand has published before.
-    NotPosts,
+    /// What states facts of today: all but what the brand has published before, which repeats them in other words,
+    /// and issues, which complain of the past.
+    Facts,
     /// Only what the brand has published before.
     OnlyPosts,
 }

@@ -121,6 +121,17 @@ pub struct ListFilter {
     pub limit: u32,
 }
 
+/// An ended run whose outcome has not reached the archive.
+#[derive(Debug, Clone)]
+pub struct Undelivered {
+    /// The run.
+    pub run: Run,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Those of them that the archive refused for good.
+    pub refusals: u32,
+}
+
 /// How much work there is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Depth {
@@ -213,14 +224,20 @@ pub trait RunStore: Send + Sync {
         now: i64,
     ) -> Result<(), StoreError>;
 
-    /// Ended runs whose outcome is due for delivery, with the attempts so far.
-    async fn undelivered(&self, now: i64, limit: u32) -> Result<Vec<(Run, u32)>, StoreError>;
+    /// Ended runs whose outcome is due for delivery.
+    async fn undelivered(&self, now: i64, limit: u32) -> Result<Vec<Undelivered>, StoreError>;
 
-    /// The outcome has been delivered.
+    /// The outcome has been delivered, or is given up.
     async fn delivered(&self, tenant: TenantId, run_id: RunId) -> Result<(), StoreError>;
 
-    /// The outcome could not be delivered: try again then.
-    async fn postpone(&self, tenant: TenantId, run_id: RunId, next_at: i64) -> Result<(), StoreError>;
+    /// The outcome could not be delivered: try again then. `refused`: the archive was there and said no.
+    async fn postpone(
+        &self,
+        tenant: TenantId,
+        run_id: RunId,
+        next_at: i64,
+        refused: bool,
+    ) -> Result<(), StoreError>;
 
     /// How much work there is, in all tenants together.
     async fn depth(&self) -> Result<Depth, StoreError>;

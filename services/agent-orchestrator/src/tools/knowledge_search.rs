@@ -12,10 +12,10 @@ pub const TOOL: Tool = Tool {
     agents: &["researcher", "analyst"],
 };
 
-/// The sides from which research looks at a topic, asked at the same time: one question alone finds one document's
-/// passages again and again, and a text needs the problem, the way and the result.
-pub const FACETS: [&str; 4] =
-    ["", "problem, cause and limits", "how it works and what changed", "measured results"];
+/// The other sides from which research looks at a topic that was found, asked at the same time: one question alone
+/// finds one document's passages again and again, and a text needs the problem, the way and the result.
+pub const FACETS: [&str; 3] =
+    ["problem, cause and limits", "how it works and what changed", "measured results"];
 
 /// What is asked when a run's topic is looked up in these sources, from one side; the empty facet is the topic alone.
 pub fn query(spec: &RunSpec, sources: Sources, facet: &str) -> SearchQuery {

@@ -14,7 +14,7 @@ use copydesk_agent_orchestrator::domain::run::{
 use copydesk_agent_orchestrator::domain::spec::{Brand, ContentType, RunSpec};
 use copydesk_agent_orchestrator::domain::step::StepKey;
 use copydesk_agent_orchestrator::ports::{
-    Call, Claim, ClaimOrder, Completion, Created, Failure, ListFilter, Onward, RunStore, Settled,
+    Call, Claim, ClaimOrder, Completion, Created, Failure, ListFilter, Onward, RunStore, Settled, Undelivered,
 };
 use copydesk_store::testing;
 use copydesk_types::{BrandId, RunId, TenantId};

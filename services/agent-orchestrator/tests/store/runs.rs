@@ -82,10 +82,15 @@ async fn ending_a_run_is_done_once_and_reaches_the_outbox() {
         assert!(stranger.is_none(), "{name}");
 
         let due = store.undelivered(NOW + 2, 9).await.expect("due");
-        assert_eq!(due.iter().map(|(r, n)| (r.run_id, *n)).collect::<Vec<_>>(), [(run.run_id, 0)], "{name}");
-        store.postpone(run.tenant, run.run_id, NOW + 100).await.expect("postponed");
+        let told = |due: Vec<Undelivered>| {
+            due.iter().map(|o| (o.run.run_id, o.attempts, o.refusals)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(due), [(run.run_id, 0, 0)], "{name}");
+        store.postpone(run.tenant, run.run_id, NOW + 50, true).await.expect("postponed");
+        store.postpone(run.tenant, run.run_id, NOW + 100, false).await.expect("postponed");
         assert!(store.undelivered(NOW + 99, 9).await.expect("due").is_empty(), "{name}");
-        assert_eq!(store.undelivered(NOW + 100, 9).await.expect("due")[0].1, 1, "{name}");
+        let due = store.undelivered(NOW + 100, 9).await.expect("due");
+        assert_eq!(told(due), [(run.run_id, 2, 1)], "{name}: an archive that is away refuses nothing");
         assert_eq!(store.depth().await.expect("depth").outbox, 1, "{name}");
         store.delivered(tenant(2), run.run_id).await.expect("nothing of theirs");
         assert_eq!(store.depth().await.expect("depth").outbox, 1, "{name}");

@@ -17,6 +17,7 @@ use crate::domain::run::{Ending, NewRun, Recorded, Run, Step, Usage};
 use crate::domain::step::StepKey;
 use crate::ports::{
     Call, Claim, ClaimOrder, Completion, Created, Decide, Depth, Failure, ListFilter, RunStore, Settled,
+    Undelivered,
 };
 
 /// The store over a database that has this crate's migrations.
@@ -129,7 +130,7 @@ impl RunStore for SqlStore {
         calls::remember(&self.db, call, output, cost_nanos, usage, now).await
     }
 
-    async fn undelivered(&self, now: i64, limit: u32) -> Result<Vec<(Run, u32)>, StoreError> {
+    async fn undelivered(&self, now: i64, limit: u32) -> Result<Vec<Undelivered>, StoreError> {
         outbox::undelivered(&self.db, now, limit).await
     }
 
@@ -137,8 +138,14 @@ impl RunStore for SqlStore {
         outbox::delivered(&self.db, tenant, run_id).await
     }
 
-    async fn postpone(&self, tenant: TenantId, run_id: RunId, next_at: i64) -> Result<(), StoreError> {
-        outbox::postpone(&self.db, tenant, run_id, next_at).await
+    async fn postpone(
+        &self,
+        tenant: TenantId,
+        run_id: RunId,
+        next_at: i64,
+        refused: bool,
+    ) -> Result<(), StoreError> {
+        outbox::postpone(&self.db, tenant, run_id, next_at, refused).await
     }
 
     async fn depth(&self) -> Result<Depth, StoreError> {

@@ -3,17 +3,20 @@ use copydesk_store::{Database, StoreError, params};
 use copydesk_types::{RunId, TenantId};
 
 use super::rows::{self, RUN};
-use crate::domain::run::Run;
-use crate::ports::Depth;
+use crate::ports::{Depth, Undelivered};
 
-pub(super) async fn undelivered(db: &Database, now: i64, limit: u32) -> Result<Vec<(Run, u32)>, StoreError> {
+pub(super) async fn undelivered(db: &Database, now: i64, limit: u32) -> Result<Vec<Undelivered>, StoreError> {
     let sql = format!(
-        "SELECT {RUN}, run.result, outbox.attempts AS attempts FROM outbox \
+        "SELECT {RUN}, run.result, outbox.attempts AS attempts, outbox.refusals AS refusals FROM outbox \
          JOIN run ON run.tenant = outbox.tenant AND run.run_id = outbox.run_id \
          WHERE outbox.next_at <= $1 ORDER BY outbox.next_at LIMIT $2"
     );
     let rows = db.query(sql, &params![now, limit]).await?;
-    rows.iter().map(|row| Ok((rows::run(row, true)?, row.get("attempts")?))).collect()
+    let read = |row| {
+        let run = rows::run(row, true)?;
+        Ok(Undelivered { run, attempts: row.get("attempts")?, refusals: row.get("refusals")? })
+    };
+    rows.iter().map(read).collect()
 }
 
 pub(super) async fn delivered(db: &Database, tenant: TenantId, run_id: RunId) -> Result<(), StoreError> {
@@ -26,9 +29,11 @@ pub(super) async fn postpone(
     tenant: TenantId,
     run_id: RunId,
     next_at: i64,
+    refused: bool,
 ) -> Result<(), StoreError> {
-    let keys = params![tenant.to_string(), run_id.to_string(), next_at];
-    let sql = "UPDATE outbox SET attempts = attempts + 1, next_at = $3 WHERE tenant = $1 AND run_id = $2";
+    let keys = params![tenant.to_string(), run_id.to_string(), next_at, i64::from(refused)];
+    let sql = "UPDATE outbox SET attempts = attempts + 1, refusals = refusals + $4, next_at = $3 \
+               WHERE tenant = $1 AND run_id = $2";
     db.execute(sql, &keys).await.map(|_| ())
 }
 

@@ -20,23 +20,10 @@ const MOST_PASSAGES: usize = 12;
 const PATIENCE: u32 = 2;
 
 pub(super) async fn research(desk: &Desk<'_>) -> Result<(Work, String), StepError> {
-    // Past posts repeat what documents say, in other words: they are evidence only when there is no other.
-    let sides = FACETS.iter().enumerate().map(|(i, facet)| async move {
-        let key = format!("search.facts.{i}");
-        search(desk, &key, Sources::NotPosts, facet).await
-    });
-    let mut sides = try_join_all(sides).await?;
-    let mode = sides.first().map(|found| found.mode.clone()).unwrap_or_default();
-    let passages =
-        fuse(sides.iter_mut().map(|found| std::mem::take(&mut found.passages)).collect(), MOST_PASSAGES);
-    let mut found = Found { passages, mode };
-    if found.passages.is_empty() {
-        found = search(desk, "search.all", Sources::All, "").await?;
-    }
-    found.passages.retain(|p| !p.text.trim().is_empty());
+    let found = evidence(desk).await?;
     let mut research = Research { passages: found.passages, findings: Vec::new(), search_mode: found.mode };
     if research.passages.is_empty() {
-        return Ok((Work::Research(research), "nothing found".to_owned()));
+        return Ok((Work::Research(research), "no evidence for the topic".to_owned()));
     }
     let call = researcher::findings(&desk.scene_with(&research.passages));
     let answer: researcher::Answer = desk.ask("findings", &call).await?;
@@ -48,10 +35,33 @@ pub(super) async fn research(desk: &Desk<'_>) -> Result<(Work, String), StepErro
     Ok((Work::Research(research), summary))
 }
 
+/// What the run rests on. The topic alone decides whether there is anything: the words of a facet are found in
+/// documents about anything, so the other sides of a topic are looked at only when the topic itself was found.
+async fn evidence(desk: &Desk<'_>) -> Result<Found, StepError> {
+    let topic = search_topic(desk, "search.facts", Sources::Facts).await?;
+    if topic.passages.is_empty() {
+        return search_topic(desk, "search.all", Sources::All).await;
+    }
+    let sides = FACETS.iter().enumerate().map(|(i, facet)| async move {
+        let key = format!("search.facts.{}", i + 1);
+        search(desk, &key, Sources::Facts, facet).await
+    });
+    let mut rankings = vec![topic.passages];
+    rankings.extend(try_join_all(sides).await?.into_iter().map(|side| side.passages));
+    Ok(Found { passages: fuse(rankings, MOST_PASSAGES), mode: topic.mode })
+}
+
+async fn search_topic(desk: &Desk<'_>, key: &str, sources: Sources) -> Result<Found, StepError> {
+    search(desk, key, sources, "").await
+}
+
+/// The passages that say something.
 async fn search(desk: &Desk<'_>, key: &str, sources: Sources, facet: &str) -> Result<Found, StepError> {
     let query = knowledge_search::query(&desk.run.spec, sources, facet);
     let work = knowledge_search::call(&*desk.app.ports.library, &query);
-    desk.tool(&knowledge_search::TOOL, key, &query, work).await
+    let mut found: Found = desk.tool(&knowledge_search::TOOL, key, &query, work).await?;
+    found.passages.retain(|passage| !passage.text.trim().is_empty());
+    Ok(found)
 }
 
 pub(super) async fn brand_analysis(desk: &Desk<'_>) -> Result<(Work, String), StepError> {
@@ -60,7 +70,7 @@ pub(super) async fn brand_analysis(desk: &Desk<'_>) -> Result<(Work, String), St
     let measure = brand_metrics::call(&*desk.app.ports.archive, &query);
     let (figures, posts) = join!(
         desk.tool(&brand_metrics::TOOL, "figures", &query, measure),
-        search(desk, "search.posts", Sources::OnlyPosts, "")
+        search_topic(desk, "search.posts", Sources::OnlyPosts)
     );
     let (figures, no_figures) = optional(desk, figures, "brand metrics")?;
     let (posts, no_posts) = optional(desk, posts, "past posts")?;

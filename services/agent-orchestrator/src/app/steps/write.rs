@@ -2,6 +2,7 @@
 use super::{absent, counted};
 use crate::agents::{Scene, strategist, writer};
 use crate::app::desk::Desk;
+use crate::domain::compose::{Composed, compose};
 use crate::domain::direction::merge;
 use crate::domain::output::{
     self, Finish, Strategy, Work, brand_analysis, guard, research, strategy as chosen_strategy,
@@ -53,15 +54,17 @@ pub(super) async fn finish(desk: &Desk<'_>) -> Result<(Work, String), StepError>
     let drafts = drafts(desk.finished);
     let scene = writing_scene(desk, best(&drafts)?.text, &[]);
     let finish: Finish = desk.ask("finish", &writer::finish(&scene)).await?;
-    let mut parts = Vec::new();
-    if !finish.hook.trim().is_empty() {
-        parts.push("hook".to_owned());
-    }
-    parts.push(counted(finish.hashtags.len(), "hashtag"));
-    if !finish.caption.trim().is_empty() {
-        parts.push("caption".to_owned());
-    }
-    Ok((Work::Finish(finish), parts.join(", ")))
+    // What was proposed is not all set around the text: a hook that the text opens with already is not.
+    let used = compose(desk.run.spec.content_type, best(&drafts)?.text, &finish, &scene.directions);
+    let summary = set_around(&used, &finish.caption);
+    Ok((Work::Finish(finish), summary))
+}
+
+fn set_around(used: &Composed, caption: &str) -> String {
+    let hook = (!used.hook.is_empty()).then(|| "hook".to_owned());
+    let hashtags = Some(counted(used.hashtags.len(), "hashtag"));
+    let caption = (!caption.trim().is_empty()).then(|| "caption".to_owned());
+    [hook, hashtags, caption].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// The writer's scene: angle, lessons and notes, and how the brand writes.

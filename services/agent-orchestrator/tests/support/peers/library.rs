@@ -17,9 +17,15 @@ impl rt::search_service_server::SearchService for Search {
     ) -> Result<Response<rt::SearchResponse>, Status> {
         self.0.searches.fetch_add(1, Ordering::SeqCst);
         self.0.next_failure("search")?;
-        // There are no past posts in this library.
-        let only_posts = !request.into_inner().source_kinds.is_empty();
-        let passages = if only_posts { Vec::new() } else { self.0.passages.lock().expect("lock").clone() };
+        let rt::SearchRequest { query, source_kinds: only, exclude_source_kinds: without, .. } =
+            request.into_inner();
+        let mut passages = self.0.passages.lock().expect("lock").clone();
+        passages.retain(|p| {
+            (only.is_empty() || only.contains(&p.source_kind)) && !without.contains(&p.source_kind)
+        });
+        if *self.0.unanswered.lock().expect("lock") == query {
+            passages.clear();
+        }
         let hit = |p| rt::SearchHit { passage: Some(p), ..rt::SearchHit::default() };
         let hits = passages.into_iter().map(hit).collect();
         Ok(Response::new(rt::SearchResponse {

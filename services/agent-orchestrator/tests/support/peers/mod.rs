@@ -45,8 +45,10 @@ pub struct Script {
     pub dropped: Notify,
     /// What every model call costs.
     pub cost: AtomicI64,
-    /// What the search finds.
+    /// What the search finds, unless a request leaves its source kind out.
     pub passages: Mutex<Vec<Passage>>,
+    /// A question that finds nothing.
+    pub unanswered: Mutex<String>,
     /// What was learned before.
     pub lessons: Mutex<Vec<lr::Lesson>>,
     /// The brand; `None`: there is none.
@@ -97,6 +99,7 @@ impl Default for Script {
             dropped: Notify::new(),
             cost: AtomicI64::new(0),
             passages: Mutex::new(vec![passage(1, first), passage(2, second)]),
+            unanswered: Mutex::default(),
             lessons: Mutex::default(),
             brand: Mutex::new(Some(brand)),
             calls: Mutex::default(),
