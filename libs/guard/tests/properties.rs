@@ -152,3 +152,14 @@ fn reports_survive_serialisation() -> Result<(), serde_json::Error> {
     assert_eq!(serde_json::from_str::<copydesk_guard::Report>(&json)?, report);
     Ok(())
 }
+
+/// Were any of these quadratic, the test would take hours and not a moment.
+#[test]
+fn long_hostile_texts_are_read_in_one_pass() {
+    for piece in ["-. ", "a-1", "a. ", ". . ", "1.", "\"'(", "…", "a.b", "# ", "\n- ", "x@", "http://", "I. "]
+    {
+        let long = piece.repeat(1_000_000 / piece.len());
+        let _ = (text::sentences(&long).len(), text::words(&long).len(), text::terms(&long).len());
+        let _ = contain::clean(&long);
+    }
+}

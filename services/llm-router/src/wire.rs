@@ -18,6 +18,8 @@ mod json;
 
 const MAX_MESSAGES: usize = 64;
 const MAX_TEXT_BYTES: usize = 1 << 20;
+const MAX_PASSAGES: usize = 256;
+const MAX_DIRECTIONS: usize = 64;
 const MAX_OUTPUT_TOKENS: u32 = 131_072;
 const DEFAULT_OUTPUT_TOKENS: u32 = 2_048;
 const MAX_REQUEST_ID: usize = 128;
@@ -49,7 +51,7 @@ pub fn order(
         task,
         agent: attribution.agent.clone(),
         turns: turns(request.messages, &mut faults),
-        evidence: request.evidence.into_iter().map(passage).collect(),
+        evidence: evidence(request.evidence, &mut faults),
         brief: brief(request.brief.unwrap_or_default(), &mut faults),
         schema: request.response_schema.and_then(|schema| self::schema(schema, schema_allowed, &mut faults)),
         temperature: request.temperature,
@@ -79,6 +81,11 @@ impl Faults<'_> {
         if !ok {
             self.push(field, description);
         }
+    }
+
+    /// U+0000 is in no text that a database or a model takes.
+    fn storable(&mut self, field: &str, text: &str) {
+        self.check(!text.contains('\0'), field, "must not hold U+0000");
     }
 
     /// A text that may be empty and goes into keys and the ledger.
@@ -119,6 +126,7 @@ fn turns(messages: Vec<pb::Message>, faults: &mut Faults<'_>) -> Vec<Turn> {
         if message.text.is_empty() {
             faults.push(&format!("messages[{i}].text"), "must not be empty");
         }
+        faults.storable(&format!("messages[{i}].text"), &message.text);
         turns.push(Turn { role, text: message.text });
     }
     turns
@@ -136,12 +144,42 @@ fn passage(passage: types::Passage) -> Passage {
     }
 }
 
+fn evidence(passages: Vec<types::Passage>, faults: &mut Faults<'_>) -> Vec<Passage> {
+    faults.check(passages.len() <= MAX_PASSAGES, "evidence", "must hold at most 256 passages");
+    let bytes: usize = passages.iter().map(|passage| passage.text.len() + passage.title.len()).sum();
+    faults.check(bytes <= MAX_TEXT_BYTES, "evidence", "must hold at most 1 MiB of text");
+    for (i, passage) in passages.iter().enumerate() {
+        faults.storable(&format!("evidence[{i}].text"), &passage.text);
+        faults.storable(&format!("evidence[{i}].title"), &passage.title);
+    }
+    passages.into_iter().map(passage).collect()
+}
+
 fn brief(brief: pb::Brief, faults: &mut Faults<'_>) -> Brief {
+    let texts = [
+        ("topic", &brief.topic),
+        ("voice", &brief.voice),
+        ("brand", &brief.brand),
+        ("draft", &brief.draft),
+        ("angle", &brief.angle),
+    ];
+    for (field, text) in texts {
+        faults.storable(&format!("brief.{field}"), text);
+    }
+    let bytes: usize = texts.iter().map(|(_, text)| text.len()).sum();
+    faults.check(bytes <= MAX_TEXT_BYTES, "brief", "must hold at most 1 MiB of text");
+    faults.check(
+        brief.directions.len() <= MAX_DIRECTIONS,
+        "brief.directions",
+        "must hold at most 64 directions",
+    );
     let known = types::ContentType::try_from(brief.content_type).is_ok();
     faults.check(known, "brief.content_type", "is not a known content type");
     let content_type = brief.content_type();
     let mut directions = Vec::with_capacity(brief.directions.len());
     for (i, direction) in brief.directions.into_iter().enumerate() {
+        faults.storable(&format!("brief.directions[{i}].text"), &direction.text);
+        faults.storable(&format!("brief.directions[{i}].phrase"), &direction.phrase);
         if pb::DirectionRule::try_from(direction.rule).is_err() {
             faults.push(&format!("brief.directions[{i}].rule"), "is not a known rule");
         }

@@ -114,8 +114,10 @@ fn ends_sentence(text: &str, start: usize, at: usize, c: char, rest: &str, close
 fn abbreviates(before: &str, next: &str) -> bool {
     let last = before.rsplit(|c: char| c.is_whitespace() || "([\"'“*_".contains(c)).next().unwrap_or("");
     let lower = last.to_lowercase();
+    // The next word is near or does not matter: looking for it to the end of the text, at every stop, would be quadratic.
+    let near = &next[..next.floor_char_boundary(NEAR)];
     let opener =
-        next.split(|c: char| !c.is_alphanumeric()).find(|w| !w.is_empty()).unwrap_or("").to_lowercase();
+        near.split(|c: char| !c.is_alphanumeric()).find(|w| !w.is_empty()).unwrap_or("").to_lowercase();
     let fresh = is_stop_word(&opener);
     if OPENING.contains(&lower.as_str()) {
         return true;
@@ -128,9 +130,13 @@ fn abbreviates(before: &str, next: &str) -> bool {
     }
     let mut letters = last.chars();
     let initial = letters.next().is_some_and(char::is_uppercase) && letters.next().is_none() && last != "I";
-    let dotted = last.contains('.') && last.split('.').all(|part| part.chars().count() == 1);
+    let dotted = last.contains('.')
+        && last.split('.').all(|part| part.chars().count() == 1 && part.chars().all(char::is_alphabetic));
     (initial || dotted) && !fresh
 }
+
+/// How far the next word is looked for, in bytes.
+const NEAR: usize = 64;
 
 /// Abbreviations that always have something after them.
 const OPENING: [&str; 24] = [
@@ -197,6 +203,14 @@ mod tests {
                 vec!["Dr. Lee uses v1.4.2 at 3.5 GHz.", "It works."],
             ),
             ("Tools, e.g. Make, help. See fig. 3.", vec!["Tools, e.g. Make, help.", "See fig. 3."]),
+            (
+                "The pump speaks protocol version 1.1. Operators of the pump save 30 percent of water.",
+                vec![
+                    "The pump speaks protocol version 1.1.",
+                    "Operators of the pump save 30 percent of water.",
+                ],
+            ),
+            ("Version 1.1 Beta runs. See A.1. More.", vec!["Version 1.1 Beta runs.", "See A.1.", "More."]),
             ("Acme Inc. The rest follows.", vec!["Acme Inc.", "The rest follows."]),
             ("Acme Inc. Berlin grew.", vec!["Acme Inc. Berlin grew."]),
             ("Made in the U.S. It sells.", vec!["Made in the U.S.", "It sells."]),

@@ -105,7 +105,7 @@ fn joint(text: &str, start: usize, at: usize, last: char, c: char) -> Option<usi
         '.' => is_letter(next) && !is_glued_sentence(text, at + width, last, next),
         ':' => return (next == ':' && peek(text, at + 2).is_some_and(is_letter)).then_some(2),
         '&' => last.is_uppercase() && next.is_uppercase(),
-        '-' => next.is_ascii_digit() && !DETACHABLE.contains(&text[start..at].to_lowercase().as_str()),
+        '-' => next.is_ascii_digit() && !is_detachable(&text[start..at]),
         _ => false,
     };
     ties.then_some(width)
@@ -113,6 +113,11 @@ fn joint(text: &str, start: usize, at: usize, last: char, c: char) -> Option<usi
 
 /// Prefixes that stand before a number without making a name of it: `mid-2020` holds the number 2020.
 const DETACHABLE: [&str; 10] = ["mid", "pre", "post", "sub", "non", "early", "late", "under", "over", "top"];
+
+/// Looked at only when it is short enough to be one: a name of many joints would be read again at each of them.
+fn is_detachable(prefix: &str) -> bool {
+    prefix.len() <= 5 && DETACHABLE.contains(&prefix.to_lowercase().as_str())
+}
 
 /// `end.Next`: a missing space after a full stop, not an identifier.
 fn is_glued_sentence(text: &str, next_at: usize, last: char, next: char) -> bool {

@@ -54,7 +54,8 @@ impl<'a> Journal<'a> {
     /// The running call ended; its tokens, ours where the provider did not count.
     pub(super) fn end(&mut self, outcome: Outcome, counted: Option<Usage>) -> Usage {
         let Some(running) = self.running.take() else { return Usage::default() };
-        let usage = counted.unwrap_or_else(|| running.estimate(outcome));
+        // A count that no call can reach would make every sum of the ledger overflow.
+        let usage = counted.filter(Usage::is_plausible).unwrap_or_else(|| running.estimate(outcome));
         let attempt = Attempt {
             model: running.target.name.clone(),
             outcome,

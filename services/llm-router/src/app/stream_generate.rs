@@ -11,6 +11,7 @@ use super::{Desk, Ending, Journal, Seat, Target};
 use crate::domain::{Answer, Order, Outcome, StopReason, Usage};
 use crate::error::Error;
 use crate::ports::{EventSink, Gone};
+use crate::providers::http::REPLY_LIMIT;
 use crate::providers::{Piece, PieceStream, ProviderError};
 
 /// A stream that has begun.
@@ -129,6 +130,10 @@ async fn pump(
             Piece::Done { stop_reason, usage } => return Ok(Ok(Written { text, stop_reason, usage })),
             Piece::Text(more) => {
                 journal.wrote(more.len());
+                if text.len() + more.len() > REPLY_LIMIT {
+                    let words = "the stream grew beyond the limit of an answer";
+                    return Ok(Err(ProviderError::new(Outcome::StreamBroken, words)));
+                }
                 text.push_str(&more);
                 sink.delta(more).await.map_err(gone)?;
             }

@@ -78,6 +78,16 @@ pub struct Usage {
     pub estimated: bool,
 }
 
+impl Usage {
+    /// More tokens than any one call has.
+    const MOST: u64 = 1_000_000_000;
+
+    /// False for a provider's report that cannot be true.
+    pub fn is_plausible(&self) -> bool {
+        self.input <= Self::MOST && self.output <= Self::MOST && self.cached_input <= self.input
+    }
+}
+
 /// One call to one model, finished.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {

@@ -6,11 +6,16 @@ use serde_json::{Map, Value};
 
 use super::Turn;
 
+mod size;
+
 /// The most errors that are told to a model; more would not make its second try better.
 const MAX_ERRORS: usize = 8;
 
 /// The most characters of one error, since an error quotes what it complains about.
 const MAX_ERROR_CHARS: usize = 200;
+
+/// The deepest answer: a level more costs several in the protobuf form of JSON, whose readers stop at a hundred.
+const MAX_DEPTH: usize = 24;
 
 /// A JSON schema, ready to check with.
 #[derive(Clone)]
@@ -31,7 +36,12 @@ impl Schema {
     /// # Errors
     /// What is wrong with the schema, for its author to read.
     pub fn compile(json: Value) -> Result<Self, String> {
-        let validator = jsonschema::draft202012::new(&json).map_err(|error| shorten(&error.to_string()))?;
+        size::check(&json)?;
+        let validator = jsonschema::draft202012::options()
+            // A pattern comes from the caller: this engine takes linear time, the default one may take for ever.
+            .with_pattern_options(jsonschema::PatternOptions::regex())
+            .build(&json)
+            .map_err(|error| shorten(&error.to_string()))?;
         Ok(Self { json, validator: std::sync::Arc::new(validator) })
     }
 
@@ -46,6 +56,9 @@ impl Schema {
     /// What is wrong, one line per fault, for the model's second try.
     pub fn read(&self, text: &str) -> Result<Map<String, Value>, Vec<String>> {
         let value = parse(text).ok_or_else(|| vec!["the answer is not one JSON object".to_owned()])?;
+        if depth(&value) > MAX_DEPTH {
+            return Err(vec![format!("the answer is nested more than {MAX_DEPTH} deep")]);
+        }
         let errors: Vec<String> = self
             .validator
             .iter_errors(&value)
@@ -78,6 +91,16 @@ fn parse(text: &str) -> Option<Value> {
     let start = trimmed.find('{')?;
     let mut values = serde_json::Deserializer::from_str(&trimmed[start..]).into_iter::<Value>();
     values.next()?.ok()
+}
+
+/// Levels of arrays and objects. The parser bounds it, so that this cannot run out of stack.
+fn depth(value: &Value) -> usize {
+    let inner = match value {
+        Value::Array(items) => items.iter().map(depth).max(),
+        Value::Object(map) => map.values().map(depth).max(),
+        _ => return 0,
+    };
+    1 + inner.unwrap_or(0)
 }
 
 fn shorten(text: &str) -> String {

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt};
+use tokio::sync::Semaphore;
 
 use super::{BuildError, Entry, Piece, PieceStream, Provider, ProviderError, Reply};
 use crate::config::ProviderConfig;
@@ -20,21 +21,26 @@ pub(super) const ENTRY: Entry = Entry {
 };
 
 fn build(_config: &ProviderConfig) -> Result<Arc<dyn Provider>, BuildError> {
-    Ok(Arc::new(Offline))
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(Arc::new(Offline { cores: Arc::new(Semaphore::new(cores)) }))
 }
 
-struct Offline;
+/// Composing takes the processor and nothing else: off the async threads, and no more at a time than there are cores,
+/// so that calls of other kinds go on.
+struct Offline {
+    cores: Arc<Semaphore>,
+}
 
 #[async_trait]
 impl Provider for Offline {
     async fn generate(&self, call: &Call) -> Result<Reply, ProviderError> {
-        let text = write(call)?;
+        let text = self.write(call).await?;
         let usage = Some(usage(call, &text));
         Ok(Reply { text, stop_reason: StopReason::End, usage })
     }
 
     async fn stream(&self, call: &Call) -> Result<PieceStream, ProviderError> {
-        let text = write(call)?;
+        let text = self.write(call).await?;
         let usage = Some(usage(call, &text));
         let mut pieces: Vec<_> =
             text.split_inclusive(' ').map(|word| Ok(Piece::Text(word.to_owned()))).collect();
@@ -43,10 +49,22 @@ impl Provider for Offline {
     }
 }
 
-fn write(call: &Call) -> Result<String, ProviderError> {
-    offline::compose(&call.prompt).map_err(|e| {
-        ProviderError::new(Outcome::SchemaUnsupported, "no way to fill this schema").with_source(e)
-    })
+impl Offline {
+    async fn write(&self, call: &Call) -> Result<String, ProviderError> {
+        let prompt = call.prompt.clone();
+        let turn = self.cores.clone().acquire_owned().await;
+        let composed = tokio::task::spawn_blocking(move || {
+            // Held to the end of the work, not of the wait for it: a caller who goes does not stop it.
+            let _turn = turn;
+            offline::compose(&prompt)
+        });
+        let composed = composed.await.map_err(|e| {
+            ProviderError::new(Outcome::ProviderError, "the offline writer broke off").with_source(e)
+        })?;
+        composed.map_err(|e| {
+            ProviderError::new(Outcome::SchemaUnsupported, "no way to fill this schema").with_source(e)
+        })
+    }
 }
 
 fn usage(call: &Call, text: &str) -> Usage {
