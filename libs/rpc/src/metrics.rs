@@ -84,6 +84,8 @@ impl CallRecord {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
+        // A span ends when it was last entered: without this a stream's would end at its first byte.
+        self.span.in_scope(|| ());
         let status = code_name(code);
         self.span.record(STATUS_ATTRIBUTE, status);
         if is_fault(self.side, code) {
