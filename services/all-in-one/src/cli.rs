@@ -3,6 +3,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod client;
+
+pub use client::{ClientArgs, ContentKind, FeedbackArgs, GenerateArgs, IngestArgs, KeysAction, Verdict};
+
 /// Turns a brand's own documents into grounded, reviewed content, and proves every claim against its source.
 #[derive(Debug, Parser)]
 #[command(
@@ -16,8 +20,8 @@ Start here:
   copydesk ingest ./docs --brand Acme
   copydesk generate \"why cold chains break\" --brand Acme --type social
 
-With OPENAI_API_KEY, ANTHROPIC_API_KEY or GROQ_API_KEY set, or an Ollama on this machine, that model writes; without,
-the offline writer composes from the documents' own sentences and says so."
+With OPENAI_API_KEY, ANTHROPIC_API_KEY or GROQ_API_KEY set, or an Ollama on this machine, that model writes and is \
+sent passages of your documents; without, the offline writer composes from the documents' own sentences and says so."
 )]
 pub struct Cli {
     /// What to do.
@@ -147,8 +151,8 @@ pub struct DemoArgs {
     /// Your own documents instead of the bundled ones: a folder of Markdown and text.
     #[arg(long)]
     pub docs: Option<PathBuf>,
-    /// What to write about.
-    #[arg(long)]
+    /// What to write about. Default: the bundled topic; with `--docs` the title of their README, else the brand's name.
+    #[arg(long, allow_hyphen_values = true)]
     pub topic: Option<String>,
     /// The brand's name; default: the bundled one, or the folder's name.
     #[arg(long)]
@@ -156,141 +160,9 @@ pub struct DemoArgs {
     /// Print one JSON document instead of the report.
     #[arg(long)]
     pub json: bool,
-    /// One setting, as for `up`.
+    /// One setting, as for `up`. Database and identity are the demo's own.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
     pub settings: Vec<(String, String)>,
-}
-
-/// Where the mesh is, and who asks.
-#[derive(Debug, Clone, Args)]
-pub struct ClientArgs {
-    /// The gateway. Default: the one that runs on the data folder, else http://127.0.0.1:7700.
-    #[arg(long, env = "COPYDESK_GATEWAY", global = true)]
-    pub gateway: Option<String>,
-    /// Your API key. Default: the development key in the data folder.
-    #[arg(long, env = "COPYDESK_KEY", hide_env_values = true, global = true)]
-    pub key: Option<String>,
-    /// The data folder of the running mesh.
-    #[arg(long, default_value = crate::config::DEFAULT_DATA, env = "COPYDESK_DATA", global = true)]
-    pub data: PathBuf,
-}
-
-/// What to ingest.
-#[derive(Debug, Clone, Args)]
-pub struct IngestArgs {
-    /// Files and folders.
-    #[arg(required = true)]
-    pub paths: Vec<PathBuf>,
-    /// The brand's name; it and its knowledge base are made when they are new.
-    #[arg(long)]
-    pub brand: String,
-    /// The brand's voice in a few words, when it is new.
-    #[arg(long, default_value = "")]
-    pub voice: String,
-    /// Its readers, when it is new.
-    #[arg(long, default_value = "")]
-    pub audience: String,
-    /// Where the mesh is.
-    #[command(flatten)]
-    pub client: ClientArgs,
-}
-
-/// What to write.
-#[derive(Debug, Clone, Args)]
-pub struct GenerateArgs {
-    /// What to write about.
-    pub topic: String,
-    /// The brand, by name or `brd_…`.
-    #[arg(long)]
-    pub brand: String,
-    /// What kind of content.
-    #[arg(long = "type", value_enum, default_value = "social")]
-    pub content_type: ContentKind,
-    /// Tone, for example `plain`.
-    #[arg(long, default_value = "")]
-    pub tone: String,
-    /// Style, for example `story`.
-    #[arg(long, default_value = "")]
-    pub style: String,
-    /// The most it may cost, in dollars.
-    #[arg(long)]
-    pub budget: Option<String>,
-    /// Print the run as JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Where the mesh is.
-    #[command(flatten)]
-    pub client: ClientArgs,
-}
-
-/// A kind of content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ContentKind {
-    /// A blog article in Markdown.
-    Blog,
-    /// A social post.
-    Social,
-    /// A short advertisement.
-    Ad,
-}
-
-/// A verdict on a run.
-#[derive(Debug, Clone, Args)]
-pub struct FeedbackArgs {
-    /// The run, `run_…`.
-    pub run: String,
-    /// The verdict.
-    #[arg(value_enum)]
-    pub verdict: Verdict,
-    /// Why; needed for `reject`.
-    #[arg(long, default_value = "")]
-    pub comment: String,
-    /// A file with the text as you would have it; needed for `edit`.
-    #[arg(long)]
-    pub edited: Option<PathBuf>,
-    /// 1 to 5; needed for `rate`.
-    #[arg(long, default_value_t = 0)]
-    pub rating: u32,
-    /// Where the mesh is.
-    #[command(flatten)]
-    pub client: ClientArgs,
-}
-
-/// The five verdicts.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Verdict {
-    /// Good as it is.
-    Approve,
-    /// Good after my changes.
-    Edit,
-    /// Not usable.
-    Reject,
-    /// Write it again.
-    Regenerate,
-    /// A mark from 1 to 5.
-    Rate,
-}
-
-/// What to do with keys.
-#[derive(Debug, Clone, Subcommand)]
-pub enum KeysAction {
-    /// Make a key. Its secret is shown once.
-    Create {
-        /// Its name.
-        name: String,
-        /// What it may do, for example `runs:write`; `*` is everything but the platform's own.
-        #[arg(long = "scope", default_value = "*")]
-        scopes: Vec<String>,
-    },
-    /// List the tenant's keys.
-    List,
-    /// End a key.
-    Revoke {
-        /// The key, `key_…`.
-        // Not `key`: that is the caller's own, an argument of every command that calls.
-        #[arg(value_name = "KEY")]
-        key_id: String,
-    },
 }
 
 /// What to do with tokens.

@@ -1,9 +1,12 @@
 //! The mesh as a user reaches it: through the gateway, with an API key.
+use std::io::ErrorKind;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use copydesk_proto::agent_orchestrator::v1::run_service_client::RunServiceClient;
 use copydesk_proto::gateway::v1::key_service_client::KeyServiceClient;
+use copydesk_proto::gateway::v1::tenant_service_client::TenantServiceClient;
 use copydesk_proto::learning::v1::brand_service_client::BrandServiceClient;
 use copydesk_proto::learning::v1::feedback_service_client::FeedbackServiceClient;
 use copydesk_proto::learning::v1::outcome_service_client::OutcomeServiceClient;
@@ -11,26 +14,47 @@ use copydesk_proto::retrieval::v1::ingestion_service_client::IngestionServiceCli
 use copydesk_proto::retrieval::v1::knowledge_service_client::KnowledgeServiceClient;
 use copydesk_rpc::{CallContext, Channel, RpcMetrics};
 use http::HeaderValue;
+use tokio::net::TcpStream;
 use tonic::Status;
 use tonic_types::StatusExt;
 
 use crate::cli::ClientArgs;
 
 const DEFAULT_GATEWAY: &str = "http://127.0.0.1:7700";
+const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 
 /// A way in.
 #[derive(Clone)]
 pub(crate) struct Client {
     channel: Channel,
+    address: http::Uri,
     key: HeaderValue,
 }
 
+/// Somebody did not answer: the gateway, or a service behind it.
+#[derive(Debug)]
+struct Unreachable(String);
+
+impl std::fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unreachable {}
+
 impl Client {
-    pub(crate) fn new(channel: Channel, key: &str) -> anyhow::Result<Self> {
+    /// The mesh whose gateway listens at `address` (`http://host:port`).
+    pub(crate) fn new(address: &str, key: &str, metrics: RpcMetrics) -> anyhow::Result<Self> {
+        let uri: http::Uri =
+            address.parse().with_context(|| format!("`{address}` is not of the form http://host:port"))?;
+        if uri.scheme_str() != Some("http") || uri.authority().is_none() {
+            bail!("`{address}` is not of the form http://host:port");
+        }
         let mut key =
             HeaderValue::try_from(format!("Bearer {}", key.trim())).context("the key is not a key")?;
         key.set_sensitive(true);
-        Ok(Self { channel, key })
+        Ok(Self { channel: Channel::remote("gateway", uri.clone(), metrics), address: uri, key })
     }
 
     pub(crate) fn connect(args: &ClientArgs) -> anyhow::Result<Self> {
@@ -42,25 +66,28 @@ impl Client {
         let file = args.data.join("dev-key");
         let key = match &args.key {
             Some(key) => key.clone(),
-            None => std::fs::read_to_string(&file).with_context(|| {
-                format!(
-                    "no key: give --key or set COPYDESK_KEY ({} is not there; does `copydesk up` run?)",
-                    file.display()
-                )
-            })?,
+            None => development_key(&file)?,
         };
-        let uri: http::Uri =
-            gateway.parse().with_context(|| format!("`{gateway}` is not of the form http://host:port"))?;
-        if uri.scheme_str() != Some("http") || uri.authority().is_none() {
-            bail!("`{gateway}` is not of the form http://host:port");
-        }
-        let metrics = RpcMetrics::new(&opentelemetry::global::meter("copydesk"));
-        Self::new(Channel::remote("gateway", uri, metrics), &key)
+        Self::new(&gateway, &key, RpcMetrics::new(&opentelemetry::global::meter("copydesk")))
     }
 
-    /// Runs calls with this client's key.
-    pub(crate) async fn scope<F: Future>(&self, work: F) -> F::Output {
-        CallContext::bearer(self.key.clone()).scope(work).await
+    /// Runs calls with this client's key. That nobody answers is told with the address.
+    pub(crate) async fn scope<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+        match CallContext::bearer(self.key.clone()).scope(work).await {
+            // The gateway says so too, of a service behind it; then somebody listens.
+            Err(error) if error.is::<Unreachable>() && !self.is_there().await => {
+                let address = self.address.authority().map(|a| a.as_str()).unwrap_or_default();
+                bail!("nobody answers at {address}; is `copydesk up` running? [UNREACHABLE]")
+            }
+            done => done,
+        }
+    }
+
+    async fn is_there(&self) -> bool {
+        let (host, port) = (self.address.host().unwrap_or_default(), self.address.port_u16().unwrap_or(80));
+        let host = host.trim_matches(['[', ']']);
+        let answer = tokio::time::timeout(ANSWER_LIMIT, TcpStream::connect((host, port))).await;
+        answer.is_ok_and(|connected| connected.is_ok())
     }
 
     pub(crate) fn runs(&self) -> RunServiceClient<Channel> {
@@ -68,6 +95,9 @@ impl Client {
     }
     pub(crate) fn keys(&self) -> KeyServiceClient<Channel> {
         KeyServiceClient::new(self.channel.clone())
+    }
+    pub(crate) fn tenants(&self) -> TenantServiceClient<Channel> {
+        TenantServiceClient::new(self.channel.clone())
     }
     pub(crate) fn brands(&self) -> BrandServiceClient<Channel> {
         BrandServiceClient::new(self.channel.clone())
@@ -86,11 +116,25 @@ impl Client {
     }
 }
 
-/// Where the mesh of a data folder answers, when one was started there.
+fn development_key(file: &Path) -> anyhow::Result<String> {
+    match std::fs::read_to_string(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => bail!(
+            "no key: give --key or set COPYDESK_KEY ({} is not there; is `copydesk up` running?)",
+            file.display()
+        ),
+        read => read.with_context(|| format!("cannot read {}", file.display())),
+    }
+}
+
 fn running(data: &Path) -> Option<String> {
+    Some(format!("http://{}", endpoint(data, "gateway")?))
+}
+
+/// Where the mesh of a data folder answers, when one was started there: `gateway` or `admin`, as `host:port`.
+pub(crate) fn endpoint(data: &Path, what: &str) -> Option<String> {
     let text = std::fs::read_to_string(data.join("endpoints.json")).ok()?;
     let endpoints: serde_json::Value = serde_json::from_str(&text).ok()?;
-    Some(format!("http://{}", endpoints.get("gateway")?.as_str()?))
+    Some(endpoints.get(what)?.as_str()?.to_owned())
 }
 
 /// A status as a person reads it: what is wrong, field by field, and what may help.
@@ -103,8 +147,12 @@ pub(crate) fn explain(status: &Status) -> anyhow::Error {
     if let Some(delay) = details.retry_info().and_then(|r| r.retry_delay) {
         text.push_str(&format!("\n  try again in {:.1} s", delay.as_secs_f64()));
     }
-    if let Some(info) = details.error_info() {
-        text.push_str(&format!(" [{}]", info.reason));
+    let reason = details.error_info().map(|info| info.reason.as_str()).unwrap_or_default();
+    if !reason.is_empty() {
+        text.push_str(&format!(" [{reason}]"));
     }
-    anyhow::Error::msg(text)
+    match reason {
+        "UNREACHABLE" => anyhow::Error::new(Unreachable(text)),
+        _ => anyhow::Error::msg(text),
+    }
 }

@@ -11,7 +11,7 @@ mod doctor;
 mod keys;
 mod serve;
 
-pub(crate) use serve::discover;
+pub(crate) use serve::{discover, writer};
 
 /// Runs a command. Exit code 0 is success, 1 a failure that was explained on standard error.
 pub fn run(cli: Cli) -> ExitCode {

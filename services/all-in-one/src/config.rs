@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use copydesk_runtime::TelemetryConfig;
-use copydesk_runtime::config::{ConfigError, Sources, load};
+use copydesk_runtime::config::{ConfigError, ENV_PREFIX, Sources, load};
 use copydesk_types::Secret;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -117,6 +117,19 @@ impl Config {
         load(&Sources { file, env: std::env::vars().collect(), flags }, Self::validate)
     }
 
+    /// The configuration of something that keeps nothing: defaults < environment < flags, without database and identity.
+    ///
+    /// # Errors
+    /// Every fault at once.
+    pub fn load_detached(data: &Path, flags: Vec<(String, String)>) -> Result<Self, ConfigError> {
+        let file = Some(data.join(FILE_NAME)).filter(|file| file.is_file());
+        let name_of =
+            |name: &str| name.strip_prefix(ENV_PREFIX).map(|key| key.to_lowercase().replace("__", "."));
+        let env =
+            std::env::vars().filter(|(name, _)| !name_of(name).is_some_and(|key| is_kept(&key))).collect();
+        load(&Sources { file, env, flags }, Self::validate)
+    }
+
     /// Every fault of every part, as `part.key: what is wrong`.
     pub fn validate(&self) -> Vec<String> {
         let parts = [
@@ -151,6 +164,11 @@ impl Config {
                 faults.push(format!("{key}: `{text}` is not of the form http://host:port"));
             }
         }
+        let is_postgres =
+            |url: &Secret| ["postgres://", "postgresql://"].iter().any(|s| url.expose().starts_with(s));
+        if self.database.url.as_ref().is_some_and(|url| !is_postgres(url)) {
+            faults.push("database.url: must begin with postgres:// or postgresql://".to_owned());
+        }
         if self.database.url.is_some() && self.database.url_file.is_some() {
             faults.push("database.url_file: only one of url and url_file can be set".to_owned());
         }
@@ -158,9 +176,39 @@ impl Config {
     }
 }
 
+/// Whether a setting, by its key, says where something lasting is kept: rows, or keys of the services.
+pub(crate) fn is_kept(key: &str) -> bool {
+    ["database", "identity"].iter().any(|part| key.split('.').next() == Some(part))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_database_is_postgresql_and_its_url_stays_secret() {
+        for (url, good) in [
+            ("postgres://u:p@h/d", true),
+            ("postgresql://h/d", true),
+            ("mysql://u:hush@h/d", false),
+            ("", false),
+        ] {
+            let mut config = Config::default();
+            config.database.url = Some(Secret::new(url));
+            let faults = config.validate().join("\n");
+            assert_eq!(!faults.contains("database.url"), good, "{url}: {faults}");
+            assert!(!faults.contains("hush"), "{faults}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_known_by_its_key() {
+        for (key, kept) in
+            [("database.url", true), ("identity.dir", true), ("database", true), ("telemetry.x", false)]
+        {
+            assert_eq!(is_kept(key), kept, "{key}");
+        }
+    }
 
     #[test]
     fn the_defaults_are_good() {

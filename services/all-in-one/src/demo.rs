@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use copydesk_proto::agent_orchestrator::v1::{Run, RunSpec, RunState};
 use copydesk_proto::learning::v1::{FeedbackKind, GetOutcomeRequest, Lesson, RecordFeedbackRequest};
 use copydesk_proto::types::v1::ContentType;
-use copydesk_rpc::{Channel, RpcMetrics};
+use copydesk_rpc::RpcMetrics;
 use copydesk_runtime::{SpanStore, telemetry};
 use tonic::Code;
 use tracing::Instrument;
@@ -14,7 +14,9 @@ use tracing::Instrument;
 use crate::cli::DemoArgs;
 use crate::client::{Client, explain};
 use crate::config::Config;
+use crate::documents::SourceDocument;
 use crate::mesh::{Mesh, Topology};
+use crate::show::count as plural;
 use crate::{desk, documents};
 
 mod progress;
@@ -27,8 +29,8 @@ const BRAND: &str = "Chillwright";
 const VOICE: &str = "plain, dry, concrete; short sentences; honest about limits";
 const AUDIENCE: &str = "people who run small fleets of refrigerated vans";
 const TOPIC: &str = "temperature alerts that drivers do not ignore";
-const OWN_TOPIC: &str = "what we do and why it matters";
-const COMMENT: &str = "Too long: at most 90 words. Open with a question.";
+/// What the feedback asks of the second post: this part of the first one's words, in tens.
+const SHORTER: (usize, usize) = (60, 100);
 const KEEP_SPANS: usize = 100_000;
 const OUTCOME_WAIT: Duration = Duration::from_secs(10);
 
@@ -41,7 +43,7 @@ pub(crate) struct Story {
     chunks: u32,
     post: Run,
     article: Run,
-    comment: &'static str,
+    comment: String,
     lessons: Vec<Lesson>,
     second: Run,
     timings: Vec<(&'static str, Duration)>,
@@ -50,19 +52,20 @@ pub(crate) struct Story {
 pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let began = Instant::now();
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let mut config = Config::load(None, folder.path(), flags(&args))?;
+    let subject = Subject::of(&args)?;
+    let mut config = Config::load_detached(folder.path(), flags(&args)?)?;
     config.telemetry.keep_spans = KEEP_SPANS;
     let telemetry = telemetry::start(&config.telemetry, "copydesk-demo")?;
     crate::commands::discover(&mut config).await;
+    eprintln!("{}", crate::commands::writer(&config));
     let mesh = Mesh::start(&config, folder.path(), Topology::All, &telemetry).await?;
     let up = began.elapsed();
 
     let key_file = mesh.dev_key.as_ref().context("the mesh has no key")?;
     let key = std::fs::read_to_string(key_file).context("cannot read the development key")?;
-    let uri: http::Uri = format!("http://{}", mesh.address).parse()?;
     let metrics = RpcMetrics::new(&telemetry.meter("demo"));
-    let client = Client::new(Channel::remote("gateway", uri, metrics), &key)?;
-    let told = client.scope(tell(&client, &args, up)).await;
+    let client = Client::new(&format!("http://{}", mesh.address), &key, metrics)?;
+    let told = client.scope(tell(&client, subject, up)).await;
     let spans = telemetry.spans().cloned().unwrap_or_else(|| SpanStore::new(0));
     mesh.stop().await;
     let mut story = told?;
@@ -78,7 +81,10 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
 }
 
 /// Free ports, quiet logs, and traces that begin with the demo's own span.
-fn flags(args: &DemoArgs) -> Vec<(String, String)> {
+fn flags(args: &DemoArgs) -> anyhow::Result<Vec<(String, String)>> {
+    if let Some((key, _)) = args.settings.iter().find(|(key, _)| crate::config::is_kept(key)) {
+        bail!("--set {key}: the demo works in a temporary folder and leaves what you keep alone");
+    }
     let ours = [
         ("server.listen", "127.0.0.1:0"),
         ("server.admin", "127.0.0.1:0"),
@@ -86,30 +92,48 @@ fn flags(args: &DemoArgs) -> Vec<(String, String)> {
         ("telemetry.log_filter", "error"),
     ];
     let ours = ours.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-    ours.chain(args.settings.iter().cloned()).collect()
+    Ok(ours.chain(args.settings.iter().cloned()).collect())
 }
 
-async fn tell(client: &Client, args: &DemoArgs, up: Duration) -> anyhow::Result<Story> {
-    let documents = match &args.docs {
-        Some(dir) => documents::read(std::slice::from_ref(dir))?,
-        None => documents::samples(),
-    };
-    let bundled = args.docs.is_none();
-    let brand = args.brand.clone().unwrap_or_else(|| match &args.docs {
-        None => BRAND.to_owned(),
-        Some(dir) => dir
-            .canonicalize()
-            .ok()
-            .and_then(|d| Some(d.file_name()?.to_string_lossy().into_owned()))
-            .unwrap_or_else(|| "Brand".to_owned()),
-    });
-    let topic = args.topic.clone().unwrap_or_else(|| if bundled { TOPIC } else { OWN_TOPIC }.to_owned());
-    let (voice, audience) = if bundled { (VOICE, AUDIENCE) } else { ("", "") };
+/// What the demo is about.
+struct Subject {
+    brand: String,
+    voice: &'static str,
+    audience: &'static str,
+    topic: String,
+    documents: Vec<SourceDocument>,
+}
+
+impl Subject {
+    fn of(args: &DemoArgs) -> anyhow::Result<Self> {
+        let (brand, topic) = (args.brand.clone(), args.topic.clone());
+        let Some(path) = &args.docs else {
+            let (brand, topic) =
+                (brand.unwrap_or_else(|| BRAND.to_owned()), topic.unwrap_or_else(|| TOPIC.to_owned()));
+            return Ok(Self {
+                brand,
+                voice: VOICE,
+                audience: AUDIENCE,
+                topic,
+                documents: documents::samples(),
+            });
+        };
+        let found = documents::read(std::slice::from_ref(path))?;
+        found.skipped.iter().for_each(|skipped| eprintln!("skipped {skipped}"));
+        let documents = found.documents;
+        let brand = brand.or_else(|| documents::own_name(path)).unwrap_or_else(|| "Brand".to_owned());
+        let topic = topic.or_else(|| documents::headline(&documents)).unwrap_or_else(|| brand.clone());
+        Ok(Self { brand, voice: "", audience: "", topic, documents })
+    }
+}
+
+async fn tell(client: &Client, subject: Subject, up: Duration) -> anyhow::Result<Story> {
+    let Subject { brand, voice, audience, topic, documents } = subject;
     let (count, bytes) = (documents.len(), documents.iter().map(|d| d.bytes.len()).sum());
     let show = progress::Progress::new(std::io::stderr().is_terminal());
 
     let began = Instant::now();
-    let brand_row = desk::ensure_brand(client, &brand, voice, audience).await?;
+    let (brand_row, _) = desk::ensure_brand(client, &brand, voice, audience).await?;
     let base = brand_row.knowledge_base_ids.first().context("the brand has no knowledge base")?.clone();
     let bar = show.ingestion(count);
     let ingested = desk::ingest(client, &base, documents, |now| bar.update(now)).await?;
@@ -132,8 +156,10 @@ async fn tell(client: &Client, args: &DemoArgs, up: Duration) -> anyhow::Result<
     let writing = began.elapsed();
 
     let began = Instant::now();
-    let lessons = teach(client, &post.run_id).await?;
-    show.line(&format!("feedback on the post: “{COMMENT}” taught {} lesson(s)", lessons.len()));
+    let comment = comment(report::words(&post));
+    let lessons = teach(client, &post.run_id, &comment).await?;
+    let taught = plural(lessons.len(), "lesson");
+    show.line(&format!("feedback on the post: “{comment}” taught {taught}"));
     let second = write(client, &show, "second post", spec(ContentType::Social)).await?;
     let learning = began.elapsed();
     let timings = vec![
@@ -151,11 +177,17 @@ async fn tell(client: &Client, args: &DemoArgs, up: Duration) -> anyhow::Result<
         chunks,
         post,
         article,
-        comment: COMMENT,
+        comment,
         lessons,
         second,
         timings,
     })
+}
+
+/// What is said of a post with so many words.
+fn comment(words: usize) -> String {
+    let limit = (words * SHORTER.0 / SHORTER.1 / 10 * 10).max(10);
+    format!("Too long: at most {limit} words. Open with a question.")
 }
 
 /// One run from its order to its result. Its span is the root of the request's trace.
@@ -178,7 +210,7 @@ async fn write(
 }
 
 /// Gives feedback once the run's outcome has reached the learning service.
-async fn teach(client: &Client, run_id: &str) -> anyhow::Result<Vec<Lesson>> {
+async fn teach(client: &Client, run_id: &str, comment: &str) -> anyhow::Result<Vec<Lesson>> {
     let began = Instant::now();
     loop {
         match client.outcomes().get_outcome(GetOutcomeRequest { run_id: run_id.to_owned() }).await {
@@ -193,9 +225,22 @@ async fn teach(client: &Client, run_id: &str) -> anyhow::Result<Vec<Lesson>> {
         request_id: desk::request_id("feedback"),
         run_id: run_id.to_owned(),
         kind: FeedbackKind::Regenerate.into(),
-        comment: COMMENT.to_owned(),
+        comment: comment.to_owned(),
         ..RecordFeedbackRequest::default()
     };
     let stored = client.feedback().record_feedback(request).await.map_err(|s| explain(&s))?.into_inner();
     Ok(stored.lessons)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_feedback_asks_for_less_than_there_is() {
+        for (words, limit) in [(151, "at most 90 words"), (149, "at most 80 words"), (12, "at most 10 words")]
+        {
+            assert!(comment(words).contains(limit), "{words}: {}", comment(words));
+        }
+    }
 }

@@ -42,17 +42,19 @@ pub(crate) async fn find_brand(client: &Client, name: &str) -> anyhow::Result<Op
     }
 }
 
-/// The brand of this name with at least one knowledge base; what is missing is made.
+/// The brand of this name with at least one knowledge base, and whether it is new; what is missing is made. Voice and
+/// audience are a new brand's.
 pub(crate) async fn ensure_brand(
     client: &Client,
     name: &str,
     voice: &str,
     audience: &str,
-) -> anyhow::Result<Brand> {
+) -> anyhow::Result<(Brand, bool)> {
     let known = find_brand(client, name).await?;
     if let Some(brand) = known.iter().find(|b| !b.knowledge_base_ids.is_empty()) {
-        return Ok(brand.clone());
+        return Ok((brand.clone(), false));
     }
+    let is_new = known.is_none();
     let request = CreateKnowledgeBaseRequest { request_id: request_id("kb"), name: name.to_owned() };
     let made = client.knowledge().create_knowledge_base(request).await.map_err(|s| explain(&s))?.into_inner();
     let base = made.knowledge_base.context("the answer holds no knowledge base")?.knowledge_base_id;
@@ -75,7 +77,7 @@ pub(crate) async fn ensure_brand(
             client.brands().create_brand(request).await.map_err(|s| explain(&s))?.into_inner().brand
         }
     };
-    brand.context("the answer holds no brand")
+    Ok((brand.context("the answer holds no brand")?, is_new))
 }
 
 /// Uploads documents and follows the job to its end.

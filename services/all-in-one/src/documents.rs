@@ -1,12 +1,17 @@
-//! Documents of a folder, with what their place and front matter say of them.
+//! Documents of files and folders, with what their place and front matter say of them.
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use copydesk_proto::retrieval::v1::{DocumentFormat, DocumentStart};
 use copydesk_proto::types::v1::{ContentType, SourceKind};
 use include_dir::{Dir, include_dir};
 
+mod walk;
+
 static SAMPLES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/samples");
+/// Titles longer than this, in characters, are no topics.
+const LONGEST_TITLE: usize = 200;
 
 /// A document to be ingested.
 #[derive(Debug, Clone)]
@@ -15,6 +20,15 @@ pub struct SourceDocument {
     pub key: String,
     /// Its bytes; the server refuses what is not UTF-8.
     pub bytes: Vec<u8>,
+}
+
+/// What was found in files and folders.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The documents, in order of their keys; at least one.
+    pub documents: Vec<SourceDocument>,
+    /// What was passed over although its name ends as a document's does, each as `path: why`.
+    pub skipped: Vec<String>,
 }
 
 /// The bundled documents, in order of their paths.
@@ -35,53 +49,59 @@ fn collect_samples(dir: &Dir<'_>, found: &mut Vec<SourceDocument>) {
     }
 }
 
-/// The documents of files and folders. Hidden files and other formats are passed over.
+/// The documents of files and folders. In a folder, hidden files, other formats and what tools put there are passed
+/// over; documents that the server would refuse are skipped. Of several paths, the folders' own names begin the keys.
 ///
 /// # Errors
-/// When a file cannot be read, or there is none of a known format.
-pub fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<SourceDocument>> {
-    let mut found = Vec::new();
+/// A path cannot be read, a file that was named is no document, two documents would have one key, or there is none.
+pub fn read(paths: &[PathBuf]) -> anyhow::Result<Found> {
+    let (mut by_key, mut skipped) = (BTreeMap::<String, (PathBuf, Vec<u8>)>::new(), Vec::new());
     for path in paths {
-        if path.is_dir() {
-            walk(path, path, &mut found)?;
+        let files = if path.is_dir() {
+            let prefix = if paths.len() > 1 { own_name(path) } else { None };
+            walk::folder(path, prefix.as_deref(), &mut skipped)?
         } else {
-            let key = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-            found.push(SourceDocument { key, bytes: read_file(path)? });
+            vec![walk::named_file(path)?]
+        };
+        for file in files {
+            if let Some((other, _)) = by_key.get(&file.key) {
+                let (key, other, path) = (&file.key, other.display(), file.path.display());
+                bail!(
+                    "{other} and {path} would both be the document `{key}`; ingest them one after the other"
+                );
+            }
+            by_key.insert(file.key, (file.path, file.bytes));
         }
     }
-    if found.is_empty() {
-        bail!("there are no Markdown or text files (.md, .markdown, .txt)");
+    if by_key.is_empty() {
+        let mut text = "there are no Markdown or text files (.md, .markdown, .txt)".to_owned();
+        skipped.iter().for_each(|skipped| text.push_str(&format!("\n  skipped {skipped}")));
+        bail!(text);
     }
-    found.sort_by(|a, b| a.key.cmp(&b.key));
-    Ok(found)
+    let documents = by_key.into_iter().map(|(key, (_, bytes))| SourceDocument { key, bytes }).collect();
+    Ok(Found { documents, skipped })
 }
 
-fn walk(root: &Path, dir: &Path, found: &mut Vec<SourceDocument>) -> anyhow::Result<()> {
-    let entries = std::fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
-    for entry in entries {
-        let entry = entry.with_context(|| format!("cannot read {}", dir.display()))?;
-        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
-        // A link could lead out of the folder or round in it.
-        let kind = entry.file_type()?;
-        if name.starts_with('.') || kind.is_symlink() {
-            continue;
-        }
-        if kind.is_dir() {
-            walk(root, &path, found)?;
-        } else if format_of(&name).is_some() {
-            let key = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-            found.push(SourceDocument { key, bytes: read_file(&path)? });
-        }
-    }
-    Ok(())
+/// The last part of a path, of `.` and `..` too.
+pub fn own_name(path: &Path) -> Option<String> {
+    let path = path.canonicalize().ok()?;
+    Some(path.file_name()?.to_string_lossy().into_owned())
 }
 
-fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+/// The title of the README that lies highest: what the documents are about, in their owner's words.
+pub fn headline(documents: &[SourceDocument]) -> Option<String> {
+    let depth = |document: &SourceDocument| document.key.matches('/').count();
+    let mut readmes: Vec<_> = documents.iter().filter(|d| is_readme(&d.key)).collect();
+    readmes.sort_by_key(|document| depth(document));
+    readmes.into_iter().find_map(SourceDocument::title)
+}
+
+fn is_readme(key: &str) -> bool {
+    key.to_lowercase().rsplit('/').next().is_some_and(|name| name.starts_with("readme"))
 }
 
 fn format_of(name: &str) -> Option<DocumentFormat> {
-    match name.rsplit('.').next()?.to_lowercase().as_str() {
+    match name.rsplit_once('.')?.1.to_lowercase().as_str() {
         "md" | "markdown" => Some(DocumentFormat::Markdown),
         "txt" => Some(DocumentFormat::Text),
         _ => None,
@@ -109,6 +129,17 @@ impl SourceDocument {
             content_type: content_type.into(),
         }
     }
+
+    /// The title of its front matter, else its first heading that is plain words.
+    fn title(&self) -> Option<String> {
+        let front = front_matter(&self.bytes).into_iter().find(|(key, _)| key == "title");
+        let text = String::from_utf8_lossy(&self.bytes);
+        let heading = || text.lines().find_map(|line| line.strip_prefix("# ")).map(str::to_owned);
+        let title = front.map(|(_, title)| title).or_else(heading)?.replace(['`', '*'], "");
+        let title = title.trim();
+        let is_plain = !title.is_empty() && !title.contains(['<', '[']);
+        (is_plain && title.chars().count() <= LONGEST_TITLE).then(|| title.to_owned())
+    }
 }
 
 fn source_kind(word: &str) -> Option<SourceKind> {
@@ -126,10 +157,9 @@ fn source_kind(word: &str) -> Option<SourceKind> {
 
 fn kind_of_path(key: &str) -> SourceKind {
     let path = key.to_lowercase();
-    let name = path.rsplit('/').next().unwrap_or_default();
     let has = |words: &[&str]| words.iter().any(|w| path.split(['/', '-', '_', '.']).any(|part| part == *w));
     match () {
-        () if name.starts_with("readme") => SourceKind::Readme,
+        () if is_readme(key) => SourceKind::Readme,
         () if has(&["changelog", "changelogs", "releases", "changes"]) => SourceKind::Changelog,
         () if has(&["issue", "issues", "tickets"]) => SourceKind::Issue,
         () if has(&["case", "cases", "stories"]) => SourceKind::CaseStudy,
@@ -157,6 +187,10 @@ fn front_matter(bytes: &[u8]) -> Vec<(String, String)> {
 mod tests {
     use super::*;
 
+    fn document(key: &str, text: &str) -> SourceDocument {
+        SourceDocument { key: key.to_owned(), bytes: text.as_bytes().to_vec() }
+    }
+
     #[test]
     fn the_bundled_documents_are_a_company() {
         let samples = samples();
@@ -169,11 +203,23 @@ mod tests {
 
     #[test]
     fn a_path_tells_the_kind_when_nothing_else_does() {
-        let kind =
-            |key: &str| SourceDocument { key: key.to_owned(), bytes: b"text".to_vec() }.start().source_kind();
+        let kind = |key: &str| document(key, "text").start().source_kind();
         assert_eq!(kind("README.md"), SourceKind::Readme);
         assert_eq!(kind("docs/CHANGELOG.md"), SourceKind::Changelog);
         assert_eq!(kind("issues/12.md"), SourceKind::Issue);
         assert_eq!(kind("notes/x.txt"), SourceKind::Document);
+    }
+
+    #[test]
+    fn the_highest_readme_is_the_headline() {
+        let deep = document("a/b/README.md", "# Deep");
+        let high = document("a/readme.md", "\n# The `kiln`\n\nText.\n");
+        let other = document("a.md", "# Not a readme");
+        assert_eq!(headline(&[other.clone(), deep.clone(), high.clone()]).as_deref(), Some("The kiln"));
+        assert_eq!(headline(&[other.clone()]), None);
+        let front = document("README.md", "---\ntitle: \"Tonwerk\"\n---\n# Other\n");
+        assert_eq!(headline(&[front, high]).as_deref(), Some("Tonwerk"));
+        let badge = document("README.md", "# <img src=\"x\">\n");
+        assert_eq!(headline(&[badge, deep]).as_deref(), Some("Deep"), "a picture is no title");
     }
 }

@@ -1,9 +1,34 @@
 //! Results as text for people.
-use copydesk_proto::agent_orchestrator::v1::{Run, RunResult, SafetyReport, Verdict};
+use copydesk_proto::agent_orchestrator::v1::{Run, RunResult, RunState, SafetyReport, Verdict};
 use copydesk_proto::types::v1::Citation;
 use copydesk_types::NanoDollars;
 
+/// The width of a line where nobody knows better.
 const WIDTH: usize = 100;
+
+/// A number with its noun: `1 document`, `0 documents`.
+pub(crate) fn count(number: impl TryInto<u64>, noun: &str) -> String {
+    match number.try_into() {
+        Ok(1) => format!("1 {noun}"),
+        Ok(number) => format!("{number} {noun}s"),
+        Err(_) => format!("many {noun}s"),
+    }
+}
+
+/// How a run that did not succeed stands, in plain words.
+pub(crate) fn ending(run: &Run) -> String {
+    let error = run.error.clone().unwrap_or_default();
+    let words = format!("{} {}", error.reason, error.message);
+    match run.state() {
+        RunState::Failed => format!("failed: {}", words.trim()),
+        RunState::Cancelled if words.trim().is_empty() => "cancelled".to_owned(),
+        RunState::Cancelled => format!("cancelled: {}", words.trim()),
+        RunState::Queued => "queued".to_owned(),
+        RunState::Running => "still at work".to_owned(),
+        RunState::Succeeded => "done".to_owned(),
+        RunState::Unspecified => "in a state that this program does not know".to_owned(),
+    }
+}
 
 /// The text with a number at the end of every sentence that has a source, and the sources below it.
 pub(crate) fn cited_text(result: &RunResult) -> String {
@@ -46,13 +71,13 @@ pub(crate) fn cited_text(result: &RunResult) -> String {
 pub(crate) fn safety(report: &SafetyReport) -> String {
     let verdict = if report.is_safe { "safe" } else { "NOT SAFE" };
     let mut out = format!(
-        "  {verdict}, confidence {:.2}: {} of {} claims supported, {} sentences read, {} correction(s), {} rule(s) broken ({})\n",
+        "  {verdict}, confidence {:.2}: {} of {} supported, {} read, {}, {} broken ({})\n",
         report.confidence,
         report.supported,
-        report.checked,
-        report.sentences,
-        report.corrections.len(),
-        report.violations.len(),
+        count(report.checked, "claim"),
+        count(report.sentences, "sentence"),
+        count(report.corrections.len(), "correction"),
+        count(report.violations.len(), "rule"),
         report.guard_version,
     );
     for c in &report.corrections {
@@ -82,11 +107,11 @@ pub(crate) fn steps(run: &Run) -> String {
     let total = between_ms(run.create_time.as_ref(), run.finish_time.as_ref());
     let usage = run.usage.unwrap_or_default();
     out.push_str(&format!(
-        "  {:<12} {:<16} {total:>6} ms  {}, {} tokens in, {} out{}\n",
+        "  {:<12} {:<16} {total:>6} ms  {}, {} in, {} out{}\n",
         "total",
         "",
         NanoDollars(run.cost_nanos),
-        usage.input_tokens,
+        count(usage.input_tokens, "token"),
         usage.output_tokens,
         if usage.estimated { " (counted by us)" } else { "" },
     ));
@@ -107,11 +132,15 @@ pub(crate) fn one_line(text: &str) -> String {
 
 /// Breaks lines at blanks; the text's own line breaks stay.
 pub(crate) fn wrap(text: &str, indent: &str) -> String {
+    wrap_to(crate::out::width().unwrap_or(WIDTH), text, indent)
+}
+
+fn wrap_to(width: usize, text: &str, indent: &str) -> String {
     let mut lines = Vec::new();
     for line in text.lines() {
         let mut current = String::new();
         for word in line.split(' ') {
-            let room = WIDTH.saturating_sub(indent.chars().count());
+            let room = width.saturating_sub(indent.chars().count());
             if !current.is_empty() && current.chars().count() + 1 + word.chars().count() > room {
                 lines.push(format!("{indent}{current}"));
                 current.clear();
@@ -129,8 +158,39 @@ pub(crate) fn wrap(text: &str, indent: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use copydesk_proto::agent_orchestrator::v1::SentenceCitation;
+    use copydesk_proto::agent_orchestrator::v1::{RunError, SentenceCitation};
     use copydesk_proto::types::v1::Span;
+
+    #[test]
+    fn numbers_agree_with_their_nouns() {
+        assert_eq!([0, 1, 2].map(|n| count(n, "rule")), ["0 rules", "1 rule", "2 rules"]);
+        let said =
+            safety(&SafetyReport { is_safe: true, supported: 1, checked: 1, ..SafetyReport::default() });
+        assert!(said.contains("1 of 1 claim supported, 0 sentences read, 0 corrections"), "{said}");
+    }
+
+    #[test]
+    fn lines_are_as_wide_as_wanted() {
+        let text = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen";
+        for width in [20, 60] {
+            let wrapped = wrap_to(width, text, "    ");
+            assert!(wrapped.lines().all(|line| line.starts_with("    ") && line.len() <= width), "{wrapped}");
+            assert_eq!(one_line(&wrapped), text);
+        }
+    }
+
+    #[test]
+    fn a_failed_run_says_so_in_plain_words() {
+        let error = RunError {
+            reason: "NOT_SAFE".to_owned(),
+            message: "a claim has no source".to_owned(),
+            ..RunError::default()
+        };
+        let run = Run { state: RunState::Failed.into(), error: Some(error), ..Run::default() };
+        assert_eq!(ending(&run), "failed: NOT_SAFE a claim has no source");
+        let run = Run { state: RunState::Cancelled.into(), ..Run::default() };
+        assert_eq!(ending(&run), "cancelled");
+    }
 
     #[test]
     fn every_source_has_one_number() {

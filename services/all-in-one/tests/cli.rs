@@ -104,6 +104,8 @@ fn the_configuration_shows_itself_and_names_its_faults() {
     assert!(
         bad(&["config", "check", "--data", &data, "--config", "/nowhere.toml"]).contains("/nowhere.toml")
     );
+    let wrong = ["config", "check", "--data", &data, "--set", "database.url=mysql://h/d"];
+    assert!(bad(&wrong).contains("database.url: must begin with postgres://"));
     let secret = "database.url=postgres://user:s3cret@localhost/x";
     let shown = good(&["config", "show", "--data", &data, "--set", secret]);
     assert!(!shown.contains("s3cret") && shown.contains("***"), "{shown}");
@@ -139,6 +141,10 @@ fn the_doctor_looks_at_everything_and_says_how_to_mend_it() {
     let ill = run(&[&["doctor", "--data", &data][..], &FREE_PORTS, &no_database].concat());
     assert_eq!(ill.code, Some(1));
     assert!(ill.stdout.contains("BAD") && ill.stdout.contains("check database.url"), "{}", ill.stdout);
+    let provider = "llm_router.providers=[{name=\"acme\",kind=\"openai\",base_url=\"http://127.0.0.1:1/v1\",models=[{name=\"m\"}]}]";
+    let ill = run(&[&["doctor", "--data", &data][..], &FREE_PORTS, &["--set", provider]].concat());
+    assert_eq!(ill.code, Some(1));
+    assert!(ill.stdout.contains("acme: 127.0.0.1:1 does not answer"), "{}", ill.stdout);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let listen = format!("server.listen={}", taken.local_addr().expect("an address"));
     let args = ["doctor", "--data", &data, "--set", "server.admin=127.0.0.1:0", "--set", &listen];
@@ -207,8 +213,22 @@ async fn a_minted_token_opens_a_single_service() {
 
 #[test]
 fn the_demo_is_one_document_with_all_the_facts() {
-    let told: Value = serde_json::from_str(&good(&["demo", "--json"])).expect("one JSON document");
+    // What is configured for the mesh that is kept is not the demo's.
+    let mut command = program::command(PROGRAM, &["demo", "--json"]);
+    command.env("COPYDESK__DATABASE__URL", "postgres://nobody@127.0.0.1:1/none");
+    command.env("COPYDESK__IDENTITY__DIR", "/nowhere/at/all");
+    let ended = command.output().expect("it ends");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success() && said.contains("writing with the offline writer"), "{said}");
+    let told: Value = serde_json::from_slice(&ended.stdout).expect("one JSON document");
     assert!(told["ingested"]["documents"].as_u64() >= Some(30), "{}", told["ingested"]);
+    let comment = told["feedback"]["comment"].as_str().expect("a comment");
+    let limit = comment.split_whitespace().find_map(|word| word.parse::<usize>().ok()).expect("a limit");
+    let words = |piece: &Value| {
+        let text = piece["text"].as_str().unwrap_or_default();
+        text.split_whitespace().filter(|word| !word.starts_with('#')).count()
+    };
+    assert!(limit * 10 <= words(&told["post"]) * 6 && words(&told["second_post"]) <= limit, "{comment}");
     for piece in ["post", "article", "second_post"] {
         let piece = &told[piece];
         assert_eq!(
@@ -261,6 +281,8 @@ fn the_demo_takes_your_own_documents() {
 
     let (_empty, nothing) = self::folder();
     assert!(bad(&["demo", "--docs", &nothing]).contains("there are no Markdown or text files"));
+    let kept = ["demo", "--set", "database.url=postgres://nobody@127.0.0.1:1/none"];
+    assert!(bad(&kept).contains("database.url"), "the demo touches nothing that is kept");
     assert!(bad(&["demo", "--docs", "/nowhere/at/all"]).contains("/nowhere/at/all"));
 }
 
@@ -285,11 +307,24 @@ async fn the_daily_work_is_done_from_the_command_line() {
         let args = with_data(args);
         bad(&args.iter().map(String::as_str).collect::<Vec<_>>())
     };
-    assert!(go(&["ingest", products, issues, "--brand", "Chillwright"]).contains("0 unchanged"));
+    let (_more, more) = folder();
+    let latin = std::path::Path::new(&more).join("latin.md");
+    std::fs::write(&latin, b"caf\xe9").expect("written");
+    let latin = latin.to_str().expect("UTF-8");
+    assert!(fail(&["ingest", products, latin, "--brand", "Chillwright"]).contains("latin.md: not UTF-8"));
+    assert!(fail(&["generate", "x", "--brand", "Chillwright"]).contains("no brand"), "nothing is half-made");
+    let first = go(&["ingest", products, issues, &more, "--brand", "Chillwright"]);
+    assert!(first.contains("documents ingested, 0 unchanged"), "{first}");
+    let args = ["ingest", products, issues, "--brand", "Chillwright", "--voice", "loud", "--data", &data];
+    let again = run(&args);
     assert!(
-        !go(&["ingest", products, issues, "--brand", "Chillwright"]).contains(" 0 unchanged"),
-        "nothing is done twice"
+        again.stdout.contains(": 0 documents ingested") && again.stderr.contains("are ignored"),
+        "{again:?}"
     );
+    let dashed = ["generate", "-5 degrees", "--brand", "Nobody"];
+    assert!(fail(&dashed).contains("there is no brand `Nobody`"), "a topic may begin with a dash");
+    let doctor = go(&["doctor"]);
+    assert!(doctor.contains("mesh") && doctor.contains("is ready"), "{doctor}");
     let made: Value =
         serde_json::from_str(&go(&["generate", TOPIC, "--brand", "Chillwright", "--json"])).expect("JSON");
     let run_id = made["run_id"].as_str().expect("an id");
@@ -303,6 +338,7 @@ async fn the_daily_work_is_done_from_the_command_line() {
     let made = go(&["keys", "create", "laptop", "--scope", "runs:read"]);
     let key = made.split_whitespace().find(|word| word.starts_with("key_")).expect("an id");
     let secret = made.split_whitespace().find(|word| word.starts_with("cdk_")).expect("a secret");
+    assert!(go(&["keys", "list"]).starts_with("tenant ten_"));
     assert!(go(&["keys", "list"]).contains(key) && !go(&["keys", "list"]).contains(secret), "shown once");
     assert!(fail(&["watch", run_id, "--key", "cdk_wrong"]).contains("BAD_CREDENTIAL"));
     assert!(fail(&["keys", "list", "--key", secret]).contains("SCOPE_MISSING"));
@@ -314,10 +350,15 @@ async fn the_daily_work_is_done_from_the_command_line() {
     assert!(fail(&["feedback", run_id, "reject"]).contains("comment"));
     assert!(fail(&["feedback", run_id, "rate", "--rating", "9"]).contains("rating"));
     assert!(fail(&["watch", "run_1"]).contains("run_id"));
+    let ended_at = program.address.clone();
     let ended = program.terminate().expect("it ends");
     assert_eq!(ended.code, Some(0));
     assert!(ended.stdout.contains("copydesk is up"), "{}", ended.stdout);
     assert!(!ended.stderr.contains("ERROR") && !ended.stderr.contains("panicked"), "{}", ended.stderr);
-    let gone = fail(&["keys", "list"]);
-    assert!(gone.contains("copydesk:") && !gone.contains(secret), "{gone}");
+    let gone = fail(&["keys", "list", "--gateway", &format!("http://{}", ended_at)]);
+    assert!(gone.contains(&format!("nobody answers at {ended_at}; is `copydesk up` running?")), "{gone}");
+    assert!(!gone.contains(secret), "{gone}");
+    let (_none, nothing) = folder();
+    let keyless = bad(&["keys", "list", "--data", &nothing]);
+    assert!(keyless.contains("no key") && !keyless.contains("os error"), "{keyless}");
 }

@@ -10,6 +10,7 @@ use copydesk_proto::types::v1::ContentType;
 
 use crate::cli::{ClientArgs, ContentKind, FeedbackArgs, GenerateArgs, IngestArgs, Verdict};
 use crate::client::{Client, explain};
+use crate::show::count;
 use crate::{desk, documents, show};
 
 const NANOS: i64 = 1_000_000_000;
@@ -17,29 +18,32 @@ const NANOS: i64 = 1_000_000_000;
 const SAY_EVERY: Duration = Duration::from_secs(2);
 
 pub(super) async fn ingest(args: IngestArgs) -> anyhow::Result<()> {
-    let documents = documents::read(&args.paths)?;
+    let documents::Found { documents, skipped } = documents::read(&args.paths)?;
     let client = Client::connect(&args.client)?;
+    skipped.iter().for_each(|skipped| eprintln!("skipped {skipped}"));
     let work = async {
-        let brand = desk::ensure_brand(&client, &args.brand, &args.voice, &args.audience).await?;
+        let (brand, is_new) = desk::ensure_brand(&client, &args.brand, &args.voice, &args.audience).await?;
+        if !is_new && !(args.voice.is_empty() && args.audience.is_empty()) {
+            eprintln!("there is a brand `{}` already: --voice and --audience are ignored", args.brand);
+        }
         let base = brand.knowledge_base_ids.first().context("the brand has no knowledge base")?;
         let mut said = Instant::now();
         let done = desk::ingest(&client, base, documents, |now| {
             if said.elapsed() >= SAY_EVERY {
                 said = Instant::now();
-                eprintln!(
-                    "  {} of {} documents, {} chunks",
-                    now.documents_done, now.documents_total, now.chunks_written
-                );
+                let (total, chunks) =
+                    (count(now.documents_total, "document"), count(now.chunks_written, "chunk"));
+                eprintln!("  {} of {total}, {chunks}", now.documents_done);
             }
         });
         let done = done.await?;
         outln!(
-            "{} {}: {} documents, {} unchanged, {} chunks in {base}",
+            "{} {}: {} ingested, {} unchanged, {} in {base}",
             brand.name,
             brand.brand_id,
-            done.documents_total,
+            count(done.documents_total.saturating_sub(done.documents_unchanged), "document"),
             done.documents_unchanged,
-            done.chunks_written
+            count(done.chunks_written, "chunk")
         )?;
         Ok(())
     };
@@ -160,9 +164,9 @@ fn print_run(run: &Run, json: bool) -> anyhow::Result<ExitCode> {
         if result.degraded {
             outln!("  degraded: {}", result.degraded_reason)?;
         }
-    } else {
-        let error = run.error.clone().unwrap_or_default();
-        eprintln!("{}: {} {}", run.state().as_str_name(), error.reason, error.message);
+    }
+    if !json && run.state() != RunState::Succeeded {
+        eprintln!("{}", show::ending(run));
     }
     Ok(if run.state() == RunState::Succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

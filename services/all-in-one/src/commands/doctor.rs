@@ -3,6 +3,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use copydesk_llm_router::{ModelConfig, ProviderConfig};
 use copydesk_store::{DatabaseConfig, FileLock, LockError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -10,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::cli::SourceArgs;
 use crate::config::Config;
 use crate::identity;
+use crate::mesh::{Topology, admin_address};
 
 const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 
@@ -37,11 +39,14 @@ pub(super) async fn doctor(source: &SourceArgs) -> anyhow::Result<ExitCode> {
             let running = data_folder(&source.data, &mut say);
             identity_folder(&config, &source.data, &mut say);
             database(&config, &mut say).await;
-            if !running {
+            if running {
+                mesh(&source.data, &mut say).await;
+            } else {
                 ports(&config, &mut say).await;
             }
             super::discover(&mut config).await;
             models(&config, &mut say);
+            providers(&config, &mut say).await;
             embedder(&config, &mut say);
             collector(&config, &mut say).await;
         }
@@ -109,10 +114,8 @@ async fn database(config: &Config, say: &mut impl FnMut(&'static str, State, Str
 
 async fn ports(config: &Config, say: &mut impl FnMut(&'static str, State, String)) {
     let listen = if config.server.listen.is_empty() { "127.0.0.1:7700" } else { &config.server.listen };
-    let admin = crate::mesh::admin_address(config, crate::mesh::Topology::All);
-    for (what, address, key) in
-        [("gRPC port", listen, "--listen"), ("admin port", &admin, "--admin")]
-    {
+    let admin = admin_address(config, Topology::All);
+    for (what, address, key) in [("gRPC port", listen, "--listen"), ("admin port", &admin, "--admin")] {
         match TcpListener::bind(address).await {
             Ok(_) => say(what, State::Good, format!("{address} is free")),
             Err(error) => say(what, State::Bad, format!("{address}: {error}; choose another with {key}")),
@@ -132,6 +135,65 @@ fn models(config: &Config, say: &mut impl FnMut(&'static str, State, String)) {
         .flat_map(|p| p.models.iter().map(move |m| format!("{}/{}", p.name, m.name)))
         .collect();
     say("models", State::Good, names.join(", "));
+    for provider in providers {
+        let free = |m: &&ModelConfig| m.input_nanos_per_million == 0 && m.output_nanos_per_million == 0;
+        for model in provider.models.iter().filter(free).filter(|_| !is_local(provider)) {
+            let words = format!(
+                "{}/{} has no prices: its calls are counted as free and no budget holds",
+                provider.name, model.name
+            );
+            say("models", State::Note, words);
+        }
+    }
+}
+
+/// A model on this machine costs nothing.
+fn is_local(provider: &ProviderConfig) -> bool {
+    let host = provider.base_url.as_deref().and_then(address_of);
+    host.is_some_and(|host| ["localhost:", "127.", "[::1]:"].iter().any(|local| host.starts_with(local)))
+}
+
+/// Asks where each provider is configured to be; nothing is sent.
+async fn providers(config: &Config, say: &mut impl FnMut(&'static str, State, String)) {
+    for provider in &config.llm_router.providers {
+        let Some(address) = provider.base_url.as_deref().and_then(address_of) else { continue };
+        let fault = match tokio::time::timeout(ANSWER_LIMIT, TcpStream::connect(&address)).await {
+            Ok(Ok(_)) => {
+                say("provider", State::Good, format!("{}: {address} answers", provider.name));
+                continue;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} s", ANSWER_LIMIT.as_secs()),
+        };
+        let words = format!(
+            "{}: {address} does not answer: {fault}; check its base_url and that it runs",
+            provider.name
+        );
+        say("provider", State::Bad, words);
+    }
+}
+
+/// `host:port` of a URL, the port by its scheme when none is named.
+fn address_of(url: &str) -> Option<String> {
+    let uri: http::Uri = url.parse().ok()?;
+    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+    Some(format!("{}:{port}", uri.host()?))
+}
+
+/// Whether the mesh that runs on the data folder is ready.
+async fn mesh(data: &Path, say: &mut impl FnMut(&'static str, State, String)) {
+    // A single service has none there; its own `healthcheck` tells.
+    let Some(admin) = crate::client::endpoint(data, "admin") else { return };
+    match ready(&admin).await {
+        Ok((true, _)) => say("mesh", State::Good, format!("is ready, says http://{admin}")),
+        Ok((false, words)) => {
+            let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+            say("mesh", State::Bad, format!("is not ready, says http://{admin}: {words}; its log tells why"));
+        }
+        Err(fault) => {
+            say("mesh", State::Bad, format!("http://{admin} does not answer: {fault}; start it anew"))
+        }
+    }
 }
 
 fn embedder(config: &Config, say: &mut impl FnMut(&'static str, State, String)) {
@@ -153,9 +215,8 @@ async fn collector(config: &Config, say: &mut impl FnMut(&'static str, State, St
             "none: traces and metrics are not sent (telemetry.otlp_endpoint)".to_owned(),
         );
     };
-    let uri: Option<http::Uri> = endpoint.parse().ok();
-    let authority = uri.as_ref().and_then(|u| u.authority()).map(|a| a.to_string()).unwrap_or_default();
-    match tokio::time::timeout(ANSWER_LIMIT, TcpStream::connect(&authority)).await {
+    let address = address_of(endpoint).unwrap_or_default();
+    match tokio::time::timeout(ANSWER_LIMIT, TcpStream::connect(&address)).await {
         Ok(Ok(_)) => say("collector", State::Good, format!("{endpoint} answers")),
         _ => say(
             "collector",
@@ -165,8 +226,22 @@ async fn collector(config: &Config, say: &mut impl FnMut(&'static str, State, St
     }
 }
 
-/// Asks the admin port; the one line of HTTP needs no client library.
+/// Asks the admin port whether a mesh or service is ready.
 pub(super) async fn healthcheck(admin: &str) -> anyhow::Result<ExitCode> {
+    match ready(admin).await {
+        Ok((is_ready, words)) => {
+            crate::out::text(words.as_bytes())?;
+            Ok(if is_ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Err(fault) => {
+            eprintln!("copydesk: {admin}: {fault}");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// The admin port's answer and its words, or why there is none; one line of HTTP needs no client library.
+async fn ready(admin: &str) -> Result<(bool, String), String> {
     let ask = async {
         let mut stream = TcpStream::connect(admin).await?;
         let request = format!("GET /health/ready HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
@@ -177,17 +252,27 @@ pub(super) async fn healthcheck(admin: &str) -> anyhow::Result<ExitCode> {
     };
     let answer = match tokio::time::timeout(ANSWER_LIMIT, ask).await {
         Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => {
-            eprintln!("copydesk: {admin}: {error}");
-            return Ok(ExitCode::FAILURE);
-        }
-        Err(_) => {
-            eprintln!("copydesk: {admin}: no answer");
-            return Ok(ExitCode::FAILURE);
-        }
+        Ok(Err(error)) => return Err(error.to_string()),
+        Err(_) => return Err("no answer".to_owned()),
     };
     let text = String::from_utf8_lossy(&answer);
     let body = text.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
-    crate::out::text(body.as_bytes())?;
-    Ok(if text.starts_with("HTTP/1.1 200") { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok((text.starts_with("HTTP/1.1 200"), body.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_tells_where_to_connect() {
+        for (url, address) in [
+            ("https://api.example/v1", Some("api.example:443")),
+            ("http://127.0.0.1:11434", Some("127.0.0.1:11434")),
+            ("http://[::1]/v1", Some("[::1]:80")),
+            ("/nonsense", None),
+        ] {
+            assert_eq!(address_of(url).as_deref(), address, "{url}");
+        }
+    }
 }

@@ -2,7 +2,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use copydesk_proto::gateway::v1::{ApiKey, CreateKeyRequest, ListKeysRequest, RevokeKeyRequest};
+use copydesk_proto::gateway::v1::{
+    ApiKey, CreateKeyRequest, GetTenantRequest, ListKeysRequest, RevokeKeyRequest,
+};
 use copydesk_rpc::Caller;
 use copydesk_types::{Scopes, TenantId};
 
@@ -28,6 +30,9 @@ async fn with_client(client: &Client, action: KeysAction) -> anyhow::Result<()> 
             )?;
         }
         KeysAction::List => {
+            let tenant = client.tenants().get_tenant(GetTenantRequest {}).await.map_err(|s| explain(&s))?;
+            let tenant = tenant.into_inner().tenant.unwrap_or_default();
+            outln!("tenant {}  {}", tenant.tenant_id, tenant.name)?;
             let mut page_token = String::new();
             loop {
                 let request = ListKeysRequest { page_size: 500, page_token };

@@ -68,21 +68,59 @@ pub(crate) async fn discover(config: &mut Config) {
     }
 }
 
+/// Who writes, and what that means for the documents. To be said before there is work.
+pub(crate) fn writer(config: &Config) -> String {
+    let router = &config.llm_router;
+    let models: Vec<_> = router
+        .providers
+        .iter()
+        .flat_map(|p| p.models.iter().map(move |model| format!("{}/{}", p.name, model.name)))
+        .collect();
+    match models.len() {
+        0 if !router.providers.is_empty() => "writing with the offline writer (configured)".to_owned(),
+        0 if !router.discovery => "writing with the offline writer (discovery is off)".to_owned(),
+        0 => "writing with the offline writer (no key found)".to_owned(),
+        number => {
+            let them = if number == 1 { "it" } else { "them" };
+            format!("writing with {}: passages of your documents are sent to {them}", models.join(", "))
+        }
+    }
+}
+
 fn announce(mesh: &Mesh, config: &Config, topology: Topology) -> std::io::Result<()> {
-    let models: Vec<_> = config.llm_router.providers.iter().map(|p| p.name.as_str()).collect();
-    let writer =
-        if models.is_empty() { "the offline writer (no key found)".to_owned() } else { models.join(", ") };
     match topology {
         Topology::All => {
             outln!("copydesk is up: gRPC on {}, metrics and health on http://{}", mesh.address, mesh.admin)?;
-            outln!("  models: {writer}")?;
+            outln!("  {}", writer(config))?;
         }
         Topology::One(name) => {
             outln!("{name} is up: gRPC on {}, metrics and health on http://{}", mesh.address, mesh.admin)?;
+            if name == copydesk_llm_router::NAME {
+                outln!("  {}", writer(config))?;
+            }
         }
     }
     if let Some(path) = &mesh.dev_key {
         outln!("  development key: {}", path.display())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use copydesk_llm_router::{ModelConfig, ProviderConfig};
+
+    #[test]
+    fn who_writes_is_said_with_what_is_sent_to_it() {
+        let mut config = Config::default();
+        assert_eq!(writer(&config), "writing with the offline writer (no key found)");
+        config.llm_router.discovery = false;
+        assert_eq!(writer(&config), "writing with the offline writer (discovery is off)");
+        let model = ModelConfig { name: "small".to_owned(), ..ModelConfig::default() };
+        let provider =
+            ProviderConfig { name: "acme".to_owned(), models: vec![model], ..ProviderConfig::default() };
+        config.llm_router.providers = vec![provider];
+        assert_eq!(writer(&config), "writing with acme/small: passages of your documents are sent to it");
+    }
 }

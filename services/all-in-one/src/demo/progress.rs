@@ -3,9 +3,11 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use copydesk_proto::agent_orchestrator::v1::watch_run_response::Event;
-use copydesk_proto::agent_orchestrator::v1::{Run, RunState, WatchRunResponse};
+use copydesk_proto::agent_orchestrator::v1::{Run, WatchRunResponse};
 use copydesk_proto::retrieval::v1::Ingestion;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::show::count;
 
 const TICK: Duration = Duration::from_millis(80);
 
@@ -62,7 +64,7 @@ impl IngestionBar<'_> {
     pub(super) fn update(&self, now: &Ingestion) {
         if let Some(bar) = &self.bar {
             bar.set_position(u64::from(now.documents_done + now.documents_unchanged));
-            bar.set_message(format!("{} chunks", now.chunks_written));
+            bar.set_message(count(now.chunks_written, "chunk"));
         }
     }
 
@@ -70,8 +72,9 @@ impl IngestionBar<'_> {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        self.show
-            .line(&format!("ingested {} documents, {} chunks", done.documents_total, done.chunks_written));
+        let (documents, chunks) =
+            (count(done.documents_total, "document"), count(done.chunks_written, "chunk"));
+        self.show.line(&format!("ingested {documents}, {chunks}"));
     }
 }
 
@@ -119,7 +122,7 @@ impl RunLine<'_> {
         if let Some(bar) = &self.bar {
             let who: Vec<_> = state.working.iter().map(|(agent, step)| format!("{agent} · {step}")).collect();
             let written = if state.written > 0 {
-                format!("  ({} bytes written)", state.written)
+                format!("  ({} written)", count(state.written, "byte"))
             } else {
                 String::new()
             };
@@ -131,11 +134,7 @@ impl RunLine<'_> {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        let state = match run.state() {
-            RunState::Succeeded => "done",
-            RunState::Failed => "failed",
-            _ => "ended",
-        };
+        let state = crate::show::ending(run);
         let score = run.result.as_ref().map(|r| format!(", score {:.1}", r.score)).unwrap_or_default();
         self.show.line(&format!("[{}] {state}{score}", self.name));
     }

@@ -1,22 +1,22 @@
 //! What the demo prints at its end: for people, or as one JSON document with the same facts.
-use copydesk_proto::agent_orchestrator::v1::{Run, Step};
+use copydesk_proto::agent_orchestrator::v1::{Run, RunResult, Step};
 use copydesk_proto::types::v1::{Citation, SourceKind};
 use copydesk_types::NanoDollars;
 use serde_json::{Value, json};
 
 use super::Story;
 use super::tree::{Node, lines};
-use crate::show;
+use crate::show::{self, count};
 
 /// The report for people.
 pub(super) fn text(story: &Story, tree: &[Node]) -> String {
     let mut out = format!(
-        "\n{}: “{}”, from {} documents ({} kB, {} chunks)\n",
+        "\n{}: “{}”, from {} ({} kB, {})\n",
         story.brand,
         story.topic,
-        story.documents,
+        count(story.documents, "document"),
         story.bytes / 1_000,
-        story.chunks
+        count(story.chunks, "chunk")
     );
     piece(&mut out, "LinkedIn post", &story.post);
     piece(&mut out, "Blog article", &story.article);
@@ -26,13 +26,10 @@ pub(super) fn text(story: &Story, tree: &[Node]) -> String {
         out.push_str(&format!("  learned {}: {}\n", lesson.lesson_id, lesson.text));
     }
     let (before, after) = (words(&story.post), words(&story.second));
-    out.push_str(&format!(
-        "  the next post heeded {}: {before} words became {after}\n\n",
-        applied(&story.second)
-    ));
+    let heeded = applied(&story.second);
+    out.push_str(&format!("  the next post heeded {heeded}: {} became {after}\n\n", count(before, "word")));
     if let Some(result) = &story.second.result {
-        out.push_str(&show::wrap(&result.text, "  "));
-        out.push('\n');
+        text_and_safety(&mut out, result);
     }
     out.push_str(&format!("\n── The post's request, span by span {}\n\n", "─".repeat(43)));
     for line in lines(tree, true) {
@@ -48,22 +45,38 @@ pub(super) fn text(story: &Story, tree: &[Node]) -> String {
 fn piece(out: &mut String, title: &str, run: &Run) {
     let Some(result) = &run.result else { return };
     out.push_str(&format!("\n── {title} {}\n\n", "─".repeat(76usize.saturating_sub(title.len()))));
-    out.push_str(&show::cited_text(result));
-    if let Some(report) = &result.safety {
-        out.push_str(&format!("\n  Safety\n{}", show::safety(report)));
-    }
+    text_and_safety(out, result);
     let degraded =
         if result.degraded { format!("; degraded: {}", result.degraded_reason) } else { String::new() };
     out.push_str(&format!(
-        "\n  Review {:.1} of 10 · search {} · written by {}{degraded}\n",
+        "\n  {} {:.1} of 10 · search {} · written by {}{degraded}\n",
+        if by_rules(result) { "Review (by rules)" } else { "Review" },
         result.score,
         result.search_mode,
         result.models.join(", "),
     ));
+    for revision in &result.revisions {
+        for note in &revision.notes {
+            out.push_str(&format!("    of {}: {}\n", revision.step, show::one_line(note)));
+        }
+    }
     out.push_str(&format!("\n  Steps of {}\n{}", run.run_id, show::steps(run)));
 }
 
-fn words(run: &Run) -> usize {
+fn text_and_safety(out: &mut String, result: &RunResult) {
+    out.push_str(&show::cited_text(result));
+    if let Some(report) = &result.safety {
+        out.push_str(&format!("\n  Safety\n{}", show::safety(report)));
+    }
+}
+
+/// Whether no model took part: then the offline writer's rules gave the score.
+fn by_rules(result: &RunResult) -> bool {
+    !result.models.is_empty() && result.models.iter().all(|model| model.starts_with("offline/"))
+}
+
+/// The words of a run's text, without its hashtags.
+pub(super) fn words(run: &Run) -> usize {
     run.result
         .as_ref()
         .map(|r| r.text.split_whitespace().filter(|w| !w.starts_with('#')).count())

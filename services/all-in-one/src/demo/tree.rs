@@ -15,6 +15,8 @@ pub struct Node {
     pub count: usize,
     /// The time of all of them together.
     pub duration: Duration,
+    /// The time of the one that took longest.
+    pub longest: Duration,
     /// What was done inside.
     pub children: Vec<Node>,
 }
@@ -41,6 +43,7 @@ fn node(span: &SpanRecord, children: &HashMap<&str, Vec<&SpanRecord>>) -> Node {
         kind: span.kind.clone(),
         count: 1,
         duration: span.duration,
+        longest: span.duration,
         children: merge(inner.collect()),
     }
 }
@@ -55,14 +58,23 @@ fn merge(nodes: Vec<Node>) -> Vec<Node> {
     let mut merged: Vec<Node> = Vec::new();
     for node in nodes {
         match merged.last_mut().filter(|last| same_shape(last, &node)) {
-            Some(last) => {
-                last.count += node.count;
-                last.duration += node.duration;
-            }
+            Some(last) => absorb(last, node),
             None => merged.push(node),
         }
     }
     merged
+}
+
+fn absorb(into: &mut Node, node: Node) {
+    into.count += node.count;
+    into.duration += node.duration;
+    lengthen(into, &node);
+}
+
+/// What is inside stays that of one parent; the times are those of the longest of them all.
+fn lengthen(into: &mut Node, node: &Node) {
+    into.longest = into.longest.max(node.longest);
+    into.children.iter_mut().zip(&node.children).for_each(|(ours, theirs)| lengthen(ours, theirs));
 }
 
 fn same_shape(a: &Node, b: &Node) -> bool {
@@ -85,9 +97,32 @@ fn write(nodes: &[Node], depth: usize, with_times: bool, out: &mut Vec<String>) 
         let arrow = if node.kind == "client" { "→ " } else { "" };
         let label = format!("{}{arrow}{}{count}", "  ".repeat(depth), node.name);
         out.push(match with_times {
-            true => format!("{label:<78} {:>9.2} ms", node.duration.as_secs_f64() * 1e3),
+            true => format!("{label:<78} {:>9.2} ms", node.longest.as_secs_f64() * 1e3),
             false => label,
         });
         write(&node.children, depth + 1, with_times, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_neighbours_show_the_time_of_the_longest() {
+        let leaf = |ms| Node {
+            name: "search".to_owned(),
+            kind: "client".to_owned(),
+            count: 1,
+            duration: Duration::from_millis(ms),
+            longest: Duration::from_millis(ms),
+            children: Vec::new(),
+        };
+        let over = |ms| Node { children: vec![leaf(ms - 1)], ..leaf(ms) };
+        let merged = merge(vec![over(5), over(9), over(7)]);
+        assert_eq!((merged.len(), merged[0].count, merged[0].duration.as_millis()), (1, 3, 21));
+        let drawn = lines(&merged, true);
+        assert!(drawn[0].contains("search ×3") && drawn[0].ends_with(" 9.00 ms"), "{drawn:?}");
+        assert!(drawn[1].ends_with(" 8.00 ms"), "{drawn:?}");
     }
 }
