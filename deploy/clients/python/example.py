@@ -4,6 +4,9 @@ import sys
 import uuid
 from pathlib import Path
 
+if len(sys.argv) != 3:
+    sys.exit("usage: example.py FILE TOPIC")
+
 import grpc
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "gen"))  # made by generate.py
