@@ -216,7 +216,7 @@ mod tests {
         let high = document("a/readme.md", "\n# The `kiln`\n\nText.\n");
         let other = document("a.md", "# Not a readme");
         assert_eq!(headline(&[other.clone(), deep.clone(), high.clone()]).as_deref(), Some("The kiln"));
-        assert_eq!(headline(&[other.clone()]), None);
+        assert_eq!(headline(std::slice::from_ref(&other)), None);
         let front = document("README.md", "---\ntitle: \"Tonwerk\"\n---\n# Other\n");
         assert_eq!(headline(&[front, high]).as_deref(), Some("Tonwerk"));
         let badge = document("README.md", "# <img src=\"x\">\n");

@@ -236,7 +236,11 @@ async fn a_message_over_four_mebibytes_is_refused() {
         spec: Some(runs::RunSpec { topic, ..post(&brand.brand_id) }),
     };
     let status = house.client.runs().create_run(request).await.expect_err("refused");
-    assert_eq!(Refusal::of(&status), refusal(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", &[]), "{status:?}");
+    assert_eq!(
+        Refusal::of(&status),
+        refusal(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", &[]),
+        "{status:?}"
+    );
     // Just below the limit it is read, and judged.
     let topic = "x".repeat(3 << 20);
     let refused = refused_run(&house.client, runs::RunSpec { topic, ..post(&brand.brand_id) }).await;

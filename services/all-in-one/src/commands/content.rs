@@ -23,7 +23,7 @@ pub(super) async fn ingest(args: IngestArgs) -> anyhow::Result<()> {
     skipped.iter().for_each(|skipped| eprintln!("skipped {skipped}"));
     let work = async {
         let (brand, is_new) = desk::ensure_brand(&client, &args.brand, &args.voice, &args.audience).await?;
-        if !is_new && !(args.voice.is_empty() && args.audience.is_empty()) {
+        if !is_new && [&args.voice, &args.audience].iter().any(|given| !given.is_empty()) {
             eprintln!("there is a brand `{}` already: --voice and --audience are ignored", args.brand);
         }
         let base = brand.knowledge_base_ids.first().context("the brand has no knowledge base")?;

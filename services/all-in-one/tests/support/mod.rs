@@ -1,5 +1,6 @@
 //! What the whole-mesh tests share: a mesh in this process, and the few jobs that every story is made of.
 #![allow(dead_code, reason = "every test file uses a part of it")]
+pub mod commands;
 pub mod contracts;
 pub mod walk;
 
