@@ -36,6 +36,11 @@ pub struct Limits {
     pub max_upload_bytes: u64,
     /// Documents of one upload, 1 to 1,000,000.
     pub max_documents_per_upload: u32,
+    /// Uploads of one tenant that may be under way at once, 1 to `max_uploads`. Each may hold `max_document_bytes` in
+    /// memory.
+    pub max_uploads_per_tenant: u32,
+    /// Uploads of all tenants that may be under way at once, 1 to 10,000.
+    pub max_uploads: u32,
 }
 
 /// How documents are cut, in tokens of the o200k_base vocabulary.
@@ -91,6 +96,8 @@ impl Default for Limits {
             max_document_bytes: 16 * 1024 * 1024,
             max_upload_bytes: 256 * 1024 * 1024,
             max_documents_per_upload: 10_000,
+            max_uploads_per_tenant: 4,
+            max_uploads: 16,
         }
     }
 }
@@ -126,6 +133,10 @@ impl Config {
         check(upload, "limits.max_upload_bytes: must not be below limits.max_document_bytes".into());
         let count = (1..=1_000_000).contains(&limits.max_documents_per_upload);
         check(count, "limits.max_documents_per_upload: must be 1 to 1,000,000".into());
+        let tenants = (1..=limits.max_uploads).contains(&limits.max_uploads_per_tenant);
+        check(tenants, "limits.max_uploads_per_tenant: must be 1 to limits.max_uploads".into());
+        let all = (1..=10_000).contains(&limits.max_uploads);
+        check(all, "limits.max_uploads: must be 1 to 10,000".into());
         check((16..=4096).contains(&self.chunks.child), "chunks.child: must be 16 to 4,096".into());
         for (key, parent) in self.chunks.parents() {
             let good = parent >= self.chunks.child && parent <= 8192;
@@ -199,7 +210,13 @@ mod tests {
     #[test]
     fn every_fault_is_told_at_once() {
         let config = Config {
-            limits: Limits { max_document_bytes: 0, max_upload_bytes: 0, max_documents_per_upload: 0 },
+            limits: Limits {
+                max_document_bytes: 0,
+                max_upload_bytes: 0,
+                max_documents_per_upload: 0,
+                max_uploads_per_tenant: 1,
+                max_uploads: 0,
+            },
             chunks: Chunks { child: 8, parent_ad: 4, overlap: 128, ..Chunks::default() },
             top_k: TopK { ad: 101, ..TopK::default() },
             indexes_in_memory: 0,
@@ -210,6 +227,8 @@ mod tests {
         let expected = [
             "limits.max_document_bytes",
             "limits.max_documents_per_upload",
+            "limits.max_uploads_per_tenant",
+            "limits.max_uploads",
             "chunks.child",
             "chunks.overlap",
             "chunks.parent_ad",

@@ -7,7 +7,7 @@ use copydesk_store::StoreError;
 
 use crate::domain::tokens::TokenError;
 use crate::domain::upload::Refusal;
-use crate::ports::EmbedError;
+use crate::ports::{EmbedError, IndexError};
 
 /// A thing that a caller names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,9 @@ pub enum Error {
     /// The request id was used with another body.
     #[error("the request id belongs to another {0:?}")]
     RequestReused(Resource, String),
+    /// The tenant, or all of them, have as many uploads under way as they may: the caller repeats later.
+    #[error("too many uploads are under way")]
+    TooManyUploads,
     /// The model cannot be loaded: the operator mends the folder.
     #[error("the embedder cannot be used")]
     Embedder(#[source] EmbedError),
@@ -72,8 +75,19 @@ impl From<Refusal> for Error {
     }
 }
 
+impl From<IndexError> for Error {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::Store(source) => Self::Store(source),
+            IndexError::Lost(source) => Self::Lost(source),
+        }
+    }
+}
+
 /// How long a caller should wait for a busy database.
 const BUSY: Duration = Duration::from_secs(1);
+/// How long a caller should wait for an upload to end.
+const CROWDED: Duration = Duration::from_secs(2);
 
 impl From<Error> for ServiceError {
     fn from(error: Error) -> Self {
@@ -92,6 +106,11 @@ impl From<Error> for ServiceError {
             }
             Error::NotFound(resource, name) => ServiceError::not_found(resource.type_name(), name),
             Error::RequestReused(resource, id) => ServiceError::already_exists(resource.type_name(), id),
+            Error::TooManyUploads => {
+                let message = "too many uploads are under way; repeat when one has ended";
+                ServiceError::new(Kind::ResourceExhausted, "TOO_MANY_UPLOADS", message)
+                    .with_retry_after(CROWDED)
+            }
             Error::Store(source) if source.is_retryable() => {
                 ServiceError::unavailable("STORE_UNAVAILABLE", "the database is unavailable or busy", BUSY)
                     .with_source(source)

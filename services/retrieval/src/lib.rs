@@ -35,7 +35,7 @@ pub use config::{Chunks, Config, EmbedderConfig, Limits, TopK};
 pub use error::{Error, Resource};
 
 use crate::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, SystemClock};
-use crate::app::{Desk, Progress, Worker};
+use crate::app::{Desk, Progress, Uploads, Worker};
 use crate::metrics::Metrics;
 use crate::ports::Embedder;
 
@@ -90,6 +90,7 @@ pub fn assemble(
         embedder,
         clock: Arc::new(SystemClock),
         progress: Arc::new(Progress::default()),
+        uploads: Uploads::new(&config.limits),
         metrics: Metrics::new(&context.meter),
         minter: context.minter,
         config: Arc::new(config),

@@ -8,7 +8,8 @@ mod ingestions;
 mod knowledge;
 
 pub use indexes::{
-    ChunkedDocument, Corpus, EmbedError, Embedder, IndexSource, LexicalIndex, StoredChunk, VectorIndex,
+    ChunkedDocument, Corpus, EmbedError, Embedder, IndexError, IndexSource, LexicalIndex, StoredChunk,
+    VectorIndex,
 };
 pub use ingestions::{IngestionStore, Item, ItemOutcome, Job, NewChunk, NewIngestion, NewPassage};
 pub use knowledge::{Created, DocumentFilter, KnowledgeStore, RequestKey};

@@ -11,7 +11,17 @@ use common::{benches_with, doc, request};
 use copydesk_proto::retrieval::v1::{SearchMode, SearchRequest};
 use copydesk_proto::types::v1::SourceKind;
 use copydesk_retrieval::Config;
-use copydesk_retrieval::ports::{EmbedError, Embedder};
+use copydesk_retrieval::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, SystemClock};
+use copydesk_retrieval::app::{Desk, Progress, Query, Uploads};
+use copydesk_retrieval::domain::ranking::Leaf;
+use copydesk_retrieval::domain::records::KnowledgeBase;
+use copydesk_retrieval::domain::source::{ContentType, SourceKinds};
+use copydesk_retrieval::metrics::Metrics;
+use copydesk_retrieval::ports::{
+    Corpus, EmbedError, Embedder, IndexError, KnowledgeStore, RequestKey, VectorIndex,
+};
+use copydesk_rpc::testing;
+use copydesk_types::{KnowledgeBaseId, TenantId};
 
 /// Counts letters: texts of the same letters are near. Fails on demand.
 struct LetterEmbedder {
@@ -74,4 +84,65 @@ async fn with_an_embedder_both_legs_answer_and_a_broken_one_is_admitted() {
         assert_eq!(ended.failures[0].reason, "INTERNAL");
         bench.database.close().await;
     }
+}
+
+/// An index whose every scan is lost.
+struct LostIndex;
+
+#[async_trait::async_trait]
+impl VectorIndex for LostIndex {
+    async fn by_meaning(
+        &self,
+        _: &Corpus,
+        _: Vec<f32>,
+        _: SourceKinds,
+        _: usize,
+    ) -> Result<Vec<Leaf>, IndexError> {
+        let scan = tokio::spawn(std::future::pending::<Vec<Leaf>>());
+        scan.abort();
+        Ok(scan.await?)
+    }
+}
+
+#[tokio::test]
+async fn a_lost_scan_of_meanings_is_admitted_too() {
+    let database = copydesk_store::testing::sqlite(&MIGRATOR).await;
+    let store = Arc::new(DatabaseStore::new(database.clone()));
+    let (config, context) = (Config::default(), testing::context(&std::env::temp_dir()));
+    let desk = Desk {
+        knowledge: store.clone(),
+        ingestions: store.clone(),
+        words: Arc::new(MemoryIndex::new(store.clone(), 1)),
+        meanings: Arc::new(LostIndex),
+        embedder: Some(Arc::new(LetterEmbedder { broken: false.into() })),
+        clock: Arc::new(SystemClock),
+        progress: Arc::new(Progress::default()),
+        uploads: Uploads::new(&config.limits),
+        metrics: Metrics::new(&context.meter),
+        minter: context.minter,
+        config: Arc::new(config),
+    };
+    let (tenant, id) = (TenantId::from_u128(1), KnowledgeBaseId::generate());
+    let base = KnowledgeBase {
+        id,
+        name: "company".into(),
+        documents: 0,
+        chunks: 0,
+        version: 1,
+        create_time: 5,
+        embedder: "test/letters".into(),
+    };
+    let request = RequestKey { id: "r".into(), fingerprint: "body".into() };
+    store.create_knowledge_base(tenant, &base, &request).await.unwrap();
+    let query = Query {
+        knowledge_bases: vec![id],
+        text: "badger".into(),
+        top_k: None,
+        content_type: ContentType::Blog,
+        kinds: SourceKinds::all(),
+    };
+    let found = desk.search(tenant, query).await.unwrap();
+    assert!(!found.hybrid);
+    assert!(found.degraded.is_some_and(|reason| reason.contains("lost")));
+    database.close().await;
 }

@@ -23,7 +23,7 @@ macro_rules! on_both {
         async fn $name() {
             for (name, database) in copydesk_store::testing::both(&MIGRATOR).await {
                 println!("on {name}");
-                cases::$name(Shelf::new(database.clone()).await).await;
+                cases::$name(Shelf::new(database.clone(), TENANT).await).await;
                 database.close().await;
             }
         }
@@ -36,6 +36,7 @@ on_both! {
     changes_tell_what_happened_since
     an_old_holder_writes_nothing
     a_job_is_taken_by_one_worker
+    tenants_take_turns
     staging_is_emptied_unless_it_was_stored
     a_deleted_knowledge_base_ends_its_jobs
     a_job_left_half_way_is_finished_by_the_next_process
@@ -47,11 +48,12 @@ const TENANT: TenantId = TenantId::from_u128(7);
 struct Shelf {
     store: DatabaseStore,
     database: Database,
+    tenant: TenantId,
     base: KnowledgeBaseId,
 }
 
 impl Shelf {
-    async fn new(database: Database) -> Self {
+    async fn new(database: Database, tenant: TenantId) -> Self {
         let store = DatabaseStore::new(database.clone());
         let base = KnowledgeBaseId::generate();
         let new = KnowledgeBase {
@@ -63,14 +65,14 @@ impl Shelf {
             create_time: 5,
             embedder: String::new(),
         };
-        let made = store.create_knowledge_base(TENANT, &new, &key("shelf", "1")).await.unwrap();
+        let made = store.create_knowledge_base(tenant, &new, &key("shelf", "1")).await.unwrap();
         assert_eq!(made, Created::New(new));
-        Self { store, database, base }
+        Self { store, database, tenant, base }
     }
 
     async fn upload(&self, request: &str, documents: &[StagedDocument]) -> Ingestion {
         let id = IngestionId::generate();
-        self.store.stage(TENANT, id, documents, 100).await.unwrap();
+        self.store.stage(self.tenant, id, documents, 100).await.unwrap();
         match self.commit(id, request, documents.len() as u32).await {
             Created::New(ingestion) => ingestion,
             other => unreachable!("{other:?}"),
@@ -79,7 +81,7 @@ impl Shelf {
 
     async fn commit(&self, id: IngestionId, request: &str, documents: u32) -> Created<Ingestion> {
         let delegation = Delegation {
-            tenant: TENANT,
+            tenant: self.tenant,
             principal: "someone".into(),
             scopes: vec!["knowledge:write".into()],
             run: None,
@@ -87,7 +89,7 @@ impl Shelf {
         };
         let delegation = serde_json::to_string(&delegation).unwrap();
         let new = NewIngestion { id, knowledge_base: self.base, documents, delegation, time: 100 };
-        self.store.commit(TENANT, &new, &key(request, "body")).await.unwrap()
+        self.store.commit(self.tenant, &new, &key(request, "body")).await.unwrap()
     }
 
     async fn claim(&self, now: i64) -> Option<Job> {
@@ -112,13 +114,13 @@ impl Shelf {
 
     async fn only_document(&self) -> copydesk_retrieval::domain::records::Document {
         let filter = DocumentFilter { knowledge_base: self.base, source_kind: None, content_type: None };
-        let mut all = self.store.documents(TENANT, filter, None, 10).await.unwrap();
+        let mut all = self.store.documents(self.tenant, filter, None, 10).await.unwrap();
         assert_eq!(all.len(), 1);
         all.pop().unwrap()
     }
 
     async fn base(&self) -> KnowledgeBase {
-        self.store.knowledge_base(TENANT, self.base).await.unwrap().unwrap()
+        self.store.knowledge_base(self.tenant, self.base).await.unwrap().unwrap()
     }
 }
 
@@ -233,6 +235,30 @@ mod cases {
         taken.sort_unstable();
         taken.dedup();
         assert_eq!(taken.len(), 6);
+    }
+
+    pub async fn tenants_take_turns(shelf: Shelf) {
+        let other = Shelf::new(shelf.database.clone(), TenantId::from_u128(8)).await;
+        let [first, second] = [("1", "a"), ("2", "b")]
+            .map(|(request, key)| (request, [staged(0, key, "x"), staged(1, "later", "y")]));
+        let first = shelf.upload(first.0, &first.1).await.id;
+        let second = shelf.upload(second.0, &second.1).await.id;
+        let job = shelf.claim(1000).await.unwrap();
+        assert!(shelf.work(&job).await);
+        assert!(!shelf.store.give_way(&job, 2000).await.unwrap(), "only their own wait");
+        let others = other.upload("1", &[staged(0, "c", "z")]).await.id;
+        assert!(shelf.store.give_way(&job, 2000).await.unwrap());
+        assert!(!shelf.store.give_way(&job, 2001).await.unwrap(), "it is given back once");
+        assert!(!shelf.work(&job).await, "and no longer held");
+
+        let next = shelf.claim(2000).await.unwrap();
+        assert_eq!((next.id, next.tenant), (others, other.tenant));
+        assert!(other.work(&next).await);
+        assert!(other.store.finish_job(&next, 2500).await.unwrap());
+        other.upload("2", &[staged(0, "d", "z")]).await;
+        let next = shelf.claim(3000).await.unwrap();
+        assert!([first, second].contains(&next.id), "the other was served later");
+        assert_ne!(next.id, others);
     }
 
     pub async fn staging_is_emptied_unless_it_was_stored(shelf: Shelf) {

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use copydesk_guard::text::terms;
-use copydesk_store::StoreError;
 use copydesk_types::{DocumentId, KnowledgeBaseId, TenantId};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
@@ -17,7 +16,7 @@ use crate::domain::index::{IndexedChunk, IndexedDocument, KnowledgeIndex};
 use crate::domain::ranking::Leaf;
 use crate::domain::source::SourceKinds;
 use crate::domain::{bm25, cosine};
-use crate::ports::{ChunkedDocument, Corpus, IndexSource, LexicalIndex, VectorIndex};
+use crate::ports::{ChunkedDocument, Corpus, IndexError, IndexSource, LexicalIndex, VectorIndex};
 
 type Key = (TenantId, KnowledgeBaseId);
 
@@ -72,7 +71,7 @@ impl MemoryIndex {
 
     /// The indexes of a corpus, each at the wanted version or a later one. They are taken in order of id, which every
     /// corpus has: two searches never wait for each other.
-    async fn current(&self, corpus: &Corpus) -> Result<Vec<OwnedRwLockReadGuard<Loaded>>, StoreError> {
+    async fn current(&self, corpus: &Corpus) -> Result<Vec<OwnedRwLockReadGuard<Loaded>>, IndexError> {
         let mut guards = Vec::with_capacity(corpus.knowledge_bases.len());
         for (knowledge_base, version) in &corpus.knowledge_bases {
             let key = (corpus.tenant, *knowledge_base);
@@ -94,11 +93,11 @@ impl MemoryIndex {
 
     /// Applies one change after the other and keeps the version of each: a search that ran out of time in the middle
     /// leaves its part of the work to the next.
-    async fn catch_up(&self, key: Key, loaded: &mut Loaded, version: u64) -> Result<(), StoreError> {
+    async fn catch_up(&self, key: Key, loaded: &mut Loaded, version: u64) -> Result<(), IndexError> {
         let (tenant, knowledge_base) = key;
         for (document, change) in self.source.changes(tenant, knowledge_base, loaded.version).await? {
             match self.source.chunked(tenant, document).await? {
-                Some(chunked) => loaded.index.put(prepared(document, chunked).await),
+                Some(chunked) => loaded.index.put(prepared(document, chunked).await?),
                 None => loaded.index.remove(document),
             }
             loaded.version = change;
@@ -109,14 +108,18 @@ impl MemoryIndex {
 }
 
 /// Splits a document into terms, beside the runtime's own threads when that takes long.
-async fn prepared(id: DocumentId, chunked: ChunkedDocument) -> IndexedDocument {
+async fn prepared(id: DocumentId, chunked: ChunkedDocument) -> Result<IndexedDocument, IndexError> {
     const SHORT: usize = 64 * 1024;
     if chunked.text.len() <= SHORT {
-        return indexed(id, &chunked);
+        return Ok(indexed(id, &chunked));
     }
-    let empty = IndexedDocument { id, kind: chunked.kind, chunks: Vec::new() };
-    // The only ways to fail are a panic, which the tests of the splitter exclude, and the end of the runtime.
-    tokio::task::spawn_blocking(move || indexed(id, &chunked)).await.unwrap_or(empty)
+    beside(move || indexed(id, &chunked)).await
+}
+
+/// Runs long work beside the runtime's own threads. What was lost is told: it must not look like a document without
+/// words, or a search without hits.
+async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, IndexError> {
+    Ok(tokio::task::spawn_blocking(work).await?)
 }
 
 /// A chunk is found by its own words and by those of its document's title: a part of a long text often does not say
@@ -150,7 +153,7 @@ impl LexicalIndex for MemoryIndex {
         terms: &[String],
         kinds: SourceKinds,
         parents: usize,
-    ) -> Result<Vec<Leaf>, StoreError> {
+    ) -> Result<Vec<Leaf>, IndexError> {
         let guards = self.current(corpus).await?;
         Ok(bm25::search(&indexes(&guards), terms, kinds, parents))
     }
@@ -169,9 +172,20 @@ impl VectorIndex for MemoryIndex {
         vector: Vec<f32>,
         kinds: SourceKinds,
         parents: usize,
-    ) -> Result<Vec<Leaf>, StoreError> {
+    ) -> Result<Vec<Leaf>, IndexError> {
         let guards = self.current(corpus).await?;
-        let scan = move || cosine::search(&indexes(&guards), &vector, kinds, parents);
-        Ok(tokio::task::spawn_blocking(scan).await.unwrap_or_default())
+        beside(move || cosine::search(&indexes(&guards), &vector, kinds, parents)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn lost_work_is_an_error_and_not_an_empty_answer() {
+        assert_eq!(beside(|| 3).await.unwrap(), 3);
+        let lost = beside(|| -> Vec<Leaf> { unreachable!("a fault in the scan") }).await;
+        assert!(matches!(lost, Err(IndexError::Lost(_))), "{lost:?}");
     }
 }

@@ -19,6 +19,8 @@ use crate::ports::{Embedder, Item, ItemOutcome, Job, NewChunk, NewPassage};
 
 /// How long a worker may be silent before another takes its job, in milliseconds. Each document renews it.
 const LEASE: i64 = 60_000;
+/// How long a job may keep other tenants waiting, in milliseconds; it is looked at between documents.
+const SHARE: i64 = 1_000;
 /// How old a staging area must be before it counts as left behind, in milliseconds: longer than an upload may last.
 const STALE: i64 = 2 * 60 * 60 * 1000;
 /// How often to look for work that another process left or queued.
@@ -96,7 +98,12 @@ impl Worker {
     }
 
     async fn work_off(&self, job: &Job) -> Result<(), Error> {
+        let since = self.desk.clock.now();
         while let Some(item) = self.desk.ingestions.next_item(job).await? {
+            let now = self.desk.clock.now();
+            if now - since >= SHARE && self.desk.ingestions.give_way(job, now).await? {
+                return Ok(());
+            }
             if self.work_on(job, item).await? == Turn::Ended {
                 return Ok(());
             }

@@ -7,6 +7,7 @@ mod ingest;
 mod knowledge_bases;
 mod progress;
 mod search;
+mod uploads;
 mod watch;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub use index_documents::Worker;
 pub use ingest::{IngestStart, Ingesting};
 pub use progress::Progress;
 pub use search::{Found, FoundPassage, Query};
+pub use uploads::{UploadPermit, Uploads};
 
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -39,6 +41,8 @@ pub struct Desk {
     pub clock: Arc<dyn Clock>,
     /// Who waits for which ingestion, and for work.
     pub progress: Arc<Progress>,
+    /// How many uploads are under way.
+    pub uploads: Uploads,
     /// Counters.
     pub metrics: Metrics,
     /// Identity for work that outlives its call.

@@ -11,7 +11,7 @@ use crate::domain::ranking::{Hit, Leaf, lexical_only, passages};
 use crate::domain::records::{KnowledgeBase, Passage};
 use crate::domain::source::{ContentType, SourceKinds};
 use crate::error::Error;
-use crate::ports::{Corpus, Embedder};
+use crate::ports::{Corpus, Embedder, IndexError};
 
 /// Passages that each leg brings to the fusion, at least.
 const LEG: usize = 100;
@@ -77,10 +77,10 @@ impl Desk {
         let top_k = query.top_k.unwrap_or_else(|| self.config.default_top_k(query.content_type)) as usize;
         let words = terms(&query.text);
         let mut bases = self.searched(tenant, &query).await?;
-        let dense = self.dense(&bases, &query.text).await;
+        let mut dense = self.dense(&bases, &query.text).await;
         let mut found = Vec::new();
         for attempt in 1..=ATTEMPTS {
-            let hits = self.ranked(corpus(tenant, &bases), &words, &dense, query.kinds, top_k).await?;
+            let hits = self.ranked(corpus(tenant, &bases), &words, &mut dense, query.kinds, top_k).await?;
             let wanted = hits.len();
             found = self.with_passages(tenant, hits).await?;
             if found.len() == wanted || attempt == ATTEMPTS {
@@ -126,11 +126,12 @@ impl Desk {
         }
     }
 
+    /// The best hits. A scan of meanings that is lost makes the dense leg a failed one.
     async fn ranked(
         &self,
         corpus: Corpus,
         words: &[String],
-        dense: &Dense,
+        dense: &mut Dense,
         kinds: SourceKinds,
         top_k: usize,
     ) -> Result<Vec<Hit>, Error> {
@@ -140,8 +141,18 @@ impl Desk {
         };
         let depth = top_k.max(LEG);
         let lexical: Vec<Leaf> = self.words.by_words(&corpus, words, kinds, depth).await?;
-        let dense = self.meanings.by_meaning(&corpus, vector.clone(), kinds, depth).await?;
-        Ok(passages(fuse(&lexical, &dense), top_k))
+        match self.meanings.by_meaning(&corpus, vector.clone(), kinds, depth).await {
+            Ok(near) => Ok(passages(fuse(&lexical, &near), top_k)),
+            Err(IndexError::Lost(error)) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the dense leg takes no part in a search"
+                );
+                *dense = Dense::Failed("the search by meaning was lost; the log says why".to_owned());
+                Ok(passages(lexical_only(lexical), top_k))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The hits whose passages still exist, in their order.

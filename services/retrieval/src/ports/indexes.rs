@@ -60,6 +60,17 @@ pub struct Corpus {
     pub knowledge_bases: Vec<(KnowledgeBaseId, u64)>,
 }
 
+/// An index cannot answer.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// The rows that it is built from cannot be read.
+    #[error("the rows of an index cannot be read")]
+    Store(#[from] StoreError),
+    /// Its work was lost: the process is ending, or the code has a fault.
+    #[error("work on an index was lost")]
+    Lost(#[from] tokio::task::JoinError),
+}
+
 /// Finds chunks by words.
 #[async_trait]
 pub trait LexicalIndex: Send + Sync {
@@ -70,7 +81,7 @@ pub trait LexicalIndex: Send + Sync {
         terms: &[String],
         kinds: SourceKinds,
         parents: usize,
-    ) -> Result<Vec<Leaf>, StoreError>;
+    ) -> Result<Vec<Leaf>, IndexError>;
 
     /// Frees what is held for a deleted knowledge base.
     fn forget(&self, tenant: TenantId, knowledge_base: KnowledgeBaseId);
@@ -86,7 +97,7 @@ pub trait VectorIndex: Send + Sync {
         vector: Vec<f32>,
         kinds: SourceKinds,
         parents: usize,
-    ) -> Result<Vec<Leaf>, StoreError>;
+    ) -> Result<Vec<Leaf>, IndexError>;
 }
 
 /// A text could not be turned into a vector.

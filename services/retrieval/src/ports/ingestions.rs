@@ -133,7 +133,8 @@ pub trait IngestionStore: Send + Sync {
     /// one those that are older than `stale`.
     async fn recover(&self, started: i64, stale: i64) -> Result<(), StoreError>;
 
-    /// For all tenants: takes the oldest ingestion that is queued or whose lease ended before `now`.
+    /// For all tenants: takes the oldest ingestion that is queued or whose lease ended before `now`, of the tenant that
+    /// was served least recently.
     async fn claim(&self, now: i64, lease_until: i64) -> Result<Option<Job>, StoreError>;
 
     /// The first document of the job that is not done.
@@ -149,6 +150,10 @@ pub trait IngestionStore: Send + Sync {
         now: i64,
         lease_until: i64,
     ) -> Result<bool, StoreError>;
+
+    /// Gives the job back at `now`, so that others come first, if another tenant's could be taken. False, with nothing
+    /// changed, when none could or another worker holds the job.
+    async fn give_way(&self, job: &Job, now: i64) -> Result<bool, StoreError>;
 
     /// Ends the job. False when it is gone or another worker holds it.
     async fn finish_job(&self, job: &Job, now: i64) -> Result<bool, StoreError>;

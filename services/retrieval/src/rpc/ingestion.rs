@@ -23,6 +23,8 @@ impl IngestionService for Door {
         request: Request<Streaming<pb::IngestRequest>>,
     ) -> Result<Response<pb::IngestResponse>, Status> {
         let caller = Caller::of(&request)?;
+        // Held to the end of the call, and taken before anything is read.
+        let _permit = self.desk.uploads.begin(caller.tenant)?;
         let mut parts = request.into_inner();
         let start = start(parts.message().await?)?;
         let mut ingesting = self.desk.begin_ingest(&caller, start).await?;

@@ -128,6 +128,10 @@ impl IngestionStore for DatabaseStore {
         jobs::finish_item(&self.database, job, item, outcome, now, lease_until).await
     }
 
+    async fn give_way(&self, job: &Job, now: i64) -> Result<bool, StoreError> {
+        jobs::give_way(&self.database, job, now).await
+    }
+
     async fn finish_job(&self, job: &Job, now: i64) -> Result<bool, StoreError> {
         jobs::finish_job(&self.database, job, now).await
     }

@@ -19,9 +19,12 @@ pub(super) async fn claim(
         return Ok(None);
     }
     let mut tx = database.begin().await?;
+    // The latest lease of any of a tenant's ingestions tells when the tenant was served: it lies ahead while a worker
+    // serves it, and is set to the moment at which the worker let go.
     let oldest = format!(
         "SELECT tenant, ingestion_id FROM ingestion WHERE finish_time IS NULL AND lease_until < $1
-         ORDER BY create_time, ingestion_id LIMIT 1{}",
+         ORDER BY (SELECT MAX(own.lease_until) FROM ingestion own WHERE own.tenant = ingestion.tenant),
+            create_time, ingestion_id LIMIT 1{}",
         tx.dialect().for_update_skip_locked()
     );
     let Some(row) = tx.query_opt(oldest, &params![now]).await? else { return Ok(None) };
@@ -95,6 +98,22 @@ pub(super) async fn finish_item(
     Ok(true)
 }
 
+pub(super) async fn give_way(database: &Database, job: &Job, now: i64) -> Result<bool, StoreError> {
+    let waiting = "SELECT 1 AS one FROM ingestion
+        WHERE finish_time IS NULL AND lease_until < $1 AND tenant <> $2 LIMIT 1";
+    if database.query_opt(waiting, &params![now, job.tenant.to_string()]).await?.is_none() {
+        return Ok(false);
+    }
+    let mut tx = database.begin().await?;
+    // The fence grows here too: whoever gave the job back writes nothing more.
+    let give = "UPDATE ingestion SET lease_until = $3, fence = fence + 1
+        WHERE tenant = $1 AND ingestion_id = $2 AND fence = $4 AND finish_time IS NULL";
+    let values = params![job.tenant.to_string(), job.id.to_string(), now - 1, job.fence];
+    let given = tx.execute(give, &values).await? == 1;
+    tx.commit().await?;
+    Ok(given)
+}
+
 pub(super) async fn finish_job(database: &Database, job: &Job, now: i64) -> Result<bool, StoreError> {
     let mut tx = database.begin().await?;
     if !holds(&mut tx, job).await? {
@@ -107,7 +126,8 @@ pub(super) async fn finish_job(database: &Database, job: &Job, now: i64) -> Resu
     let state = if failed { IngestionState::Failed } else { IngestionState::Succeeded };
     let clean = "DELETE FROM ingestion_item WHERE tenant = $1 AND ingestion_id = $2 AND state <> $3";
     tx.execute(clean, &params![&tenant, &id, item::FAILED]).await?;
-    let end = "UPDATE ingestion SET state = $3, finish_time = $4 WHERE tenant = $1 AND ingestion_id = $2";
+    let end = "UPDATE ingestion SET state = $3, finish_time = $4, lease_until = $4
+        WHERE tenant = $1 AND ingestion_id = $2";
     tx.execute(end, &params![&tenant, &id, state.word(), now]).await?;
     tx.commit().await?;
     Ok(true)
