@@ -18,6 +18,10 @@ use tower::ServiceBuilder;
 
 use crate::HttpService;
 
+const MAX_CONNECTIONS: usize = 16_384;
+const MIN_CONNECTIONS: usize = 64;
+/// Open files that are left for databases, peers and logs.
+const OWN_FILES: usize = 256;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_STREAMS: u32 = 1_024;
@@ -43,9 +47,23 @@ pub struct TransportOptions {
 }
 
 impl Default for TransportOptions {
+    /// As many connections as the process may have open files, less what it needs itself; ten seconds to drain.
     fn default() -> Self {
-        Self { max_connections: 16_384, drain: Duration::from_secs(10) }
+        let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+        Self { max_connections: most_connections(open_files(&limits)), drain: Duration::from_secs(10) }
     }
+}
+
+/// The soft limit of open files in the text of `/proc/self/limits`; `None` when there is none.
+fn open_files(limits: &str) -> Option<usize> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+fn most_connections(open_files: Option<usize>) -> usize {
+    open_files.map_or(MAX_CONNECTIONS, |files| {
+        files.saturating_sub(OWN_FILES).clamp(MIN_CONNECTIONS, MAX_CONNECTIONS)
+    })
 }
 
 /// Serves until `shutdown` is cancelled, then drains: no new connections, GOAWAY, calls in flight to their end or to the
@@ -157,6 +175,30 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tonic::service::Routes;
     use tower::util::BoxCloneSyncService;
+
+    #[test]
+    fn connections_leave_room_among_the_open_files() {
+        let table = |soft: &str| {
+            format!(
+                "Limit                     Soft Limit           Hard Limit           Units     \n\
+                 Max cpu time              7                    unlimited            seconds   \n\
+                 Max open files            {soft}                 524288               files     \n\
+                 Max file locks            9                    unlimited            locks     \n"
+            )
+        };
+        for (text, files, connections) in [
+            (table("1024"), Some(1024), 768),
+            (table("1048576"), Some(1_048_576), 16_384),
+            (table("300"), Some(300), 64),
+            (table("0"), Some(0), 64),
+            (table("unlimited"), None, 16_384),
+            ("Max open files".to_owned(), None, 16_384),
+            (String::new(), None, 16_384),
+        ] {
+            let read = open_files(&text);
+            assert_eq!((read, most_connections(read)), (files, connections), "{text}");
+        }
+    }
 
     /// The clock stands still but for timers, so that ten seconds take none.
     #[tokio::test(start_paused = true)]
