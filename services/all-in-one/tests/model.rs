@@ -126,7 +126,8 @@ fn a_configured_model_writes_and_the_guard_keeps_its_inventions_in() {
     assert!(calls.len() >= 15, "three runs of five agents, {} calls", calls.len());
     assert!(calls.iter().all(|(key, _)| key.ends_with("Bearer sk-scripted")));
     let prompt = |call: &Value| call["messages"].to_string();
-    let directed = calls.iter().filter(|(_, call)| prompt(call).contains("at most 90 words")).count();
+    let lesson = story["feedback"]["lessons"][0]["text"].as_str().expect("a lesson");
+    let directed = calls.iter().filter(|(_, call)| prompt(call).contains(lesson)).count();
     assert!(directed > 0, "the lesson reaches the second run's prompts");
     assert!(
         !said.contains("sk-scripted") && !String::from_utf8_lossy(&output.stdout).contains("sk-scripted")
