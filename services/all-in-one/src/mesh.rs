@@ -12,7 +12,7 @@ use copydesk_rpc::{
     reflection, server,
 };
 use copydesk_runtime::{Health, Tasks, Telemetry};
-use copydesk_store::{DatabaseConfig, FileLock};
+use copydesk_store::{DatabaseConfig, FileLock, LockError};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -241,9 +241,14 @@ fn lock(data: &Path, names: &[&str]) -> anyhow::Result<Vec<FileLock>> {
         .iter()
         .map(|name| {
             let dir = data.join(name);
-            std::fs::create_dir_all(&dir)?;
-            FileLock::acquire(dir.join("lock")).with_context(|| {
-                format!("the data folder {} is used by another process ({name})", data.display())
+            std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+            FileLock::acquire(dir.join("lock")).map_err(|error| {
+                let what = match &error {
+                    LockError::Held { .. } => "is used by another process",
+                    LockError::Io { .. } => "cannot be locked",
+                };
+                anyhow::Error::new(error)
+                    .context(format!("the data folder {} {what} ({name})", data.display()))
             })
         })
         .collect()
@@ -284,7 +289,11 @@ async fn bind(address: &str, key: &str) -> anyhow::Result<TcpListener> {
 }
 
 /// Makes the development key, or keeps the one at hand. A replica of a gateway that has a tenant already makes none.
-async fn write_dev_key(data: &Path, gateway: &Gateway, topology: Topology) -> anyhow::Result<Option<PathBuf>> {
+async fn write_dev_key(
+    data: &Path,
+    gateway: &Gateway,
+    topology: Topology,
+) -> anyhow::Result<Option<PathBuf>> {
     let path = data.join("dev-key");
     let current = std::fs::read_to_string(&path).ok();
     let replace_lost = topology == Topology::All;
