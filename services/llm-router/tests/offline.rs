@@ -89,7 +89,7 @@ async fn every_kind_of_text_is_grounded_readable_and_of_its_length() {
     assert!(blog.starts_with("# Temperature alerts that drivers do not ignore\n\n"));
     assert!((3..=6).contains(&blog.matches("\n## ").count()), "{blog}");
     let social = text(draft(ContentType::Social)).await;
-    assert!(social.ends_with("\n\nHow do you handle temperature alerts that drivers do not ignore?"));
+    assert!(!social.contains('?'), "the topic makes no good question: {social}");
     assert!(first_sentence(&social).contains(|c: char| c.is_ascii_digit()), "{social}");
 }
 

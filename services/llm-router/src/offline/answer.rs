@@ -28,10 +28,13 @@ pub(super) fn text(desk: &Desk<'_>) -> String {
     chosen.iter().map(|s| s.sentence.text.as_str()).collect::<Vec<_>>().join(" ")
 }
 
+/// How the admission begins.
+pub(super) const NOTHING: &str = "The evidence says nothing about this";
+
 /// What is said when nothing can be said.
 pub(super) fn nothing(query: &str) -> String {
     match query {
-        "" => "The evidence says nothing about this.".to_owned(),
-        query => format!("The evidence says nothing about this: {}.", query.trim_end_matches('?')),
+        "" => format!("{NOTHING}."),
+        query => format!("{NOTHING}: {}.", query.trim_end_matches('?')),
     }
 }

@@ -1,10 +1,12 @@
 //! An article: a title of the topic, an introduction, a section for each document or theme, and an end.
 use std::collections::BTreeMap;
 
+use copydesk_guard::text;
+
 use super::evidence::Sentence;
 use super::rank::{Scored, pick};
 use super::rules::{Opening, Rules, count};
-use super::{Desk, answer, phrasing, short};
+use super::{Desk, answer, headings, phrasing, short, tally};
 
 /// The most words of an article, and how many it aims at.
 const MOST: usize = 880;
@@ -14,8 +16,9 @@ const AIM: usize = 700;
 const SECTIONS: usize = 5;
 const SECTION_WORDS: usize = 110;
 
-/// The longest title or heading of a document that makes a heading, in characters.
-const LONGEST_HEADING: usize = 80;
+/// From how many sections on an article has an end of its own, and how many sentences on average make headings useful.
+const ENDED: usize = 3;
+const HEADED: usize = 2;
 
 /// From how many sentences on a paragraph is closed where its source closes one, and where it ends at the latest.
 const PARAGRAPH: std::ops::RangeInclusive<usize> = 2..=5;
@@ -35,10 +38,13 @@ pub(super) fn write(desk: &Desk<'_>) -> String {
     let title = Some(phrasing::title(&desk.query)).filter(|title| rules.allow(title));
     let limit = rules.words(MOST);
     let mut room = limit.saturating_sub(title.as_deref().map_or(0, count));
-    let question = phrasing::questions(&desk.query)
-        .into_iter()
-        .filter(|q| rules.allow(q))
-        .find(|q| count(q) * 4 <= room);
+    let asks_first = rules.opening == Some(Opening::Question);
+    let questions = if asks_first {
+        phrasing::opening(&desk.query)
+    } else {
+        phrasing::closing(&desk.query).into_iter().collect()
+    };
+    let question = questions.into_iter().filter(|q| rules.allow(q)).find(|q| count(q) * 4 <= room);
     room -= question.as_deref().map_or(0, count);
     let Some(hook) = hook(&ranked, rules, room) else {
         return answer::nothing(&desk.query);
@@ -46,13 +52,12 @@ pub(super) fn write(desk: &Desk<'_>) -> String {
 
     let plan = choose(&ranked, hook, room.min(AIM));
     let mut used = plan.iter().map(|s| s.sentence.words).sum::<usize>();
-    let Plan { intro, body, end } = split(&plan);
+    let Plan { intro, body, end } = split(&plan, &desk.query);
     let mut parts: Vec<String> = title.map(|title| format!("# {title}")).into_iter().collect();
-    let asks_first = rules.opening == Some(Opening::Question);
     let (before, after) = if asks_first { (question, None) } else { (None, question) };
     parts.extend(before);
     parts.push(short::join(&intro));
-    parts.extend(sections(&body, rules, room, &mut used));
+    parts.extend(sections(&body, desk, room, &mut used));
     if let Some(end) = end {
         parts.extend(headline(ENDING, rules, room, &mut used));
         parts.push(end.text.clone());
@@ -98,7 +103,11 @@ fn theme(ranked: &[Scored<'_>], sentence: &Sentence) -> Theme {
     let many = ranked
         .iter()
         .any(|s| Some(s.sentence.document.as_str()) != first && Some(s.sentence.document.as_str()) != second);
-    (sentence.document.clone(), if many { None } else { sentence.heading.clone() })
+    (sentence.document.clone(), if many { None } else { presentable(sentence) })
+}
+
+fn presentable(sentence: &Sentence) -> Option<String> {
+    sentence.heading.as_deref().and_then(|heading| headings::of_passage(heading, sentence.kind))
 }
 
 /// The themes, the richest first; equals in the order of their best sentence.
@@ -125,8 +134,8 @@ struct Plan<'a> {
 }
 
 /// The introduction: the hook and the strongest sentence after it. The end: the next that can stand there. Both only
-/// where enough is left.
-fn split<'a>(plan: &[Scored<'a>]) -> Plan<'a> {
+/// where enough is left, and an end only after sections.
+fn split<'a>(plan: &[Scored<'a>], query: &str) -> Plan<'a> {
     let mut intro: Vec<&Sentence> = plan.first().map(|s| s.sentence).into_iter().collect();
     let mut body: Vec<Scored<'a>> = plan.iter().skip(1).copied().collect();
     let mut end = None;
@@ -135,21 +144,22 @@ fn split<'a>(plan: &[Scored<'a>]) -> Plan<'a> {
     {
         intro.push(body.remove(at).sentence);
     }
-    if body.len() > 8 {
+    let sections = group(&body, query).len();
+    if body.len() > 8 && sections >= ENDED && body.len() > sections * HEADED {
         let strong = |s: &Scored<'_>| !s.sentence.numbers.is_empty() && short::named(s.sentence);
         end = body.iter().position(strong).map(|at| body.remove(at).sentence);
     }
     Plan { intro, body, end }
 }
 
-/// The sections as Markdown blocks, with headings where there is room for them.
-fn sections(body: &[Scored<'_>], rules: &Rules, room: usize, used: &mut usize) -> Vec<String> {
-    let sections = group(body);
-    let headed = sections.len() > 1;
+/// The sections as Markdown blocks, with headings where there is enough under them and room for them.
+fn sections(body: &[Scored<'_>], desk: &Desk<'_>, room: usize, used: &mut usize) -> Vec<String> {
+    let sections = group(body, &desk.query);
+    let headed = sections.len() > 1 && body.len() >= sections.len() * HEADED;
     let mut parts = Vec::new();
     for section in &sections {
         if headed {
-            parts.extend(headline(&section.heading, rules, room, used));
+            parts.extend(headline(&section.heading, &desk.rules, room, used));
         }
         parts.extend(paragraphs(&section.sentences).iter().map(|p| short::join(p)));
     }
@@ -164,7 +174,7 @@ fn headline(heading: &str, rules: &Rules, room: usize, used: &mut usize) -> Opti
     fits.then(|| format!("## {heading}"))
 }
 
-fn group<'a>(body: &[Scored<'a>]) -> Vec<Section<'a>> {
+fn grouped<'a>(body: &[Scored<'a>]) -> Vec<(Theme, Vec<&'a Sentence>)> {
     let mut themes: Vec<(Theme, Vec<&'a Sentence>)> = Vec::new();
     for scored in body {
         let theme = theme(body, scored.sentence);
@@ -173,24 +183,38 @@ fn group<'a>(body: &[Scored<'a>]) -> Vec<Section<'a>> {
             None => themes.push((theme, vec![scored.sentence])),
         }
     }
-    // A lone sentence is no section: it joins the largest.
-    let largest = themes.iter().map(|(_, held)| held.len()).max().unwrap_or(0);
-    themes.sort_by_key(|(_, held)| held.len() == 1 && largest > 1);
     themes
-        .into_iter()
-        .map(|(_, mut sentences)| {
-            sentences.sort_by_key(|s| s.position);
-            Section { heading: heading(&sentences), sentences }
-        })
-        .collect()
 }
 
-/// The heading that all sentences stand under in their document, else the document's title.
-fn heading(sentences: &[&Sentence]) -> String {
+/// The sections, each heading once.
+fn group<'a>(body: &[Scored<'a>], query: &str) -> Vec<Section<'a>> {
+    let mut themes = grouped(body);
+    // A lone sentence is no section: it goes to the end.
+    let largest = themes.iter().map(|(_, held)| held.len()).max().unwrap_or(0);
+    themes.sort_by_key(|(_, held)| held.len() == 1 && largest > 1);
+    let mut sections: Vec<Section<'a>> = Vec::new();
+    for (_, mut sentences) in themes {
+        sentences.sort_by_key(|s| s.position);
+        let heading = heading(&sentences, query);
+        match sections.iter_mut().find(|section| section.heading == heading) {
+            Some(section) => section.sentences.extend(sentences),
+            None => sections.push(Section { heading, sentences }),
+        }
+    }
+    sections
+}
+
+/// The heading that all sentences stand under in their document, else the document's title, else a word of the topic.
+fn heading(sentences: &[&Sentence], query: &str) -> String {
     let Some(first) = sentences.first() else { return String::new() };
-    let shared = first.heading.clone().filter(|h| sentences.iter().all(|s| s.heading.as_ref() == Some(h)));
-    let text = phrasing::plain(&shared.unwrap_or_else(|| first.title.clone()));
-    if text.chars().count() <= LONGEST_HEADING { text } else { String::new() }
+    let shared = presentable(first).filter(|h| sentences.iter().all(|s| presentable(s).as_ref() == Some(h)));
+    let title = shared.or_else(|| headings::of_title(&first.title));
+    let asked = text::terms(query);
+    let topic = || {
+        let words = tally::words(sentences.iter().map(|s| s.text.as_str()));
+        words.into_iter().find(|word| asked.contains(&word.stems)).map(|word| phrasing::title(&word.surface))
+    };
+    title.or_else(topic).unwrap_or_default()
 }
 
 fn paragraphs<'a>(sentences: &[&'a Sentence]) -> Vec<Vec<&'a Sentence>> {

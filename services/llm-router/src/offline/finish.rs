@@ -1,18 +1,20 @@
 //! Hook, hashtags and caption of a finished text.
 use std::collections::BTreeSet;
 
+use copydesk_guard::text;
+use copydesk_proto::types::v1::SourceKind;
 use serde_json::{Value, json};
 
 use super::rank::says_the_same;
 use super::review::body;
-use super::{Desk, short, tally};
+use super::tally::{self, Frequent};
+use super::{Desk, nouns, short};
 
-/// How many hashtags at most, unless a rule says fewer, and at least if there are words for them.
-const HASHTAGS: usize = 5;
-const FEWEST: usize = 3;
+/// How many hashtags, unless a rule says fewer or there are no words for them.
+const HASHTAGS: usize = 3;
 
-/// From how often on a pair of words makes a hashtag.
-const OFTEN: usize = 4;
+/// How many of the best sentences tell what is a thing.
+const LOOKED_AT: usize = 60;
 
 /// `{hook, hashtags, caption}`.
 pub(super) fn object(desk: &Desk<'_>) -> Value {
@@ -20,7 +22,7 @@ pub(super) fn object(desk: &Desk<'_>) -> Value {
 }
 
 /// The same as lines.
-pub(super) fn text(desk: &Desk<'_>) -> String {
+pub(super) fn lines(desk: &Desk<'_>) -> String {
     [hook(desk), caption(desk), hashtags(desk).join(" ")].join("\n\n")
 }
 
@@ -45,34 +47,60 @@ fn caption(desk: &Desk<'_>) -> String {
     best.map(|s| s.sentence.text.clone()).unwrap_or(hook)
 }
 
-/// Hashtags: a pair of words from the topic, pairs that the evidence repeats, then the draft's frequent words.
+/// Hashtags: things of the topic, products and brands, then other things that the draft speaks of. All are things in the
+/// evidence, word for word.
 fn hashtags(desk: &Desk<'_>) -> Vec<String> {
     let most = desk.rules.max_hashtags.unwrap_or(HASHTAGS).min(HASHTAGS);
-    let draft = desk.prompt.brief.draft.as_str();
-    let best: Vec<String> = desk.ranked().iter().take(30).map(|s| s.sentence.text.clone()).collect();
-    let titles = desk.prompt.evidence.iter().map(|p| p.title.as_str());
-    let around: Vec<&str> =
-        std::iter::once(draft).chain(best.iter().map(String::as_str)).chain(titles).collect();
-    let noun = |pair: &&tally::Frequent| {
-        let ends =
-            pair.surface.ends_with("ed") || pair.surface.ends_with("ing") || pair.surface.ends_with("ly");
-        pair.count >= OFTEN && !ends
-    };
-    let topic = tally::pairs(std::iter::once(desk.query.as_str()));
-    let repeated = tally::pairs(around.iter().copied());
-    let words = tally::words(around.iter().copied());
+    let ranked = desk.ranked();
+    let best: Vec<&str> = ranked.iter().take(LOOKED_AT).map(|s| s.sentence.text.as_str()).collect();
+    let draft = body(&desk.prompt.brief.draft);
+    let spoken: &[&str] = if draft.is_empty() { &best } else { &draft };
+    let around = || spoken.iter().chain(&best).copied();
+
+    let things = nouns::things(around());
+    let topic: BTreeSet<String> = text::terms(&desk.query).into_iter().collect();
+    let said: BTreeSet<String> = spoken.iter().flat_map(|s| text::terms(s)).collect();
+    let within =
+        |word: &&Frequent, terms: &BTreeSet<String>| word.stems.split(' ').all(|s| terms.contains(s));
+    let mut words = tally::pairs(around());
+    words.extend(tally::words(around()));
+    words.retain(|word| things.contains(&word.stems));
+    let products = products(desk, spoken);
+    let names = nouns::names(around());
 
     let mut tags = Tags { desk, list: Vec::new(), stems: BTreeSet::new(), most };
-    topic.iter().filter(|pair| !pair.surface.ends_with("ed")).take(1).for_each(|pair| tags.add(pair));
-    repeated.iter().filter(noun).take(2).for_each(|pair| tags.add(pair));
-    let spare = tags.list.len().max(4);
-    for word in words.iter().filter(|word| !word.surface.ends_with("ed")) {
-        let wanted = tags.list.len() < if word.count >= 2 { spare } else { FEWEST };
-        if wanted {
-            tags.add(word);
+    let pair = |word: &&Frequent| word.stems.contains(' ');
+    words.iter().filter(pair).filter(|w| within(w, &topic)).take(1).for_each(|w| tags.add(w));
+    products.iter().take(1).for_each(|product| tags.add(product));
+    names
+        .iter()
+        .filter(|n| n.surface.len() > 3 && n.count > 1 && within(n, &said))
+        .take(1)
+        .for_each(|name| tags.add(name));
+    words.iter().filter(pair).filter(|w| w.count > 1 && within(w, &said)).for_each(|w| tags.add(w));
+    words.iter().filter(|w| within(w, &topic)).for_each(|w| tags.add(w));
+    words.iter().filter(|w| !pair(w) && within(w, &said)).for_each(|w| tags.add(w));
+    words.iter().for_each(|w| tags.add(w));
+    tags.list
+}
+
+/// Titles of products that the text names, the most named first.
+fn products(desk: &Desk<'_>, spoken: &[&str]) -> Vec<Frequent> {
+    let text = spoken.join("\n").to_lowercase();
+    let mut found: Vec<Frequent> = Vec::new();
+    for passage in
+        desk.prompt.evidence.iter().filter(|p| p.kind == SourceKind::Product && p.title.len() <= 90)
+    {
+        let words: Vec<String> = text::words(&passage.title).into_iter().map(|word| word.lower).collect();
+        let surface = words.join(" ");
+        let count = text.matches(&surface).count();
+        let new = found.iter().all(|product| product.surface != surface);
+        if new && count > 0 && (1..=3).contains(&words.len()) && words.iter().all(|w| tally::is_content(w)) {
+            found.push(Frequent { stems: text::terms(&surface).join(" "), surface, count });
         }
     }
-    tags.list
+    found.sort_by_key(|product| std::cmp::Reverse(product.count));
+    found
 }
 
 struct Tags<'a> {
@@ -84,7 +112,7 @@ struct Tags<'a> {
 
 impl Tags<'_> {
     /// Adds a tag unless there are enough, it is forbidden, or all its words are in tags already.
-    fn add(&mut self, word: &tally::Frequent) {
+    fn add(&mut self, word: &Frequent) {
         let new = word.stems.split(' ').any(|stem| !self.stems.contains(stem));
         let short = word.surface.chars().count() <= 30;
         if self.list.len() < self.most && new && short && self.desk.rules.allow(&word.surface) {

@@ -5,9 +5,12 @@
 //! call gives the same text. Not here: models, prompts (they are not read, except to find out what is asked).
 mod answer;
 mod blog;
+mod deixis;
 mod evidence;
 mod finish;
 mod form;
+mod headings;
+mod nouns;
 mod observe;
 mod phrasing;
 mod rank;
@@ -18,6 +21,8 @@ mod short;
 mod standing;
 mod strategy;
 mod tally;
+mod topic;
+mod verbs;
 
 use copydesk_proto::llm_router::v1::{Role, Task};
 use copydesk_proto::types::v1::ContentType;
@@ -70,7 +75,7 @@ impl Desk<'_> {
             Task::Research => research::text(self),
             Task::Strategy => strategy::text(self),
             Task::Review => review::text(self),
-            Task::Finish => finish::text(self),
+            Task::Finish => finish::lines(self),
             Task::Unspecified | Task::Qualification | Task::SimpleParsing => answer::text(self),
         }
     }

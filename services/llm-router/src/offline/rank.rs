@@ -53,10 +53,22 @@ pub(super) fn rank<'a>(pool: &'a [Sentence], query: &Query<'_>, rules: &Rules) -
     };
     let about = |s: &Scored<'_>| s.score > 0.0 || rules.prefers(&s.sentence.text);
     let relevant: Vec<Scored<'a>> = first.iter().copied().filter(about).collect();
-    let chosen = if relevant.is_empty() { first } else { relevant };
+    let chosen = present(if relevant.is_empty() { first } else { relevant }, rules);
     let mut best = sorted(chosen.into_iter().map(|s| Scored { score: score(s.sentence), ..s }).collect());
     best.truncate(MOST);
     best
+}
+
+/// Without the complaints of issues, which would read as facts of today; with them where nothing else stands, or nothing
+/// else holds what a rule wishes for.
+fn present<'a>(chosen: Vec<Scored<'a>>, rules: &Rules) -> Vec<Scored<'a>> {
+    let complaint = |s: &Scored<'_>| s.sentence.kind == SourceKind::Issue;
+    let wished = |s: &Scored<'_>| rules.prefers(&s.sentence.text);
+    if chosen.iter().all(complaint) {
+        return chosen;
+    }
+    let granted = chosen.iter().any(|s| wished(s) && !complaint(s));
+    chosen.into_iter().filter(|s| !complaint(s) || wished(s) && !granted).collect()
 }
 
 /// A sentence that may still be picked, and how near it is to those that are.
@@ -169,7 +181,9 @@ fn bonus(sentence: &Sentence) -> f64 {
         SourceKind::Readme | SourceKind::CaseStudy => 0.0,
         // What was published before is not published again.
         SourceKind::Post => -0.25,
-        SourceKind::Changelog | SourceKind::Issue => -0.2,
+        SourceKind::Changelog => -0.2,
+        // A complaint of the past reads as a fact of today.
+        SourceKind::Issue => -1.0,
     };
     let length = (sentence.words as f64 - 17.0).abs() * 0.008;
     number + kind + 0.15 * sentence.relevance - length

@@ -6,21 +6,31 @@ use copydesk_guard::text;
 use copydesk_proto::types::v1::ContentType;
 use serde_json::{Value, json};
 
-use super::Desk;
 use super::rules::{Opening, count};
+use super::{Desk, answer, phrasing};
 
 /// The mean length of a sentence from which on a text is hard to read, in words.
 const LONG: usize = 24;
 
+/// The most a draft gets that says nothing about its topic: well below what passes.
+const UNCOVERED: f64 = 3.0;
+
 /// Points off, and why.
 struct Review {
     score: f64,
+    most: f64,
     notes: Vec<String>,
 }
 
 impl Review {
     fn fault(&mut self, points: f64, note: String) {
         self.score -= points;
+        self.notes.push(note);
+    }
+
+    /// However good the rest is, the score stays at or below `most`.
+    fn cap(&mut self, most: f64, note: String) {
+        self.most = self.most.min(most);
         self.notes.push(note);
     }
 
@@ -45,19 +55,19 @@ pub(super) fn text(desk: &Desk<'_>) -> String {
 }
 
 fn review(desk: &Desk<'_>) -> Review {
-    let mut review = Review { score: 10.0, notes: Vec::new() };
+    let mut review = Review { score: 10.0, most: 10.0, notes: Vec::new() };
     let draft = desk.prompt.brief.draft.trim();
     let sentences = body(draft);
     if sentences.is_empty() {
-        return Review { score: 0.0, notes: vec!["There is no draft to review.".to_owned()] };
+        return Review { score: 0.0, most: 0.0, notes: vec!["There is no draft to review.".to_owned()] };
     }
     length(desk, draft, &mut review);
-    coverage(desk, draft, &mut review);
+    coverage(desk, &sentences, &mut review);
     opening(desk, &sentences, &mut review);
     style(&sentences, &mut review);
     directions(desk, draft, &sentences, &mut review);
     grounding(desk, &sentences, &mut review);
-    review.score = (review.score.clamp(0.0, 10.0) * 10.0).round() / 10.0;
+    review.score = (review.score.clamp(0.0, review.most) * 10.0).round() / 10.0;
     review
 }
 
@@ -80,17 +90,37 @@ fn length(desk: &Desk<'_>, draft: &str, review: &mut Review) {
     review.check(words >= least, 1.5, || format!("The draft has {words} words; {least} are expected."));
 }
 
-fn coverage(desk: &Desk<'_>, draft: &str, review: &mut Review) {
+/// How much of the topic the draft's statements say, as far as the evidence knows it. Title, questions and hashtags name
+/// the topic without saying anything about it.
+fn coverage(desk: &Desk<'_>, sentences: &[&str], review: &mut Review) {
     let asked: BTreeSet<String> = text::terms(&desk.query).into_iter().collect();
-    let said: BTreeSet<String> = text::terms(draft).into_iter().collect();
     if asked.is_empty() {
         return;
     }
-    let share = asked.intersection(&said).count() as f64 / asked.len() as f64;
-    review.check(share >= 0.6, 1.5, || {
-        let missing: Vec<&str> = asked.difference(&said).map(String::as_str).collect();
-        format!("The draft says little about the topic; it lacks: {}.", missing.join(", "))
-    });
+    let known: BTreeSet<String> = desk.prompt.evidence.iter().flat_map(|p| text::terms(&p.text)).collect();
+    let said: BTreeSet<String> = sentences.iter().flat_map(|s| stated(s)).collect();
+    let covered: BTreeSet<&String> =
+        asked.iter().filter(|t| known.contains(*t) && said.contains(*t)).collect();
+    let missing: Vec<&str> = asked.iter().filter(|t| !covered.contains(t)).map(String::as_str).collect();
+    let missing = missing.join(", ");
+    let share = covered.len() as f64 / asked.len() as f64;
+    if known.is_disjoint(&asked) {
+        review.cap(UNCOVERED, format!("The evidence does not cover the topic; it lacks: {missing}."));
+    } else if covered.is_empty() {
+        review.cap(UNCOVERED, format!("The draft says nothing about the topic; it lacks: {missing}."));
+    } else if share < 0.6 {
+        let points = if share < 0.34 { 3.5 } else { 1.5 };
+        review.fault(points, format!("The draft says little about the topic; it lacks: {missing}."));
+    }
+}
+
+/// The terms that a sentence states: none of a question or of the admission that there is nothing to say.
+fn stated(sentence: &str) -> Vec<String> {
+    if sentence.ends_with('?') || sentence.starts_with(answer::NOTHING) {
+        return Vec::new();
+    }
+    let words: Vec<&str> = sentence.split_whitespace().filter(|word| !word.starts_with('#')).collect();
+    text::terms(&words.join(" "))
 }
 
 fn opening(desk: &Desk<'_>, sentences: &[&str], review: &mut Review) {
@@ -105,7 +135,9 @@ fn opening(desk: &Desk<'_>, sentences: &[&str], review: &mut Review) {
         .check(count(first) <= 30, 0.5, || "The first sentence is long; a reader may stop there.".to_owned());
     let social = desk.prompt.brief.content_type == ContentType::Social;
     let asks = sentences.iter().any(|s| s.ends_with('?'));
-    review.check(!social || asks, 0.5, || "End the post with something the reader can answer.".to_owned());
+    // Where the topic makes no good question, none is missed.
+    let missed = social && !asks && phrasing::closing(&desk.query).is_some();
+    review.check(!missed, 0.5, || "End the post with something the reader can answer.".to_owned());
 }
 
 fn style(sentences: &[&str], review: &mut Review) {

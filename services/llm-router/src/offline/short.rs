@@ -59,11 +59,15 @@ pub(super) fn write(desk: &Desk<'_>, measure: &Measure) -> String {
     parts.join("\n\n")
 }
 
-/// The question at the end, or at the beginning where a rule wants one there; none where no room is for it.
+/// The question at the end, or at the beginning where a rule wants one there; none where no room is for it or none reads
+/// well.
 fn question(desk: &Desk<'_>, limit: usize, measure: &Measure) -> Option<String> {
-    let asked = measure.question || desk.rules.opening == Some(Opening::Question);
-    let candidates = phrasing::questions(&desk.query).into_iter().filter(|_| asked);
-    candidates.filter(|q| desk.rules.allow(q)).find(|q| count(q) * 2 <= limit)
+    let candidates = match desk.rules.opening {
+        Some(Opening::Question) => phrasing::opening(&desk.query),
+        _ if measure.question => phrasing::closing(&desk.query).into_iter().collect(),
+        _ => Vec::new(),
+    };
+    candidates.into_iter().filter(|q| desk.rules.allow(q)).find(|q| count(q) * 2 <= limit)
 }
 
 /// The sentence that opens: strong, short, and with a number if there is one, always if a rule wants one.

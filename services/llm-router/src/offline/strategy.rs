@@ -5,7 +5,7 @@ use copydesk_guard::text;
 use serde_json::{Value, json};
 
 use super::evidence::Sentence;
-use super::{Desk, phrasing, tally};
+use super::{Desk, phrasing, tally, verbs};
 
 /// How many of the best sentences show what the evidence dwells on.
 const LOOKED_AT: usize = 40;
@@ -44,8 +44,12 @@ fn angles(desk: &Desk<'_>) -> Vec<Angle> {
     let sentences: Vec<&Sentence> = ranked.iter().take(LOOKED_AT).map(|s| s.sentence).collect();
     let known: BTreeSet<String> = text::terms(&desk.query).into_iter().collect();
     let mut themes = tally::words(sentences.iter().map(|s| s.text.as_str()));
-    themes
-        .retain(|t| !known.contains(&t.stems) && !t.surface.ends_with("ed") && desk.rules.allow(&t.surface));
+    themes.retain(|t| {
+        !known.contains(&t.stems)
+            && !t.surface.ends_with("ed")
+            && !verbs::is_verb(&t.surface)
+            && desk.rules.allow(&t.surface)
+    });
     let first = theme(&themes, &sentences, &BTreeSet::new());
     let taken: BTreeSet<String> = first.iter().flat_map(|t| t.stems.split(' ')).map(str::to_owned).collect();
     let second = theme(&themes, &sentences, &taken);

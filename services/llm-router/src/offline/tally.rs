@@ -4,94 +4,13 @@ use std::collections::BTreeMap;
 use copydesk_guard::text;
 
 /// Words that count or measure, or that every text has: no theme and no hashtag.
-const DULL: &[&str] = &[
-    "three",
-    "four",
-    "five",
-    "seven",
-    "eight",
-    "nine",
-    "eleven",
-    "twelve",
-    "hundred",
-    "thousand",
-    "million",
-    "half",
-    "percent",
-    "minute",
-    "minutes",
-    "hour",
-    "hours",
-    "second",
-    "seconds",
-    "days",
-    "week",
-    "weeks",
-    "month",
-    "months",
-    "year",
-    "years",
-    "degree",
-    "degrees",
-    "euros",
-    "dollars",
-    "kilometres",
-    "metres",
-    "january",
-    "february",
-    "march",
-    "april",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-    "takes",
-    "take",
-    "makes",
-    "make",
-    "shows",
-    "show",
-    "uses",
-    "needs",
-    "need",
-    "gives",
-    "give",
-    "keeps",
-    "keep",
-    "runs",
-    "sends",
-    "send",
-    "starts",
-    "start",
-    "stays",
-    "stay",
-    "fell",
-    "rose",
-    "went",
-    "came",
-    "first",
-    "last",
-    "next",
-    "average",
-    "number",
-    "figure",
-    "figures",
-    "time",
-    "times",
-    "page",
-    "thing",
-    "things",
-    "part",
-    "parts",
-    "kind",
-    "case",
-    "cases",
-    "every",
-    "than",
-];
+const DULL: &str = "three four five seven eight nine eleven twelve hundred thousand million half percent minute minutes hour \
+    hours second seconds days week weeks month months year years degree degrees euros dollars kilometres \
+    metres january february march april june july august september october november december takes take \
+    makes make shows show uses needs need gives give keeps keep runs sends send starts start stays stay fell \
+    rose went came first last next average number figure figures time times page thing things part parts \
+    kind case cases every than two six ten new old big low day end way lot bit per via may monday tuesday \
+    wednesday thursday friday saturday sunday";
 
 /// A word or a pair, how it is written, and how often it comes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,16 +70,20 @@ fn runs(text: &str) -> Vec<Vec<String>> {
         if gap.contains(|c: char| !c.is_whitespace() && c != '-') {
             runs.push(Vec::new());
         }
-        let content = word.lower.chars().count() >= 4
-            && word.lower.chars().all(char::is_alphabetic)
-            && !DULL.contains(&word.lower.as_str())
-            && !text::is_stop_word(&word.lower);
         match runs.last_mut() {
-            Some(run) if content => run.push(word.lower),
+            Some(run) if is_content(&word.lower) => run.push(word.lower),
             _ => runs.push(Vec::new()),
         }
     }
     runs
+}
+
+/// Whether a lower-case word can be a theme: letters only, three or more, and neither grammar nor measure.
+pub(super) fn is_content(word: &str) -> bool {
+    word.chars().count() >= 3
+        && word.chars().all(char::is_alphabetic)
+        && !DULL.split_whitespace().any(|dull| dull == word)
+        && !text::is_stop_word(word)
 }
 
 #[cfg(test)]
