@@ -24,7 +24,7 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// Everything that is wrong, one fault a line.
-    #[error("the configuration has {} fault(s):\n  {}", .0.len(), .0.join("\n  "))]
+    #[error("the configuration has {} {}:\n  {}", .0.len(), if .0.len() == 1 { "fault" } else { "faults" }, .0.join("\n  "))]
     Faults(Vec<String>),
 }
 
@@ -133,7 +133,16 @@ fn read<C: DeserializeOwned>(table: Table, faults: &mut Vec<String>) -> Option<C
     faults.extend(
         unknown.into_iter().map(|path| format!("{}: there is no such setting", path.replace(".?", ""))),
     );
-    result.map_err(|error: toml::de::Error| faults.push(error.message().to_owned())).ok()
+    result.map_err(|error: toml::de::Error| faults.push(keyed(&error))).ok()
+}
+
+/// `key: what is wrong`. The library tells the key in its last line; the file's text is not in it.
+fn keyed(error: &toml::de::Error) -> String {
+    let text = error.to_string();
+    match text.trim_end().trim_end_matches('`').rsplit_once("\nin `") {
+        Some((message, key)) => format!("{key}: {message}"),
+        None => error.message().to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -209,6 +218,13 @@ mod tests {
         {
             assert!(error.contains(part), "{part} in {error}");
         }
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_named_by_its_key() {
+        let sources = Sources { flags: vec![pair("limits.calls", "many")], ..Sources::default() };
+        let error = load::<Settings>(&sources, |_| Vec::new()).expect_err("no number").to_string();
+        assert!(error.contains("has 1 fault:") && error.contains("limits.calls: invalid type"), "{error}");
     }
 
     #[test]
