@@ -73,11 +73,6 @@ impl Channel {
         Self { peer: peer.into(), target: Target::Remote(endpoint.connect_lazy()), metrics }
     }
 
-    /// The peer's name.
-    pub fn peer(&self) -> &str {
-        &self.peer
-    }
-
     async fn send(self, context: CallContext, mut request: Request<Body>) -> Response<Body> {
         let method = request.uri().path().trim_start_matches('/').to_owned();
         let span = tracing::info_span!(

@@ -9,13 +9,13 @@ const PATH: &str = "COPYDESK_TEST_LOCK_PATH";
 /// Runs `child` below in a process of its own.
 fn in_another_process(path: &std::path::Path) -> std::io::Result<Output> {
     Command::new(std::env::current_exe()?)
-        .args(["--ignored", "--exact", "child", "--nocapture", "--test-threads=1"])
+        .args(["--exact", "child", "--nocapture", "--test-threads=1"])
         .env(PATH, path)
         .output()
 }
 
+/// The second process of the other tests; in the first it has nothing to do.
 #[test]
-#[ignore = "the second process of the other tests"]
 fn child() {
     let Ok(path) = std::env::var(PATH) else { return };
     match FileLock::acquire(path) {

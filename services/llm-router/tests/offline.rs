@@ -334,21 +334,3 @@ async fn a_flood_of_evidence_is_bounded_work() {
     let found = text(prompt(Task::Draft, ContentType::Blog, "alerts on a route", passages.collect())).await;
     assert!(size(&found) > 20, "{found}");
 }
-
-#[tokio::test]
-#[ignore = "prints texts to read: cargo test --test offline -- --ignored --nocapture"]
-async fn texts_to_read() {
-    for topic in [TOPIC, "route planning for small fleets", "logging temperatures without mobile coverage"] {
-        for content_type in TYPES {
-            let mut asked = prompt(Task::Draft, content_type, topic, relevant(topic, 14));
-            let found = text(asked.clone()).await;
-            assert_guarded(&found, &asked.evidence);
-            println!("=== {topic} ({} words)\n{found}\n", size(&found));
-            asked.brief.draft = found;
-            for task in [Task::Finish, Task::Review, Task::Strategy] {
-                asked.task = task;
-                println!("--- {task:?}\n{}\n", text(asked.clone()).await);
-            }
-        }
-    }
-}
