@@ -1,7 +1,7 @@
 //! Opening SQLite: one writer, a few readers.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -13,6 +13,7 @@ use crate::{DatabaseConfig, StoreError};
 /// How long a call waits for the writer, and SQLite for a lock that another process holds.
 const WRITER_WAIT: Duration = Duration::from_secs(30);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+const RETRY_WAIT: Duration = Duration::from_millis(20);
 const READERS: u32 = 4;
 
 #[derive(Clone)]
@@ -41,7 +42,7 @@ pub(crate) async fn open(config: &DatabaseConfig) -> Result<SqlitePools, StoreEr
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .optimize_on_close(true, 400);
-    let writer = writer_pool().connect_with(for_writing).await?;
+    let writer = connect_writer(for_writing).await?;
     let readers = if in_memory {
         writer.clone()
     } else {
@@ -49,6 +50,26 @@ pub(crate) async fn open(config: &DatabaseConfig) -> Result<SqlitePools, StoreEr
         pool.connect_lazy_with(options.read_only(true))
     };
     Ok(SqlitePools { writer, readers })
+}
+
+/// Opens the writer. Turning a new file's log on needs the file alone, and SQLite does not wait for that by its busy
+/// timeout: openers at the same moment are told "locked" at once, so the wait is made here.
+async fn connect_writer(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+    let began = Instant::now();
+    loop {
+        match writer_pool().connect_with(options.clone()).await {
+            Err(error) if is_busy(&error) && began.elapsed() < BUSY_TIMEOUT => {
+                tokio::time::sleep(RETRY_WAIT).await
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// SQLITE_BUSY in any of its forms: they share the lower eight bits.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xff == 5)
 }
 
 /// Readers go first: only the last connection that may write can fold the log back into the file.
