@@ -4,9 +4,6 @@ import sys
 import uuid
 from pathlib import Path
 
-if len(sys.argv) != 3:
-    sys.exit("usage: example.py FILE TOPIC")
-
 import grpc
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "gen"))  # made by generate.py
@@ -15,7 +12,7 @@ from copydesk.learning.v1 import learning_pb2 as learning, learning_pb2_grpc as 
 from copydesk.retrieval.v1 import retrieval_pb2 as retrieval, retrieval_pb2_grpc as retrieval_grpc
 from copydesk.types.v1 import types_pb2 as types
 
-file, topic = Path(sys.argv[1]), sys.argv[2]
+file, topic = (Path(sys.argv[1]), sys.argv[2]) if len(sys.argv) == 3 else sys.exit("usage: example.py FILE TOPIC")
 data = Path(os.environ.get("COPYDESK_DATA", ".copydesk"))
 channel = grpc.insecure_channel(os.environ.get("COPYDESK_ADDRESS", "127.0.0.1:7700"))
 auth = {"metadata": [("authorization", f"Bearer {(data / 'dev-key').read_text().strip()}")]}
