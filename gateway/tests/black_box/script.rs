@@ -149,4 +149,19 @@ impl LlmService for Script {
     ) -> Result<Response<Self::StreamGenerateStream>, Status> {
         (self.stream)(request).await
     }
+
+    async fn embed(&self, _: Request<llm::EmbedRequest>) -> Result<Response<llm::EmbedResponse>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn rerank(&self, _: Request<llm::RerankRequest>) -> Result<Response<llm::RerankResponse>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn count_tokens(
+        &self,
+        _: Request<llm::CountTokensRequest>,
+    ) -> Result<Response<llm::CountTokensResponse>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
 }

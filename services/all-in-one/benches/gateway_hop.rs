@@ -113,6 +113,20 @@ impl RoutingService for Floor {
     ) -> Result<Response<ListModelsResponse>, Status> {
         Ok(Response::new(self.0.clone()))
     }
+
+    async fn explain_route(
+        &self,
+        _: Request<copydesk_proto::llm_router::v1::ExplainRouteRequest>,
+    ) -> Result<Response<copydesk_proto::llm_router::v1::ExplainRouteResponse>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
+
+    async fn list_providers(
+        &self,
+        _: Request<copydesk_proto::llm_router::v1::ListProvidersRequest>,
+    ) -> Result<Response<copydesk_proto::llm_router::v1::ListProvidersResponse>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
 }
 
 async fn serve_floor(answer: ListModelsResponse) -> anyhow::Result<String> {

@@ -102,6 +102,7 @@ fn priced(name: &str, [input, cached, output]: [i64; 3], context_tokens: u32) ->
         cached_input_nanos_per_million: cached,
         output_nanos_per_million: output,
         context_tokens,
+        ..ModelConfig::default()
     }
 }
 

@@ -60,7 +60,7 @@ fn provider(kind: &str, url: &str) -> Arc<dyn Provider> {
 }
 
 fn call(schema: Option<Value>) -> Call {
-    let turn = |role, text: &str| Turn { role, text: text.into() };
+    let turn = |role, text: &str| Turn::text(role, text);
     let prompt = Prompt {
         task: Task::Draft,
         agent: "writer".into(),
@@ -75,6 +75,7 @@ fn call(schema: Option<Value>) -> Call {
         schema: schema.map(|schema| Schema::compile(schema).unwrap()),
         temperature: Some(1.5),
         max_output_tokens: 99,
+        ..Prompt::default()
     };
     Call { model: "m".into(), context_tokens: 8_192, prompt: Arc::new(prompt), more: Vec::new() }
 }
@@ -133,6 +134,7 @@ async fn streams_give_the_same_in_any_cut() {
                         assert!(!more.is_empty() && ends.is_empty());
                         text.push_str(&more);
                     }
+                    other @ (Piece::Reasoning(_) | Piece::ToolCall(_)) => panic!("unexpected {other:?}"),
                     Piece::Done { stop_reason, usage } => ends.push((stop_reason, usage)),
                 }
             }
@@ -153,6 +155,7 @@ async fn drain(kind: &str, script: Vec<Act>) -> (String, Option<Outcome>) {
     while let Some(piece) = pieces.next().await {
         match piece {
             Ok(Piece::Text(more)) => text.push_str(&more),
+            Ok(other @ (Piece::Reasoning(_) | Piece::ToolCall(_))) => panic!("unexpected {other:?}"),
             Ok(Piece::Done { .. }) => return (text, None),
             Err(error) => {
                 assert!(pieces.next().await.is_none(), "nothing comes after an error");

@@ -240,7 +240,7 @@ async fn the_ledger_is_paged_and_each_tenant_sees_its_own() {
         generate(&mesh, 2, draft()).await.unwrap();
         let list = |of: u128, page_size: u32, page_token: String, run_id: String| {
             let mut usage = mesh.usage.clone();
-            let request = pb::ListUsageRequest { page_size, page_token, run_id };
+            let request = pb::ListUsageRequest { page_size, page_token, run_id, ..Default::default() };
             async move {
                 user(tenant(of), async { usage.list_usage(request).await }).await.map(|r| r.into_inner())
             }

@@ -6,6 +6,7 @@ use copydesk_llm_router::domain::{
 };
 use copydesk_llm_router::ports::Store;
 use copydesk_llm_router::{DatabaseStore, MIGRATOR};
+use copydesk_proto::llm_router::v1::Operation;
 use copydesk_store::{Database, testing};
 use copydesk_types::{NanoDollars, RunId, TenantId, UsageId};
 
@@ -24,12 +25,15 @@ fn row(id: u128, time_ms: i64, run: Option<RunId>) -> UsageRow {
             agent_version: "writer@1".into(),
         },
         task: 4,
+        operation: Operation::Chat,
+        ordered_ms: time_ms,
         attempt: Attempt {
             model: "openai/m".into(),
             outcome: Outcome::RateLimited,
             usage: Usage { input: 10, cached_input: 4, output: 7, estimated: true },
             cost: NanoDollars(id as i64),
             latency_us: 12,
+            ..Attempt::default()
         },
         price_version: "2026-11".into(),
     }
@@ -53,7 +57,7 @@ fn stored(id: &str, text: &str, created_ms: i64) -> StoredAnswer {
                 attempts: vec![row(1, 0, None).attempt],
                 degraded_reason: Some("why".into()),
                 latency_us: 5,
-                replayed: false,
+                ..Completion::default()
             },
         },
         created_ms,

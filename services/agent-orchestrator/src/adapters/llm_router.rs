@@ -53,7 +53,8 @@ impl LanguageModel for RoutedModel {
                     text.push_str(&delta.text);
                 }
                 Some(Event::Done(completion)) => done = Some(completion),
-                None => {}
+                // Thoughts, tools and restarts are not asked for.
+                Some(Event::Reasoning(_) | Event::ToolCall(_) | Event::Restarted(_)) | None => {}
             }
         }
         // An end without the closing event is a cut, never a finished text.
@@ -84,6 +85,7 @@ fn request(place: &Place, call: &ModelCall) -> pb::GenerateRequest {
     let message = |m: &crate::ports::Message| pb::Message {
         role: if m.system { pb::Role::System } else { pb::Role::User }.into(),
         text: m.text.clone(),
+        parts: Vec::new(),
     };
     pb::GenerateRequest {
         request_id: place.request_id.clone(),
@@ -100,7 +102,7 @@ fn request(place: &Place, call: &ModelCall) -> pb::GenerateRequest {
         response_schema: call.schema.as_ref().map(convert::to_struct),
         temperature: Some(call.temperature),
         max_output_tokens: Some(call.max_output_tokens),
-        model: String::new(),
+        ..pb::GenerateRequest::default()
     }
 }
 

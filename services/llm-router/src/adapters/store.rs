@@ -1,5 +1,6 @@
 //! The store over SQLite or PostgreSQL.
 use async_trait::async_trait;
+use copydesk_proto::llm_router::v1::Operation;
 use copydesk_store::{Database, Row, StoreError, Tx, params};
 use copydesk_types::{NanoDollars, RunId, TenantId, UsageId};
 
@@ -201,12 +202,19 @@ fn read_usage(row: &Row) -> Result<UsageRow, StoreError> {
         usage,
         cost: NanoDollars(row.get("cost_nanos")?),
         latency_us: unsigned(row, "latency_us")?,
+        first_token_us: 0,
+        upstream_status: 0,
+        tier: None,
+        started_us: 0,
+        hedge: false,
     };
     Ok(UsageRow {
         id: id.parse::<UsageId>().map_err(|_| unreadable("usage_id"))?,
         time_ms: row.get("time_ms")?,
         attribution,
         task: i32::try_from(row.get::<i64>("task")?).map_err(|_| unreadable("task"))?,
+        operation: Operation::Chat,
+        ordered_ms: row.get("time_ms")?,
         attempt,
         price_version: row.get("price_version")?,
     })

@@ -1,4 +1,5 @@
 //! The configured models in the order in which they are tried.
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,6 +7,7 @@ use copydesk_types::Price;
 
 use crate::Config;
 use crate::config::{ModelConfig, ProviderConfig};
+use crate::domain::Capabilities;
 use crate::error::Error;
 use crate::providers::{self, OFFLINE_MODEL, Provider};
 
@@ -23,6 +25,14 @@ pub struct Target {
     pub price: Price,
     /// Its context window in tokens; 0 when unknown.
     pub context_tokens: u32,
+    /// The most tokens that it writes; 0 when unknown.
+    pub max_output_tokens: u32,
+    /// What it can do.
+    pub capabilities: Capabilities,
+    /// The dimensions of its vectors; 0 when they are not checked.
+    pub embedding_dimensions: u32,
+    /// The most texts in one call for vectors.
+    pub embedding_batch: usize,
     /// True when it needs no network.
     pub offline: bool,
     /// The longest wait for a whole answer.
@@ -38,6 +48,7 @@ pub struct Target {
 /// The models in the order in which they are tried.
 pub struct Catalog {
     targets: Vec<Target>,
+    chains: BTreeMap<String, Vec<String>>,
 }
 
 impl Catalog {
@@ -61,7 +72,7 @@ impl Catalog {
         for provider in &providers {
             add(provider, &mut targets)?;
         }
-        Ok(Self { targets })
+        Ok(Self { targets, chains: config.chains.clone() })
     }
 
     /// All models.
@@ -77,6 +88,11 @@ impl Catalog {
     /// True when a model has this name.
     pub fn has(&self, name: &str) -> bool {
         self.targets.iter().any(|target| target.name == name)
+    }
+
+    /// True when a chain has this name.
+    pub fn has_chain(&self, name: &str) -> bool {
+        self.chains.contains_key(name)
     }
 
     /// True when no model but the offline writer is there.
@@ -99,6 +115,10 @@ fn add(config: &ProviderConfig, targets: &mut Vec<Target>) -> Result<(), Error> 
             model: model.name.clone(),
             price: model.price(),
             context_tokens: model.context_tokens,
+            max_output_tokens: model.max_output_tokens,
+            capabilities: model.capabilities(entry.capabilities),
+            embedding_dimensions: model.embedding_dimensions,
+            embedding_batch: if model.embedding_batch == 0 { 96 } else { model.embedding_batch as usize },
             offline: entry.offline,
             total: seconds(config.timeout_s),
             first_token: seconds(config.first_token_timeout_s),

@@ -43,7 +43,12 @@ impl Desk {
             Ok(Found { target, text, structured, stop_reason, usage }) => {
                 let end = Ending { target, stop_reason, usage, started };
                 let completion = self.completion(end, order, journal.attempts());
-                self.keep(journal, order, Answer { text, structured, completion }).await
+                self.keep(
+                    journal,
+                    order,
+                    Answer { text, structured, tool_calls: Vec::new(), reasoning: String::new(), completion },
+                )
+                .await
             }
             Err(error) => {
                 journal.close(None).await?;

@@ -2,6 +2,7 @@
 //! dropped half-way leaves its records to a task of the service.
 use std::time::Instant;
 
+use copydesk_proto::llm_router::v1::Operation;
 use copydesk_types::{TenantId, UsageId};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -39,7 +40,7 @@ impl<'a> Journal<'a> {
 
     /// A call to a model begins; `more` are turns beyond the prompt's own.
     pub(super) fn begin(&mut self, target: &'a Target, more: &[Turn]) {
-        let extra: u64 = more.iter().map(|turn| estimate_tokens(turn.text.len())).sum();
+        let extra: u64 = more.iter().map(Turn::estimated_tokens).sum();
         let input = self.order.prompt.estimated_tokens() + extra;
         self.running = Some(Running { target, started: Instant::now(), input, written_bytes: 0 });
     }
@@ -62,6 +63,11 @@ impl<'a> Journal<'a> {
             usage,
             cost: running.target.price.cost(usage.input, usage.cached_input, usage.output),
             latency_us: micros(running.started),
+            first_token_us: 0,
+            upstream_status: 0,
+            tier: None,
+            started_us: 0,
+            hedge: false,
         };
         self.desk.metrics.count(&attempt);
         self.rows.push(UsageRow {
@@ -69,6 +75,8 @@ impl<'a> Journal<'a> {
             time_ms: self.desk.clock.now_ms(),
             attribution: self.order.attribution.clone(),
             task: self.order.prompt.task.into(),
+            operation: Operation::Chat,
+            ordered_ms: self.desk.clock.now_ms(),
             attempt,
             price_version: self.desk.price_version.clone(),
         });

@@ -116,6 +116,13 @@ impl Desk {
             attempts,
             latency_us: micros(end.started),
             replayed: false,
+            tier: None,
+            decision: None,
+            cached: false,
+            overhead_us: 0,
+            queued_us: 0,
+            first_token_us: 0,
+            budget_warnings: Vec::new(),
         }
     }
 }

@@ -72,7 +72,18 @@ impl Desk {
                 let usage = journal.end(Outcome::Ok, usage);
                 let end = Ending { target, stop_reason, usage, started };
                 let completion = self.completion(end, order, journal.attempts());
-                self.keep(journal, order, Answer { text, structured: None, completion }).await
+                self.keep(
+                    journal,
+                    order,
+                    Answer {
+                        text,
+                        structured: None,
+                        tool_calls: Vec::new(),
+                        reasoning: String::new(),
+                        completion,
+                    },
+                )
+                .await
             }
             Err(error) => {
                 log_broken(target, &error);
@@ -128,6 +139,7 @@ async fn pump(
     loop {
         match piece {
             Piece::Done { stop_reason, usage } => return Ok(Ok(Written { text, stop_reason, usage })),
+            Piece::Reasoning(_) | Piece::ToolCall(_) => {}
             Piece::Text(more) => {
                 journal.wrote(more.len());
                 if text.len() + more.len() > REPLY_LIMIT {

@@ -6,6 +6,8 @@ use copydesk_types::NanoDollars;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::{Decision, Tier, ToolCall};
+
 /// A whole answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
@@ -13,6 +15,12 @@ pub struct Answer {
     pub text: String,
     /// The validated object, when a schema was given.
     pub structured: Option<Map<String, Value>>,
+    /// Tools that the model asks for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+    /// What the model thought aloud.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reasoning: String,
     /// How it came to be.
     pub completion: Completion,
 }
@@ -26,7 +34,7 @@ impl Answer {
 }
 
 /// How an answer came to be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Completion {
     /// `<provider>/<model>`.
     pub model: String,
@@ -49,13 +57,35 @@ pub struct Completion {
     /// True when an earlier call with the same id was answered with this.
     #[serde(skip)]
     pub replayed: bool,
+    /// The tier of the model that answered; `None` in answers of before there were tiers.
+    #[serde(default)]
+    pub tier: Option<Tier>,
+    /// How the model was chosen.
+    #[serde(default)]
+    pub decision: Option<Decision>,
+    /// True when the same words at temperature 0 were answered with this before.
+    #[serde(skip)]
+    pub cached: bool,
+    /// The part of `latency_us` in which no model was waited for.
+    #[serde(default)]
+    pub overhead_us: u64,
+    /// How long the call waited for a place at its providers.
+    #[serde(default)]
+    pub queued_us: u64,
+    /// From the call's arrival to the first token of a stream; 0 for whole answers.
+    #[serde(default)]
+    pub first_token_us: u64,
+    /// Budgets beyond their soft limit, each as `<subject> <period>`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budget_warnings: Vec<String>,
 }
 
 /// Why a model stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
     /// It did not say.
+    #[default]
     Unspecified,
     /// The text is complete.
     End,
@@ -63,6 +93,8 @@ pub enum StopReason {
     Length,
     /// It refused, or a filter did.
     Refusal,
+    /// It asks for tools.
+    ToolCalls,
 }
 
 /// Counted tokens.
@@ -89,7 +121,7 @@ impl Usage {
 }
 
 /// One call to one model, finished.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// `<provider>/<model>`.
     pub model: String,
@@ -101,13 +133,29 @@ pub struct Attempt {
     pub cost: NanoDollars,
     /// How long it took, in microseconds.
     pub latency_us: u64,
+    /// From its begin to its first token; 0 where there was none, or a whole answer.
+    #[serde(default)]
+    pub first_token_us: u64,
+    /// The provider's HTTP status; 0 when there was none.
+    #[serde(default)]
+    pub upstream_status: u16,
+    /// The tier of the model; `None` in records of before there were tiers.
+    #[serde(default)]
+    pub tier: Option<Tier>,
+    /// When it began, in microseconds after the call's arrival.
+    #[serde(default)]
+    pub started_us: u64,
+    /// True when it was begun because another one was slow.
+    #[serde(default)]
+    pub hedge: bool,
 }
 
 /// How a call to a model ended. The names are part of the contract and of the ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "&'static str", try_from = "String")]
 pub enum Outcome {
     /// With an answer.
+    #[default]
     Ok,
     /// The provider asked for fewer calls.
     RateLimited,
@@ -129,9 +177,17 @@ pub enum Outcome {
     SchemaUnsupported,
     /// The caller went away. In the ledger only.
     Cancelled,
+    /// The provider does not know the model.
+    NotFound,
+    /// It was not called: its breaker is open.
+    BreakerOpen,
+    /// It was not called: no place came free in time.
+    QueueFull,
+    /// The other of two calls was faster.
+    Outhedged,
 }
 
-const OUTCOMES: [(Outcome, &str); 11] = [
+const OUTCOMES: [(Outcome, &str); 15] = [
     (Outcome::Ok, "ok"),
     (Outcome::RateLimited, "RATE_LIMITED"),
     (Outcome::ProviderError, "PROVIDER_ERROR"),
@@ -143,6 +199,10 @@ const OUTCOMES: [(Outcome, &str); 11] = [
     (Outcome::RefusedInput, "REFUSED_INPUT"),
     (Outcome::SchemaUnsupported, "SCHEMA_UNSUPPORTED"),
     (Outcome::Cancelled, "CANCELLED"),
+    (Outcome::NotFound, "NOT_FOUND"),
+    (Outcome::BreakerOpen, "BREAKER_OPEN"),
+    (Outcome::QueueFull, "QUEUE_FULL"),
+    (Outcome::Outhedged, "OUTHEDGED"),
 ];
 
 impl Outcome {
@@ -153,7 +213,7 @@ impl Outcome {
 
     /// True when another model may do better with the same request.
     pub fn another_may_help(self) -> bool {
-        !matches!(self, Outcome::Ok | Outcome::RefusedInput | Outcome::Cancelled)
+        !matches!(self, Outcome::Ok | Outcome::RefusedInput | Outcome::Cancelled | Outcome::Outhedged)
     }
 }
 

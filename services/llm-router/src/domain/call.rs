@@ -1,10 +1,13 @@
 //! What is asked for, parsed: nothing here is optional that the contract requires.
 use std::sync::Arc;
 
-use copydesk_proto::llm_router::v1::{DirectionRule, Role, Task};
+use bytes::Bytes;
+use copydesk_proto::llm_router::v1::{DirectionRule, EmbedPurpose, Role, Task};
 use copydesk_proto::types::v1::{ContentType, SourceKind};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::{Attribution, Schema};
+use super::{Attribution, Capabilities, Routing, Schema};
 
 /// A call as it came through the door.
 #[derive(Debug, Clone)]
@@ -17,12 +20,14 @@ pub struct Order {
     pub attribution: Attribution,
     /// The model that must answer, `<provider>/<model>`; `None`: the router chooses.
     pub model: Option<String>,
+    /// How to choose.
+    pub routing: Routing,
     /// What to write.
     pub prompt: Arc<Prompt>,
 }
 
 /// Everything that shapes the text.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Prompt {
     /// What the text is for.
     pub task: Task,
@@ -40,13 +45,41 @@ pub struct Prompt {
     pub temperature: Option<f64>,
     /// The most tokens to write, 1 to 131,072.
     pub max_output_tokens: u32,
+    /// Nucleus sampling, above 0 to 1.
+    pub top_p: Option<f64>,
+    /// Texts at which the model stops, 4 at most.
+    pub stop: Vec<String>,
+    /// What the model may ask for.
+    pub tools: Vec<Tool>,
+    /// Whether and which tools are asked for.
+    pub tool_choice: ToolChoice,
+    /// The names of the analyses that `schema` combines, in their order; empty when the call is none of several.
+    pub analyses: Vec<String>,
+    /// Fields of the provider's own protocol, laid over the request's body.
+    pub extra: Map<String, Value>,
 }
 
 impl Prompt {
+    /// What a model must be able to do to answer this.
+    pub fn needs(&self) -> Capabilities {
+        let images =
+            self.turns.iter().flat_map(|turn| &turn.parts).any(|part| matches!(part, Part::Image(_)));
+        let mut needs = Capabilities::CHAT;
+        for (needed, one) in [
+            (images, Capabilities::IMAGES),
+            (!self.tools.is_empty(), Capabilities::TOOLS),
+            (self.schema.is_some(), Capabilities::JSON_SCHEMA),
+        ] {
+            needs = if needed { needs | one } else { needs };
+        }
+        needs
+    }
+
     /// About how many tokens the turns have: one for every four bytes, which is near enough for English to stand in
     /// when a provider does not count.
     pub fn estimated_tokens(&self) -> u64 {
-        self.turns.iter().map(|turn| estimate_tokens(turn.text.len()) + 4).sum()
+        let tools: u64 = self.tools.iter().map(Tool::estimated_tokens).sum();
+        self.turns.iter().map(Turn::estimated_tokens).sum::<u64>() + tools
     }
 }
 
@@ -56,12 +89,132 @@ pub fn estimate_tokens(bytes: usize) -> u64 {
 }
 
 /// One message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Turn {
     /// Who speaks; never unspecified.
     pub role: Role,
-    /// What is said.
+    /// What is said; may be empty when there are parts.
     pub text: String,
+    /// What follows the text.
+    pub parts: Vec<Part>,
+}
+
+impl Turn {
+    /// A turn of text alone.
+    pub fn text(role: Role, text: impl Into<String>) -> Self {
+        Self { role, text: text.into(), parts: Vec::new() }
+    }
+
+    /// About how many tokens it has: its frame is 4, a picture a thousand.
+    pub fn estimated_tokens(&self) -> u64 {
+        let parts: u64 = self.parts.iter().map(Part::estimated_tokens).sum();
+        estimate_tokens(self.text.len()) + 4 + parts
+    }
+}
+
+/// One part of a message after its text.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Part {
+    /// More text.
+    Text(String),
+    /// A picture.
+    Image(Image),
+    /// A tool that the model asked for.
+    ToolCall(ToolCall),
+    /// What a tool gave.
+    ToolResult(ToolResult),
+}
+
+impl Part {
+    fn estimated_tokens(&self) -> u64 {
+        match self {
+            Part::Text(text) => estimate_tokens(text.len()),
+            Part::Image(_) => IMAGE_TOKENS,
+            Part::ToolCall(call) => {
+                estimate_tokens(call.name.len() + Value::Object(call.arguments.clone()).to_string().len())
+            }
+            Part::ToolResult(result) => estimate_tokens(result.text.len()),
+        }
+    }
+}
+
+/// What a picture counts as where its size is not looked at: about what a large one costs at most providers.
+const IMAGE_TOKENS: u64 = 1_000;
+
+/// A picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// `image/png` and the like; empty for an address.
+    pub media_type: String,
+    /// Where it is.
+    pub source: ImageSource,
+    /// How closely to look: `low`, `high`, `auto`, or empty.
+    pub detail: String,
+}
+
+/// Where a picture is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageSource {
+    /// Here.
+    Data(Bytes),
+    /// At an address that the provider loads.
+    Url(String),
+}
+
+/// A tool that a model asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// The provider's name for the call, or ours where it has none.
+    pub id: String,
+    /// The tool.
+    pub name: String,
+    /// Its arguments.
+    pub arguments: Map<String, Value>,
+}
+
+/// What a tool gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolResult {
+    /// The call that it answers.
+    pub call_id: String,
+    /// The tool's name, known from the call.
+    pub name: String,
+    /// What it gave.
+    pub text: String,
+    /// True when the tool failed.
+    pub is_error: bool,
+}
+
+/// A tool that a model may ask for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tool {
+    /// Its name.
+    pub name: String,
+    /// When to use it.
+    pub description: String,
+    /// The schema of its arguments.
+    pub parameters: Option<Value>,
+}
+
+impl Tool {
+    fn estimated_tokens(&self) -> u64 {
+        let schema = self.parameters.as_ref().map_or(0, |schema| schema.to_string().len());
+        estimate_tokens(self.name.len() + self.description.len() + schema)
+    }
+}
+
+/// Whether and which tools are asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ToolChoice {
+    /// The model decides.
+    #[default]
+    Auto,
+    /// None.
+    None,
+    /// At least one.
+    Required,
+    /// This one.
+    Named(String),
 }
 
 /// A passage of a document.
@@ -133,4 +286,30 @@ impl Call {
     pub fn turns(&self) -> impl Iterator<Item = &Turn> {
         self.prompt.turns.iter().chain(&self.more)
     }
+}
+
+/// One call for vectors to one model.
+#[derive(Debug, Clone)]
+pub struct EmbedCall {
+    /// The provider's own name of the model.
+    pub model: String,
+    /// The texts, never empty.
+    pub inputs: Vec<String>,
+    /// The dimensions asked for.
+    pub dimensions: Option<u32>,
+    /// What the texts are for.
+    pub purpose: EmbedPurpose,
+}
+
+/// One call for a ranking to one model.
+#[derive(Debug, Clone)]
+pub struct RerankCall {
+    /// The provider's own name of the model.
+    pub model: String,
+    /// The query.
+    pub query: String,
+    /// The documents, never empty.
+    pub documents: Vec<String>,
+    /// The most results, 1 to the number of documents.
+    pub top_n: usize,
 }

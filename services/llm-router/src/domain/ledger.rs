@@ -1,6 +1,7 @@
 //! What is kept: one record per call to a model, and answers for repeated calls.
 use std::str::FromStr;
 
+use copydesk_proto::llm_router::v1::Operation;
 use copydesk_types::{RunId, UsageId};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,10 @@ pub struct UsageRow {
     pub attribution: Attribution,
     /// What for, as the contract's number.
     pub task: i32,
+    /// What kind of call it was.
+    pub operation: Operation,
+    /// When the caller's request came, in milliseconds since 1970: the time that budgets count it in.
+    pub ordered_ms: i64,
     /// The call.
     pub attempt: Attempt,
     /// The version of the price table.

@@ -80,7 +80,7 @@ pub fn repair_turns(answer: &str, errors: &[String]) -> Vec<Turn> {
         "Your answer does not satisfy the JSON schema:\n{faults}Answer again with the corrected JSON object only."
     );
     let shown = if answer.trim().is_empty() { "(empty)" } else { answer };
-    vec![Turn { role: Role::Assistant, text: shown.to_owned() }, Turn { role: Role::User, text }]
+    vec![Turn::text(Role::Assistant, shown), Turn::text(Role::User, text)]
 }
 
 fn parse(text: &str) -> Option<Value> {

@@ -10,15 +10,24 @@ use super::http::{self, Decode, Endpoint, event_error, malformed};
 use super::sse::Decoder;
 use super::{BuildError, Entry, Piece, PieceStream, Provider, ProviderError, Reply};
 use crate::config::ProviderConfig;
-use crate::domain::{Call, StopReason, Usage};
+use crate::domain::{Call, Capabilities, StopReason, Usage};
 
 const HOME: &str = "https://api.anthropic.com";
 
 /// The tool that carries a structured answer.
 const TOOL: &str = "answer";
 
-pub(super) const ENTRY: Entry =
-    Entry { kind: "anthropic", summary: "Anthropic's Messages API", offline: false, build };
+pub(super) const ENTRY: Entry = Entry {
+    kind: "anthropic",
+    summary: "Anthropic's Messages API",
+    offline: false,
+    capabilities: Capabilities::CHAT
+        .and(Capabilities::TOOLS)
+        .and(Capabilities::IMAGES)
+        .and(Capabilities::JSON_SCHEMA),
+    presets: &[],
+    build,
+};
 
 fn build(config: &ProviderConfig) -> Result<Arc<dyn Provider>, BuildError> {
     let endpoint = Endpoint::build(config, HOME, "/v1/messages")?
@@ -40,6 +49,10 @@ impl Provider for Anthropic {
     async fn stream(&self, call: &Call) -> Result<PieceStream, ProviderError> {
         let reply = self.endpoint.post(&body(call, true)).await?;
         Ok(http::pieces(reply, Events::default()))
+    }
+
+    async fn health(&self) -> Result<(), ProviderError> {
+        Ok(())
     }
 }
 
@@ -75,7 +88,9 @@ fn split(call: &Call) -> (String, Vec<Value>) {
         match turn.role {
             Role::System => system.push(turn.text.as_str()),
             Role::Assistant => messages.push(json!({"role": "assistant", "content": turn.text})),
-            Role::User | Role::Unspecified => messages.push(json!({"role": "user", "content": turn.text})),
+            Role::User | Role::Tool | Role::Unspecified => {
+                messages.push(json!({"role": "user", "content": turn.text}))
+            }
         }
     }
     (system.join("\n\n"), messages)
@@ -152,7 +167,7 @@ fn read_reply(body: Value) -> Result<Reply, ProviderError> {
         }
     }
     let usage = message.usage.map(|counts| counts.usage());
-    Ok(Reply { text, stop_reason: stop_reason(&reason), usage })
+    Ok(Reply { text, stop_reason: stop_reason(&reason), usage, ..Reply::default() })
 }
 
 fn stop_reason(word: &str) -> StopReason {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use crate::config::ProviderConfig;
-use crate::domain::{Call, Outcome, StopReason, Usage};
+use crate::domain::{Call, Capabilities, EmbedCall, Outcome, RerankCall, StopReason, ToolCall, Usage};
 
 mod anthropic;
 pub(crate) mod http;
@@ -29,18 +29,31 @@ pub struct Entry {
     pub summary: &'static str,
     /// True when it needs no network and no model.
     pub offline: bool,
+    /// What its models can do where the configuration does not say.
+    pub capabilities: Capabilities,
+    /// Well-known places that speak it; their names can be used instead of the kind.
+    pub presets: &'static [Preset],
     /// Makes one from its settings.
     pub build: fn(&ProviderConfig) -> Result<Arc<dyn Provider>, BuildError>,
 }
 
-/// The kind with this name.
-pub fn entry(kind: &str) -> Option<&'static Entry> {
-    ENTRIES.iter().find(|entry| entry.kind == kind)
+/// A well-known place that speaks a protocol.
+pub struct Preset {
+    /// The word for it in the configuration, instead of the kind.
+    pub name: &'static str,
+    /// Where it listens.
+    pub base_url: &'static str,
 }
 
-/// The names of all kinds.
+/// The kind with this name, or of the preset with this name.
+pub fn entry(kind: &str) -> Option<&'static Entry> {
+    ENTRIES.iter().find(|entry| entry.kind == kind || entry.presets.iter().any(|preset| preset.name == kind))
+}
+
+/// The names of all kinds and presets.
 pub fn kinds() -> Vec<&'static str> {
-    ENTRIES.iter().map(|entry| entry.kind).collect()
+    let presets = |entry: &'static Entry| entry.presets.iter().map(|preset| preset.name);
+    ENTRIES.iter().flat_map(|entry| std::iter::once(entry.kind).chain(presets(entry))).collect()
 }
 
 /// Somebody who writes text. Dropping a call or its stream closes the connection; nothing goes on behind it.
@@ -53,13 +66,44 @@ pub trait Provider: Send + Sync {
     /// The answer as it is written: texts (empty ones never), then exactly one [`Piece::Done`]. A stream that ends
     /// any other way ends with an error, so a cut answer is never taken for a whole one.
     async fn stream(&self, call: &Call) -> Result<PieceStream, ProviderError>;
+
+    /// One vector for each input, in their order.
+    async fn embed(&self, _call: &EmbedCall) -> Result<Vectors, ProviderError> {
+        Err(ProviderError::new(Outcome::BadReply, "this kind of provider gives no vectors"))
+    }
+
+    /// The documents by how well they answer, best first.
+    async fn rerank(&self, _call: &RerankCall) -> Result<Ranking, ProviderError> {
+        Err(ProviderError::new(Outcome::BadReply, "this kind of provider ranks nothing"))
+    }
+
+    /// Whether it is there and takes our key, without a call to a model.
+    async fn health(&self) -> Result<(), ProviderError>;
+}
+
+/// Vectors of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Vectors {
+    /// One for each input, in their order.
+    pub vectors: Vec<Vec<f32>>,
+    /// Tokens, if the provider counted them.
+    pub usage: Option<Usage>,
+}
+
+/// A ranking.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ranking {
+    /// Place in the request and score, best first.
+    pub results: Vec<(usize, f64)>,
+    /// Tokens, if the provider counted them.
+    pub usage: Option<Usage>,
 }
 
 /// The pieces of an answer.
 pub type PieceStream = BoxStream<'static, Result<Piece, ProviderError>>;
 
 /// One whole answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reply {
     /// The text.
     pub text: String,
@@ -67,6 +111,10 @@ pub struct Reply {
     pub stop_reason: StopReason,
     /// Tokens, if the provider counted them.
     pub usage: Option<Usage>,
+    /// Tools that it asks for.
+    pub tool_calls: Vec<ToolCall>,
+    /// What it thought aloud.
+    pub reasoning: String,
 }
 
 /// A piece of an answer.
@@ -74,6 +122,10 @@ pub struct Reply {
 pub enum Piece {
     /// More text, never empty.
     Text(String),
+    /// More of what it thinks aloud, never empty.
+    Reasoning(String),
+    /// A whole tool call.
+    ToolCall(ToolCall),
     /// The end.
     Done {
         /// Why it stopped.
@@ -93,6 +145,10 @@ pub struct ProviderError {
     pub detail: String,
     /// When to ask again, if the provider said so.
     pub retry_after: Option<Duration>,
+    /// The provider's HTTP status, where there was one.
+    pub status: Option<u16>,
+    /// The provider's own sentence, for the caller alone: it may quote the prompt, so it is never logged or kept.
+    pub message: Option<String>,
     /// What lies below.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -101,7 +157,7 @@ pub struct ProviderError {
 impl ProviderError {
     /// An error with a reason and a detail.
     pub fn new(outcome: Outcome, detail: impl Into<String>) -> Self {
-        Self { outcome, detail: detail.into(), retry_after: None, source: None }
+        Self { outcome, detail: detail.into(), retry_after: None, status: None, message: None, source: None }
     }
 
     /// The same with its cause.
@@ -138,7 +194,7 @@ mod tests {
         }
         files.retain(|name| !["mod", "http", "lines", "sse"].contains(&name.as_str()));
         files.sort();
-        let mut kinds = kinds();
+        let mut kinds: Vec<_> = ENTRIES.iter().map(|entry| entry.kind).collect();
         kinds.sort_unstable();
         assert_eq!(files, kinds);
     }

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::{BuildError, Entry, Piece, PieceStream, Provider, ProviderError, Reply};
 use crate::config::ProviderConfig;
-use crate::domain::{Call, Outcome, StopReason, Usage, estimate_tokens};
+use crate::domain::{Call, Capabilities, Outcome, StopReason, Usage, estimate_tokens};
 use crate::offline;
 
 /// The name of its only model.
@@ -17,6 +17,8 @@ pub(super) const ENTRY: Entry = Entry {
     kind: "offline",
     summary: "composes from the evidence alone, without a model and without a network",
     offline: true,
+    capabilities: Capabilities::CHAT.and(Capabilities::JSON_SCHEMA),
+    presets: &[],
     build,
 };
 
@@ -36,7 +38,7 @@ impl Provider for Offline {
     async fn generate(&self, call: &Call) -> Result<Reply, ProviderError> {
         let text = self.write(call).await?;
         let usage = Some(usage(call, &text));
-        Ok(Reply { text, stop_reason: StopReason::End, usage })
+        Ok(Reply { text, stop_reason: StopReason::End, usage, ..Reply::default() })
     }
 
     async fn stream(&self, call: &Call) -> Result<PieceStream, ProviderError> {
@@ -46,6 +48,10 @@ impl Provider for Offline {
             text.split_inclusive(' ').map(|word| Ok(Piece::Text(word.to_owned()))).collect();
         pieces.push(Ok(Piece::Done { stop_reason: StopReason::End, usage }));
         Ok(stream::iter(pieces).boxed())
+    }
+
+    async fn health(&self) -> Result<(), ProviderError> {
+        Ok(())
     }
 }
 

@@ -10,12 +10,18 @@ use super::http::{self, Decode, Endpoint, malformed};
 use super::lines::Lines;
 use super::{BuildError, Entry, Piece, PieceStream, Provider, ProviderError, Reply};
 use crate::config::ProviderConfig;
-use crate::domain::{Call, Outcome, StopReason, Usage};
+use crate::domain::{Call, Capabilities, Outcome, StopReason, Usage};
 
 const HOME: &str = "http://127.0.0.1:11434";
 
-pub(super) const ENTRY: Entry =
-    Entry { kind: "ollama", summary: "models on this machine or network, by Ollama", offline: false, build };
+pub(super) const ENTRY: Entry = Entry {
+    kind: "ollama",
+    summary: "models on this machine or network, by Ollama",
+    offline: false,
+    capabilities: Capabilities::CHAT.and(Capabilities::TOOLS).and(Capabilities::JSON_SCHEMA),
+    presets: &[],
+    build,
+};
 
 fn build(config: &ProviderConfig) -> Result<Arc<dyn Provider>, BuildError> {
     let endpoint = Endpoint::build(config, HOME, "/api/chat")?;
@@ -37,12 +43,16 @@ impl Provider for Ollama {
         let usage = line.usage();
         let stop_reason = line.stop_reason();
         let text = line.message.ok_or_else(|| malformed("message"))?.content;
-        Ok(Reply { text, stop_reason, usage })
+        Ok(Reply { text, stop_reason, usage, ..Reply::default() })
     }
 
     async fn stream(&self, call: &Call) -> Result<PieceStream, ProviderError> {
         let reply = self.endpoint.post(&body(call, true)).await?;
         Ok(http::pieces(reply, Objects::default()))
+    }
+
+    async fn health(&self) -> Result<(), ProviderError> {
+        Ok(())
     }
 }
 
@@ -68,7 +78,7 @@ fn role(role: Role) -> &'static str {
     match role {
         Role::System => "system",
         Role::Assistant => "assistant",
-        Role::User | Role::Unspecified => "user",
+        Role::User | Role::Tool | Role::Unspecified => "user",
     }
 }
 

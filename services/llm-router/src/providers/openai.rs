@@ -10,7 +10,7 @@ use super::http::{self, Decode, Endpoint, event_error, malformed};
 use super::sse::Decoder;
 use super::{BuildError, Entry, Piece, PieceStream, Provider, ProviderError, Reply};
 use crate::config::ProviderConfig;
-use crate::domain::{Call, StopReason, Usage};
+use crate::domain::{Call, Capabilities, StopReason, Usage};
 
 const HOME: &str = "https://api.openai.com/v1";
 
@@ -18,6 +18,8 @@ pub(super) const ENTRY: Entry = Entry {
     kind: "openai",
     summary: "OpenAI and everything that speaks its chat completions (Groq, vLLM, LM Studio, …)",
     offline: false,
+    capabilities: Capabilities::CHAT.and(Capabilities::TOOLS).and(Capabilities::JSON_SCHEMA),
+    presets: &[],
     build,
 };
 
@@ -45,6 +47,10 @@ impl Provider for OpenAi {
     async fn stream(&self, call: &Call) -> Result<PieceStream, ProviderError> {
         let reply = self.endpoint.post(&self.body(call, true)).await?;
         Ok(http::pieces(reply, Chunks::default()))
+    }
+
+    async fn health(&self) -> Result<(), ProviderError> {
+        Ok(())
     }
 }
 
@@ -74,7 +80,7 @@ fn role(role: Role) -> &'static str {
     match role {
         Role::System => "system",
         Role::Assistant => "assistant",
-        Role::User | Role::Unspecified => "user",
+        Role::User | Role::Tool | Role::Unspecified => "user",
     }
 }
 
@@ -138,7 +144,7 @@ fn read_reply(body: Value) -> Result<Reply, ProviderError> {
     let message = choice.message.ok_or_else(|| malformed("message"))?;
     let stop_reason = stop_reason(choice.finish_reason.as_deref(), message.refusal.is_some());
     let text = message.content.or(message.refusal).unwrap_or_default();
-    Ok(Reply { text, stop_reason, usage })
+    Ok(Reply { text, stop_reason, usage, ..Reply::default() })
 }
 
 fn stop_reason(word: Option<&str>, refused: bool) -> StopReason {

@@ -77,6 +77,7 @@ pub async fn streamed(mesh: &Mesh, request: pb::GenerateRequest) -> (String, Res
                     assert!(!delta.text.is_empty() && done.is_none(), "done is last");
                     text.push_str(&delta.text);
                 }
+                Event::Reasoning(_) | Event::ToolCall(_) | Event::Restarted(_) => {}
                 Event::Done(completion) => assert!(done.replace(completion).is_none(), "done comes once"),
             },
         }
@@ -108,6 +109,7 @@ pub fn openai(name: &str, url: &str) -> ProviderConfig {
             cached_input_nanos_per_million: 500_000_000,
             output_nanos_per_million: 1_000_000_000,
             context_tokens: 8_192,
+            ..ModelConfig::default()
         }],
         ..ProviderConfig::default()
     }
@@ -120,7 +122,7 @@ pub fn only(providers: Vec<ProviderConfig>) -> Config {
 
 pub fn ask(text: &str) -> pb::GenerateRequest {
     pb::GenerateRequest {
-        messages: vec![pb::Message { role: pb::Role::User.into(), text: text.into() }],
+        messages: vec![pb::Message { role: pb::Role::User.into(), text: text.into(), parts: Vec::new() }],
         ..pb::GenerateRequest::default()
     }
 }

@@ -77,12 +77,13 @@ pub fn prompt(task: Task, content_type: ContentType, topic: &str, evidence: Vec<
     Prompt {
         task,
         agent: String::new(),
-        turns: vec![Turn { role: Role::User, text: format!("Write about {topic}.") }],
+        turns: vec![Turn::text(Role::User, format!("Write about {topic}."))],
         evidence,
         brief: Brief { topic: topic.to_owned(), content_type, ..Brief::default() },
         schema: None,
         temperature: None,
         max_output_tokens: 2_048,
+        ..Prompt::default()
     }
 }
 
