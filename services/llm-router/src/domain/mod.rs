@@ -1,12 +1,17 @@
 //! What a call and its answer are, without any transport, clock or storage.
 mod answer;
+mod breaker;
 mod call;
 mod capability;
 mod decision;
 mod ledger;
+mod pace;
+mod retry;
 mod structured;
+mod window;
 
 pub use answer::{Answer, Attempt, Completion, Outcome, StopReason, Usage};
+pub use breaker::{Breaker, BreakerRules, BreakerState, Signal, Ticket};
 pub use call::{
     Brief, Call, Direction, EmbedCall, Image, ImageSource, Order, Part, Passage, Prompt, RerankCall, Tool,
     ToolCall, ToolChoice, ToolResult, Turn, estimate_tokens,
@@ -14,4 +19,7 @@ pub use call::{
 pub use capability::Capabilities;
 pub use decision::{Candidate, Decision, Routing, Strategy, Tier, Verdict};
 pub use ledger::{Attribution, StoredAnswer, UsageCursor, UsageRow};
+pub use pace::{Latencies, Pace};
+pub use retry::{Backoff, RetryBudget};
 pub use structured::{Schema, repair_turns};
+pub use window::{Place, Rates, Window};
