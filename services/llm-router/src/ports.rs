@@ -3,7 +3,7 @@ use async_trait::async_trait;
 use copydesk_store::StoreError;
 use copydesk_types::{NanoDollars, RunId, TenantId};
 
-use crate::domain::{Completion, StoredAnswer, UsageCursor, UsageRow};
+use crate::domain::{Outcome, StoredAnswer, ToolCall, UsageCursor, UsageRow};
 
 /// Keeps answers and the ledger. Every call sees the rows of one tenant only, but for [`Store::forget`].
 #[async_trait]
@@ -51,17 +51,29 @@ pub trait Clock: Send + Sync {
 /// Takes the events of a stream, in order.
 #[async_trait]
 pub trait EventSink: Send + Sync {
-    /// Hands over more text, never empty; waits while the reader is behind.
+    /// Hands over the next event; waits while the reader is behind.
     ///
     /// # Errors
     /// The reader has gone.
-    async fn delta(&self, text: String) -> Result<(), Gone>;
+    async fn event(&self, event: StreamEvent) -> Result<(), Gone>;
+}
 
-    /// Hands over the end.
-    ///
-    /// # Errors
-    /// The reader has gone.
-    async fn done(&self, completion: Completion) -> Result<(), Gone>;
+/// What comes before the end of a stream.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StreamEvent {
+    /// More text, never empty.
+    Text(String),
+    /// More of what the model thinks aloud, never empty.
+    Reasoning(String),
+    /// A whole tool call.
+    ToolCall(ToolCall),
+    /// The answer broke off, and another model begins anew.
+    Restarted {
+        /// Whose answer broke off, `<provider>/<model>`.
+        model: String,
+        /// How.
+        outcome: Outcome,
+    },
 }
 
 /// Nobody reads any more.
