@@ -4,6 +4,7 @@ mod call;
 mod capability;
 mod decision;
 mod ledger;
+mod route;
 mod structured;
 
 pub use answer::{Answer, Attempt, Completion, Outcome, StopReason, Usage};
@@ -12,6 +13,7 @@ pub use call::{
     ToolCall, ToolChoice, ToolResult, Turn, estimate_tokens,
 };
 pub use capability::Capabilities;
-pub use decision::{Candidate, Decision, Routing, Strategy, Tier, Verdict};
+pub use decision::{Candidate, Decision, Routing, Strategy, Tier, Verdict, Weights};
 pub use ledger::{Attribution, StoredAnswer, UsageCursor, UsageRow};
+pub use route::{Ask, ModelFacts, ModelState, decide};
 pub use structured::{Schema, repair_turns};
