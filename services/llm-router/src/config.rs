@@ -8,7 +8,7 @@ use copydesk_types::{Price, Secret};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Capabilities, Strategy};
+use crate::domain::{Capabilities, Strategy, Weights};
 use crate::providers;
 
 /// Settings of the llm-router.
@@ -48,26 +48,6 @@ pub struct Config {
     pub budget: BudgetConfig,
     /// Seconds between active checks of providers, 0 to 3,600; 0: only when asked by ListProviders.
     pub health_interval_s: u32,
-}
-
-/// What the strategy `unified` weighs.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Weights {
-    /// The place in the task's preference.
-    pub preference: f64,
-    /// The expected cost.
-    pub cost: f64,
-    /// The moving average of the latency.
-    pub latency: f64,
-    /// The moving average of failures.
-    pub errors: f64,
-}
-
-impl Default for Weights {
-    fn default() -> Self {
-        Self { preference: 1.0, cost: 1.0, latency: 0.5, errors: 2.0 }
-    }
 }
 
 /// Settings of one task.

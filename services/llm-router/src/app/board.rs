@@ -12,8 +12,8 @@ use crate::domain::{Breaker, BreakerRules, BreakerState, Outcome, Pace, Rates, R
 /// The state of all models and providers.
 pub struct Board {
     began: Instant,
-    models: Mutex<HashMap<String, Arc<ModelState>>>,
-    providers: Mutex<HashMap<String, Arc<ProviderState>>>,
+    models: Mutex<HashMap<String, Arc<ModelHealth>>>,
+    providers: Mutex<HashMap<String, Arc<ProviderHealth>>>,
 }
 
 impl Default for Board {
@@ -24,15 +24,15 @@ impl Default for Board {
 
 impl Board {
     /// The state of a model, `<provider>/<model>`.
-    pub fn model(&self, name: &str) -> Arc<ModelState> {
-        let fresh = || Arc::new(ModelState { began: self.began, inner: Mutex::default() });
+    pub fn model(&self, name: &str) -> Arc<ModelHealth> {
+        let fresh = || Arc::new(ModelHealth { began: self.began, inner: Mutex::default() });
         Arc::clone(lock(&self.models).entry(name.to_owned()).or_insert_with(fresh))
     }
 
     /// The state of a provider; its limits become these.
-    pub fn provider(&self, name: &str, concurrency: u32, rates: Rates, queue: Duration) -> Arc<ProviderState> {
+    pub fn provider(&self, name: &str, concurrency: u32, rates: Rates, queue: Duration) -> Arc<ProviderHealth> {
         let fresh = || {
-            Arc::new(ProviderState {
+            Arc::new(ProviderHealth {
                 gate: Arc::new(Gate::new(self.began)),
                 retries: Mutex::default(),
                 check: Mutex::default(),
@@ -45,7 +45,7 @@ impl Board {
 }
 
 /// The state of one model.
-pub struct ModelState {
+pub struct ModelHealth {
     began: Instant,
     inner: Mutex<Inner>,
 }
@@ -87,7 +87,7 @@ pub struct End {
     pub retry_after: Option<Duration>,
 }
 
-impl ModelState {
+impl ModelHealth {
     fn now(&self) -> Duration {
         self.began.elapsed()
     }
@@ -145,7 +145,7 @@ impl ModelState {
 }
 
 /// The state of one provider.
-pub struct ProviderState {
+pub struct ProviderHealth {
     /// Its places.
     pub gate: Arc<Gate>,
     retries: Mutex<RetryBudget>,
@@ -161,7 +161,7 @@ pub struct Check {
     pub time_ms: i64,
 }
 
-impl ProviderState {
+impl ProviderHealth {
     /// A first call was made.
     pub fn deposit(&self, ratio: f64) {
         lock(&self.retries).deposit(ratio);

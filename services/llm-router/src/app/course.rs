@@ -1,6 +1,7 @@
 //! One request on its way through the models: for whom it is, by when it must be there, what was tried and what that
 //! cost. Whatever happens to it, every call that was made gets into the ledger.
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -83,6 +84,8 @@ pub(super) struct Stop {
     pub(super) hedge: bool,
     /// True when the caller asked for this model and no other.
     pub(super) pinned: bool,
+    /// Set when another model was faster, before this one's call is dropped.
+    pub(super) lost: Arc<AtomicBool>,
 }
 
 /// Why a model gave no answer.
@@ -125,7 +128,7 @@ impl Course {
     pub(super) async fn open(self: &Arc<Self>, stop: &Stop, size: Size) -> Result<Open, Left> {
         let target = &stop.target;
         let rules = &target.breaker_rules;
-        let Some(ticket) = target.state.admit(rules, stop.pinned) else {
+        let Some(ticket) = target.health.admit(rules, stop.pinned) else {
             return Err(self.skip(stop, Outcome::BreakerOpen, "its circuit breaker is open", None));
         };
         let mut open = Open {
@@ -138,9 +141,10 @@ impl Course {
             begun: None,
             first_token: None,
             written_bytes: 0,
+            alive: false,
         };
         let waiting = Instant::now();
-        let entered = target.provider_state.gate.enter(size.tokens(), self.deadline.instant()).await;
+        let entered = target.provider_health.gate.enter(size.tokens(), self.deadline.instant()).await;
         self.trail().queued += waiting.elapsed();
         match entered {
             Ok(pass) => open.pass = Some(pass),
@@ -249,6 +253,7 @@ pub(super) struct Open {
     begun: Option<Instant>,
     first_token: Option<Duration>,
     written_bytes: usize,
+    alive: bool,
 }
 
 impl Open {
@@ -280,14 +285,10 @@ impl Open {
         self.end(error.outcome, None, error.retry_after, error.status.unwrap_or(0));
     }
 
-    /// It answered what cannot be used; its tokens are paid all the same.
+    /// It answered what does not have the form asked for; its tokens are paid all the same, and it counts as alive.
     pub(super) fn useless(mut self, counted: Option<Usage>) {
+        self.alive = true;
         self.end(Outcome::BadReply, counted, None, 0);
-    }
-
-    /// The other of two calls was faster.
-    pub(super) fn outhedged(mut self) {
-        self.end(Outcome::Outhedged, None, None, 0);
     }
 
     /// The longest wait for the whole of it.
@@ -330,10 +331,14 @@ impl Open {
         let outcome = attempt.outcome;
         // A caller in a hurry must not make a model look dead for everybody else.
         let hurried = outcome == Outcome::Timeout && took < self.patience();
-        let signal = if hurried { Signal::Neutral } else { outcome.signal() };
+        let signal = match outcome.signal() {
+            Signal::Bad if hurried => Signal::Neutral,
+            Signal::Bad if self.alive => Signal::Good,
+            signal => signal,
+        };
         let whole = (outcome == Outcome::Ok).then_some(took);
         let end = End { outcome, signal, whole, first_token: self.first_token, retry_after };
-        if target.state.settle(ticket, &end, &target.breaker_rules) {
+        if target.health.settle(ticket, &end, &target.breaker_rules) {
             tracing::warn!(model = %target.name, "circuit breaker opened");
             self.course.desk.metrics.breaker_opened(&target.name);
         }
@@ -381,11 +386,12 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.end(Outcome::Cancelled, None, None, 0);
+        let lost = self.stop.lost.load(Ordering::Acquire);
+        self.end(if lost { Outcome::Outhedged } else { Outcome::Cancelled }, None, None, 0);
         // What never began gives everything back as it was.
         if let Some(ticket) = self.ticket.take() {
             let target = &self.stop.target;
-            target.state.give_back(ticket, &target.breaker_rules);
+            target.health.give_back(ticket, &target.breaker_rules);
             if let Some(pass) = self.pass.take() {
                 pass.give_back();
             }

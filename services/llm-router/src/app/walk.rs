@@ -1,6 +1,7 @@
 //! The way down the chain: every model once, the failed ones again after a while, the offline writer last. Who fails over
 //! first and repeats later wastes no time on a dead model while another one lives.
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -90,16 +91,15 @@ pub(super) async fn walk<E: Errand>(
     let (offline, mut live): (Vec<&Stop>, Vec<&Stop>) =
         stops.iter().partition(|stop| stop.tier == Tier::Offline);
     for round in 0..manner.rounds.max(1) {
-        if round > 0 && !way.pause(round).await {
-            break;
-        }
-        match way.round(round, live).await? {
+        let again = match way.round(round, live).await? {
             Ended::With(gain) => return Ok(*gain),
-            Ended::Without(again) => live = again,
-        }
-        if live.is_empty() {
+            Ended::Without(again) => again,
+        };
+        if again.is_empty() || round + 1 >= manner.rounds {
             break;
         }
+        let Some(next) = way.pause(round + 1, again).await else { break };
+        live = next;
     }
     // Who may not spend gets no second-rate answer in place of a clear one.
     if way.failures.budget.is_some() {
@@ -111,6 +111,9 @@ pub(super) async fn walk<E: Errand>(
     }
 }
 
+/// A model that may be asked again, and when its provider said to come.
+type Again<'a> = (&'a Stop, Option<Duration>);
+
 struct Way<'a, E> {
     course: &'a Arc<Course>,
     manner: Manner,
@@ -121,24 +124,21 @@ struct Way<'a, E> {
 enum Ended<'a, G> {
     With(Box<(G, Stop)>),
     /// With the models that may be asked again.
-    Without(Vec<&'a Stop>),
+    Without(Vec<Again<'a>>),
 }
 
 impl<E: Errand> Way<'_, E> {
-    /// Waits before a round; false when there is no time for it.
-    async fn pause(&mut self, round: u32) -> bool {
-        let asked = self.failures.retry_after.take();
-        let Some(wait) = self.manner.backoff.wait(round, fastrand::f64(), asked) else {
-            self.failures.retry_after = asked;
-            return false;
-        };
+    /// Waits before a round; the models that may be asked then. `None` when there is no time for it.
+    async fn pause<'s>(&self, round: u32, again: Vec<Again<'s>>) -> Option<Vec<&'s Stop>> {
+        // Where one of them said nothing, the others' wishes need not be waited for: they are left out of the round.
+        let asked = again.iter().map(|(_, asked)| *asked).min().flatten();
+        let wait = self.manner.backoff.wait(round, fastrand::f64(), asked)?;
         if self.course.deadline.left().is_some_and(|left| left <= wait) {
-            self.failures.retry_after = asked;
-            return false;
+            return None;
         }
         self.course.paused(wait);
         sleep(wait).await;
-        true
+        Some(again.into_iter().filter(|(_, asked)| asked.is_none_or(|asked| asked <= wait)).map(|(stop, _)| stop).collect())
     }
 
     /// Each of these models once.
@@ -149,7 +149,7 @@ impl<E: Errand> Way<'_, E> {
             if hedged.is_some_and(|at| at == n) {
                 continue;
             }
-            let provider = &stop.target.provider_state;
+            let provider = &stop.target.provider_health;
             if round == 0 {
                 provider.deposit(self.manner.ratio);
             } else if !provider.take_retry() {
@@ -175,9 +175,9 @@ impl<E: Errand> Way<'_, E> {
         Ok(Ended::Without(again))
     }
 
-    fn note<'s>(&mut self, stop: &'s Stop, left: Left, again: &mut Vec<&'s Stop>) -> Result<(), Error> {
+    fn note<'s>(&mut self, stop: &'s Stop, left: Left, again: &mut Vec<Again<'s>>) -> Result<(), Error> {
         match self.failures.add(stop, left) {
-            Ok(error) if error.outcome.may_be_repeated() => again.push(stop),
+            Ok(error) if error.outcome.may_be_repeated() => again.push((stop, error.retry_after)),
             Ok(_) | Err(None) => {}
             Err(Some(error)) => return Err(error),
         }
@@ -186,8 +186,10 @@ impl<E: Errand> Way<'_, E> {
 
     /// Asks the first model, and the second too when the first takes longer than usual.
     async fn race(&self, first: &Stop, second: &Stop, after: Duration) -> Race<E::Gain> {
-        let hedge = Stop { hedge: true, ..second.clone() };
-        let mut one = Box::pin(self.errand.ask(self.course, first));
+        // Flags of their own: that one lost this race says nothing about another round.
+        let first = &Stop { lost: Arc::new(AtomicBool::new(false)), ..first.clone() };
+        let hedge = Stop { hedge: true, lost: Arc::new(AtomicBool::new(false)), ..second.clone() };
+        let mut one = self.errand.ask(self.course, first);
         let began = Instant::now();
         tokio::select! {
             result = &mut one => return Race { stop: first.clone(), result, second_failed: None },
@@ -195,17 +197,23 @@ impl<E: Errand> Way<'_, E> {
         }
         tracing::info!(model = %first.target.name, hedge = %second.target.name, waited_ms = began.elapsed().as_millis() as u64, "hedging");
         self.course.desk.metrics.hedged(&first.target.name);
-        let mut two = Box::pin(self.errand.ask(self.course, &hedge));
+        let mut two = self.errand.ask(self.course, &hedge);
         tokio::select! {
             result = &mut one => match result {
-                Ok(gain) => Race { stop: first.clone(), result: Ok(gain), second_failed: None },
+                Ok(gain) => {
+                    hedge.lost.store(true, Ordering::Release);
+                    Race { stop: first.clone(), result: Ok(gain), second_failed: None }
+                }
                 Err(left) => match two.await {
-                    Ok(gain) => Race { stop: hedge, result: Ok(gain), second_failed: None },
+                    Ok(gain) => Race { stop: hedge.clone(), result: Ok(gain), second_failed: None },
                     Err(other) => Race { stop: first.clone(), result: Err(left), second_failed: Some(other) },
                 },
             },
             result = &mut two => match result {
-                Ok(gain) => Race { stop: hedge, result: Ok(gain), second_failed: None },
+                Ok(gain) => {
+                    first.lost.store(true, Ordering::Release);
+                    Race { stop: hedge.clone(), result: Ok(gain), second_failed: None }
+                }
                 Err(other) => Race { stop: first.clone(), result: one.await, second_failed: Some(other) },
             },
         }

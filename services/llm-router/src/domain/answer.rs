@@ -6,7 +6,7 @@ use copydesk_types::NanoDollars;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Decision, Tier, ToolCall};
+use super::{Decision, Signal, Tier, ToolCall};
 
 /// A whole answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -209,6 +209,44 @@ impl Outcome {
     /// The name in contract, ledger and metrics.
     pub fn as_str(self) -> &'static str {
         OUTCOMES.iter().find(|(outcome, _)| *outcome == self).map_or("PROVIDER_ERROR", |(_, name)| name)
+    }
+
+    /// What it says about the model.
+    pub fn signal(self) -> Signal {
+        match self {
+            Outcome::Ok => Signal::Good,
+            Outcome::ProviderError
+            | Outcome::Timeout
+            | Outcome::Unreachable
+            | Outcome::BadReply
+            | Outcome::StreamBroken
+            | Outcome::Auth
+            | Outcome::NotFound => Signal::Bad,
+            Outcome::RateLimited
+            | Outcome::RefusedInput
+            | Outcome::SchemaUnsupported
+            | Outcome::Cancelled
+            | Outcome::BreakerOpen
+            | Outcome::QueueFull
+            | Outcome::Outhedged => Signal::Neutral,
+        }
+    }
+
+    /// True when the same model may do better a little later.
+    pub fn may_be_repeated(self) -> bool {
+        matches!(
+            self,
+            Outcome::RateLimited
+                | Outcome::ProviderError
+                | Outcome::Unreachable
+                | Outcome::StreamBroken
+                | Outcome::QueueFull
+        )
+    }
+
+    /// True when it may pass by itself.
+    pub fn is_transient(self) -> bool {
+        self.may_be_repeated() || matches!(self, Outcome::Timeout | Outcome::BreakerOpen | Outcome::BadReply)
     }
 
     /// True when another model may do better with the same request.

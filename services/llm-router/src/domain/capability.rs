@@ -2,6 +2,8 @@
 use std::fmt;
 use std::ops::BitOr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// A set of abilities.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Capabilities(u8);
@@ -46,6 +48,11 @@ impl Capabilities {
         NAMES.iter().filter(|(one, _)| self.has(*one)).map(|(_, name)| *name).collect()
     }
 
+    /// True when there is nothing in the set.
+    pub const fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
+
     /// True when every ability of `needed` is in the set.
     pub const fn has(self, needed: Self) -> bool {
         self.0 & needed.0 == needed.0
@@ -66,6 +73,21 @@ impl BitOr for Capabilities {
     type Output = Self;
     fn bitor(self, other: Self) -> Self {
         self.and(other)
+    }
+}
+
+impl Serialize for Capabilities {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.names().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Capabilities {
+    /// Names that are not known any more are left out: what is read was kept by another version.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let names = Vec::<String>::deserialize(deserializer)?;
+        let known = names.iter().filter_map(|name| Self::named(name));
+        Ok(known.fold(Self::NONE, |set, one| set | one))
     }
 }
 
@@ -90,5 +112,9 @@ mod tests {
             assert_eq!(Capabilities::named(name).map(Capabilities::names), Some(vec![name]));
         }
         assert_eq!(Capabilities::named("telepathy"), None);
+        let kept = serde_json::to_string(&needed).unwrap();
+        assert_eq!(kept, r#"["chat","images"]"#);
+        assert_eq!(serde_json::from_str::<Capabilities>(&kept).unwrap(), needed);
+        assert!(serde_json::from_str::<Capabilities>(r#"["telepathy"]"#).unwrap().is_empty());
     }
 }

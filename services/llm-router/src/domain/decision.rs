@@ -1,5 +1,9 @@
-//! A choice of models and its explanation. How it is made: [`super::route`].
+//! A choice of models and its explanation. How it is made: [`super::decide`].
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
+
+use super::Capabilities;
 
 /// By what the suitable models are ordered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -16,6 +20,26 @@ pub enum Strategy {
     Weighted,
     /// One score of task preference, cost, latency and error rate.
     Unified,
+}
+
+/// What the strategy [`Strategy::Unified`] weighs; each is 0 to 1,000.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct Weights {
+    /// The place in the task's preference.
+    pub preference: f64,
+    /// The expected cost.
+    pub cost: f64,
+    /// The moving average of the latency.
+    pub latency: f64,
+    /// The moving average of failures.
+    pub errors: f64,
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self { preference: 1.0, cost: 1.0, latency: 0.5, errors: 2.0 }
+    }
 }
 
 /// How far down the chain a model stands.
@@ -54,7 +78,7 @@ pub enum Verdict {
     OfflineForbidden,
 }
 
-/// A choice.
+/// A choice; [`super::decide`] makes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
     /// By what it was ordered.
@@ -71,6 +95,13 @@ pub struct Decision {
     pub estimated_input_tokens: u64,
 }
 
+impl Decision {
+    /// The chain: what is to be tried, in this order.
+    pub fn chain(&self) -> impl Iterator<Item = &Candidate> {
+        self.candidates.iter().take_while(|candidate| candidate.verdict == Verdict::Suitable)
+    }
+}
+
 /// One model in a decision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
@@ -78,7 +109,7 @@ pub struct Candidate {
     #[serde(skip)]
     pub index: usize,
     /// `<provider>/<model>`.
-    pub model: std::sync::Arc<str>,
+    pub model: Arc<str>,
     /// In or out, and why.
     pub verdict: Verdict,
     /// Its tier, when it is in.
@@ -92,8 +123,8 @@ pub struct Candidate {
     /// What the strategy ordered by, lower first.
     pub score: f64,
     /// What it lacks, where it lacks something.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub lacks: Vec<String>,
+    #[serde(default, skip_serializing_if = "Capabilities::is_empty")]
+    pub lacks: Capabilities,
 }
 
 /// How to choose, for one call.

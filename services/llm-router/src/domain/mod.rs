@@ -7,6 +7,7 @@ mod decision;
 mod ledger;
 mod pace;
 mod retry;
+mod route;
 mod structured;
 mod window;
 
@@ -17,9 +18,10 @@ pub use call::{
     ToolCall, ToolChoice, ToolResult, Turn, estimate_tokens,
 };
 pub use capability::Capabilities;
-pub use decision::{Candidate, Decision, Routing, Strategy, Tier, Verdict};
+pub use decision::{Candidate, Decision, Routing, Strategy, Tier, Verdict, Weights};
 pub use ledger::{Attribution, StoredAnswer, UsageCursor, UsageRow};
 pub use pace::{Latencies, Pace};
 pub use retry::{Backoff, RetryBudget};
+pub use route::{Ask, ModelFacts, ModelState, decide};
 pub use structured::{Schema, repair_turns};
 pub use window::{Place, Rates, Window};

@@ -116,7 +116,7 @@ fn candidate(candidate: Candidate, position: u32) -> pb::Candidate {
         latency_us: candidate.latency_us,
         error_rate: candidate.error_rate,
         score: candidate.score,
-        reason: format!("{words}{}", candidate.lacks.join(", ")),
+        reason: format!("{words}{}", candidate.lacks.names().join(", ")),
     }
 }
 
