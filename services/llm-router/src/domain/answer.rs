@@ -31,6 +31,16 @@ impl Answer {
         self.completion.replayed = true;
         self
     }
+
+    /// The same answer, given to somebody who says the same words: it costs nothing this time.
+    pub fn from_cache(mut self) -> Self {
+        let completion = &mut self.completion;
+        completion.cached = true;
+        completion.cost = NanoDollars::default();
+        completion.usage = Usage::default();
+        completion.attempts.clear();
+        self
+    }
 }
 
 /// How an answer came to be.

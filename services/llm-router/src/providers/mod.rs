@@ -117,6 +117,13 @@ pub struct Reply {
     pub reasoning: String,
 }
 
+impl Reply {
+    /// True when nothing was said and nothing asked for. A refusal says something by its stop reason.
+    pub fn is_empty(&self) -> bool {
+        self.text.trim().is_empty() && self.tool_calls.is_empty() && self.stop_reason != StopReason::Refusal
+    }
+}
+
 /// A piece of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {

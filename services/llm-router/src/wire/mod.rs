@@ -7,7 +7,7 @@ mod routing;
 mod turns;
 mod usage;
 
-pub use answer::{answer, completion};
+pub use answer::{answer, completion, tool_call};
 pub use order::order;
 pub use routing::model;
 pub use usage::usage_record;

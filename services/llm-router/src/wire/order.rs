@@ -42,6 +42,7 @@ pub fn order(
 ) -> Result<Order, ServiceError> {
     let mut faults = Faults { violations: Violations::new(), prefix };
     let fingerprint = fingerprint(&request);
+    let words = words(&request);
     faults.word("request_id", &request.request_id, MAX_REQUEST_ID);
     let attribution = attribution(request.attribution.unwrap_or_default(), &mut faults);
     let task = pb::Task::try_from(request.task).unwrap_or_else(|_| {
@@ -82,13 +83,23 @@ pub fn order(
     faults.check(tokens, "max_output_tokens", "must be 1 to 131,072");
     faults.violations.finish()?;
     let request_id = Some(request.request_id).filter(|id| !id.is_empty());
-    Ok(Order { request_id, fingerprint, attribution, model, routing, prompt: Arc::new(prompt) })
+    Ok(Order { request_id, fingerprint, words, attribution, model, routing, prompt: Arc::new(prompt) })
 }
 
 /// What "the same body" means: every field but the id. Maps are sorted in our encoding, so it is stable.
 fn fingerprint(request: &pb::GenerateRequest) -> String {
     let anonymous = pb::GenerateRequest { request_id: String::new(), ..request.clone() };
     blake3::hash(&anonymous.encode_to_vec()).to_hex().to_string()
+}
+
+/// The hash of a call that may be answered by what was answered before: at temperature 0, unless it does not want that.
+fn words(request: &pb::GenerateRequest) -> Option<String> {
+    let bypass = request.routing.as_ref().is_some_and(|routing| routing.cache() == pb::CacheMode::Bypass);
+    if request.temperature != Some(0.0) || bypass {
+        return None;
+    }
+    let words = pb::GenerateRequest { request_id: String::new(), attribution: None, ..request.clone() };
+    Some(blake3::hash(&words.encode_to_vec()).to_hex().to_string())
 }
 
 fn attribution(whose: pb::Attribution, faults: &mut Faults<'_>) -> Attribution {
