@@ -1,5 +1,6 @@
 //! What a call and its answer are, without any transport, clock or storage.
 mod answer;
+mod cache_key;
 mod call;
 mod capability;
 mod decision;
@@ -7,6 +8,7 @@ mod ledger;
 mod structured;
 
 pub use answer::{Answer, Attempt, Completion, Outcome, StopReason, Usage};
+pub use cache_key::{CacheKey, CacheKind};
 pub use call::{
     Brief, Call, Direction, EmbedCall, Image, ImageSource, Order, Part, Passage, Prompt, RerankCall, Tool,
     ToolCall, ToolChoice, ToolResult, Turn, estimate_tokens,
