@@ -326,6 +326,7 @@ impl Config {
         if !(1..=8_760).contains(&self.answer_retention_h) {
             faults.push("answer_retention_h: must be 1 to 8,760".to_owned());
         }
+        faults.extend(crate::cache::faults(&self.cache));
         faults
     }
 

@@ -6,6 +6,7 @@
 //! (the orchestrator's), reading the environment (the program calls [`discover`]), listening on a port.
 mod adapters;
 pub mod app;
+pub mod cache;
 mod config;
 mod discovery;
 pub mod domain;
@@ -28,7 +29,7 @@ use copydesk_store::{Database, DatabaseConfig};
 use tonic::service::Routes;
 
 pub use adapters::{DatabaseStore, MIGRATOR, SystemClock};
-pub use config::{Config, ModelConfig, ProviderConfig};
+pub use config::{CacheConfig, Config, ModelConfig, ProviderConfig};
 pub use discovery::{discover, discover_ollama};
 pub use error::Error;
 

@@ -2,7 +2,7 @@
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 
-use crate::domain::Attempt;
+use crate::domain::{Attempt, CacheKind};
 
 /// Calls to models.
 pub const CALLS: &str = "copydesk.llm.calls";
@@ -13,6 +13,21 @@ pub const COST: &str = "copydesk.llm.cost";
 /// How long calls to models took, in seconds.
 pub const DURATION: &str = "copydesk.llm.call.duration";
 
+/// Look-ups in the cache by `copydesk.kind`, `answer` or `embedding`, and `copydesk.result`: `hit`, `miss`, or `error`
+/// for what could not be looked up or written.
+pub const CACHE: &str = "copydesk.llm.cache";
+
+/// How a look-up in the cache ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheResult {
+    /// It was there.
+    Hit,
+    /// It was not.
+    Miss,
+    /// The cache did not answer.
+    Error,
+}
+
 /// The instruments.
 #[derive(Clone)]
 pub struct Metrics {
@@ -20,6 +35,7 @@ pub struct Metrics {
     tokens: Counter<u64>,
     cost: Counter<u64>,
     duration: Histogram<f64>,
+    cache: Counter<u64>,
 }
 
 impl Metrics {
@@ -34,7 +50,20 @@ impl Metrics {
                 .with_description("duration of model calls")
                 .with_unit("s")
                 .build(),
+            cache: meter.u64_counter(CACHE).with_description("look-ups in the cache").build(),
         }
+    }
+
+    /// Counts one look-up in the cache.
+    pub fn cache(&self, kind: CacheKind, result: CacheResult) {
+        let result = match result {
+            CacheResult::Hit => "hit",
+            CacheResult::Miss => "miss",
+            CacheResult::Error => "error",
+        };
+        let labels =
+            [KeyValue::new("copydesk.kind", kind.as_str()), KeyValue::new("copydesk.result", result)];
+        self.cache.add(1, &labels);
     }
 
     /// Counts one finished call to a model.

@@ -1,6 +1,7 @@
 //! What a call and its answer are, without any transport, clock or storage.
 mod answer;
 mod breaker;
+mod cache_key;
 mod call;
 mod capability;
 mod decision;
@@ -13,6 +14,7 @@ mod window;
 
 pub use answer::{Answer, Attempt, Completion, Outcome, StopReason, Usage};
 pub use breaker::{Breaker, BreakerRules, BreakerState, Signal, Ticket};
+pub use cache_key::{CacheKey, CacheKind};
 pub use call::{
     Brief, Call, Direction, EmbedCall, Image, ImageSource, Order, Part, Passage, Prompt, RerankCall, Tool,
     ToolCall, ToolChoice, ToolResult, Turn, estimate_tokens,
