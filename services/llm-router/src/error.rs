@@ -7,6 +7,7 @@ use copydesk_rpc::{Kind, ServiceError};
 use copydesk_store::StoreError;
 use copydesk_types::NanoDollars;
 
+use crate::app::{BudgetError, LedgerFull};
 use crate::domain::Outcome;
 use crate::ports::Gone;
 use crate::providers::{BuildError, ProviderError};
@@ -73,6 +74,12 @@ pub enum Error {
     /// The answer broke off after its first token.
     #[error("the answer of {} broke off", .0.model)]
     StreamBroken(Failure),
+    /// The ledger's queue is full: no call is made that could not be written down.
+    #[error("the ledger's queue is full")]
+    LedgerFull,
+    /// A budget does not allow the call.
+    #[error(transparent)]
+    Budget(Arc<BudgetError>),
     /// Another call with the same id is still under way, and its end was waited for in vain.
     #[error("another call with this request_id is still under way")]
     StillRunning,
@@ -134,6 +141,24 @@ impl From<BuildError> for Error {
     }
 }
 
+impl From<LedgerFull> for Error {
+    fn from(_: LedgerFull) -> Self {
+        Self::LedgerFull
+    }
+}
+
+impl From<BudgetError> for Error {
+    fn from(error: BudgetError) -> Self {
+        Self::Budget(Arc::new(error))
+    }
+}
+
+impl From<Arc<StoreError>> for Error {
+    fn from(error: Arc<StoreError>) -> Self {
+        Self::Store(error)
+    }
+}
+
 impl From<Gone> for Error {
     fn from(_: Gone) -> Self {
         Self::ReaderGone
@@ -161,7 +186,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 impl From<Error> for ServiceError {
     fn from(error: Error) -> Self {
         let text = error.to_string();
-        let refused = |reason: &'static str| ServiceError::new(Kind::FailedPrecondition, reason, text.clone());
+        let refused =
+            |reason: &'static str| ServiceError::new(Kind::FailedPrecondition, reason, text.clone());
         match error {
             Error::Store(source) if source.is_retryable() => {
                 ServiceError::unavailable("STORE_UNAVAILABLE", text, RETRY_AFTER).with_source(source)
@@ -185,6 +211,8 @@ impl From<Error> for ServiceError {
             Error::StreamBroken(failure) => {
                 with_failure(ServiceError::unavailable("STREAM_BROKEN", text, RETRY_AFTER), failure)
             }
+            Error::LedgerFull => ServiceError::unavailable("LEDGER_FULL", text, RETRY_AFTER),
+            Error::Budget(_) => ServiceError::new(Kind::ResourceExhausted, "BUDGET_EXHAUSTED", text),
             Error::StillRunning => ServiceError::unavailable("STILL_RUNNING", text, RETRY_AFTER),
             Error::Vanished => ServiceError::unavailable("CALL_LOST", text, RETRY_AFTER),
             Error::ReaderGone => ServiceError::new(Kind::Cancelled, "READER_GONE", text),

@@ -7,7 +7,7 @@
 mod adapters;
 pub mod app;
 pub mod cache;
-mod config;
+pub mod config;
 mod discovery;
 pub mod domain;
 mod error;
@@ -61,22 +61,29 @@ pub async fn build(
     if !faults.is_empty() {
         return Err(Error::Config(faults));
     }
-    let catalog = app::Catalog::build(&config)?;
+    let live = Arc::new(app::Live::new(&config)?);
     let database = Database::open(database, NAME, &MIGRATOR).await?;
     let store = Arc::new(DatabaseStore::new(database.clone()));
     let metrics = metrics::Metrics::new(&context.meter);
-    let (desk, leftovers) = app::Desk::new(catalog, store, Arc::new(SystemClock), metrics, &config);
-    let desk = Arc::new(desk);
+    let cache = cache::build(&config.cache, metrics.clone())?;
+    let ledger = Arc::new(app::Ledger::shim(store.clone()));
+    let parts = app::Parts {
+        live: Arc::clone(&live),
+        store,
+        clock: Arc::new(SystemClock),
+        metrics,
+        ledger,
+        budgets: Arc::default(),
+        cache,
+    };
+    let desk = Arc::new(app::Desk::new(parts, &config));
 
     let handler = rpc::Rpc::new(Arc::clone(&desk));
     let routes = Routes::new(LlmServiceServer::new(handler.clone()))
         .add_service(RoutingServiceServer::new(handler.clone()))
         .add_service(UsageServiceServer::new(handler));
-    let (writer, forgetter) = (Arc::clone(&desk), desk);
+    let forgetter = desk;
     let service = Service::new(NAME, routes, GRPC_SERVICES.to_vec(), FILE_DESCRIPTOR_SET)
-        .with_task("ledger of abandoned calls", move |stop| async move {
-            writer.write_leftovers(leftovers, stop).await
-        })
         .with_task(
             "expiry of stored answers",
             move |stop| async move { forgetter.forget_answers(stop).await },

@@ -28,9 +28,19 @@ pub enum CacheResult {
     Error,
 }
 
+/// Circuit breakers that opened.
+pub const BREAKER_OPENED: &str = "copydesk.llm.breaker.opened";
+/// Calls made because another one was slow, by the slow one's model.
+pub const HEDGES: &str = "copydesk.llm.hedges";
+/// Time to the first token of streams, in seconds.
+pub const FIRST_TOKEN: &str = "copydesk.llm.first_token.duration";
+
 /// The instruments.
 #[derive(Clone)]
 pub struct Metrics {
+    opened: Counter<u64>,
+    hedges: Counter<u64>,
+    first_token: Histogram<f64>,
     calls: Counter<u64>,
     tokens: Counter<u64>,
     cost: Counter<u64>,
@@ -42,6 +52,16 @@ impl Metrics {
     /// Makes the instruments.
     pub fn new(meter: &Meter) -> Self {
         Self {
+            opened: meter
+                .u64_counter(BREAKER_OPENED)
+                .with_description("circuit breakers that opened")
+                .build(),
+            hedges: meter.u64_counter(HEDGES).with_description("calls made because another was slow").build(),
+            first_token: meter
+                .f64_histogram(FIRST_TOKEN)
+                .with_description("time to the first token of streams")
+                .with_unit("s")
+                .build(),
             calls: meter.u64_counter(CALLS).with_description("calls to models").build(),
             tokens: meter.u64_counter(TOKENS).with_description("tokens read and written").build(),
             cost: meter.u64_counter(COST).with_description("cost of model calls").with_unit("n$").build(),
@@ -66,6 +86,16 @@ impl Metrics {
         self.cache.add(1, &labels);
     }
 
+    /// A model's breaker opened.
+    pub fn breaker_opened(&self, model: &str) {
+        self.opened.add(1, &[KeyValue::new("gen_ai.request.model", model.to_owned())]);
+    }
+
+    /// A second model is asked because this one is slow.
+    pub fn hedged(&self, model: &str) {
+        self.hedges.add(1, &[KeyValue::new("gen_ai.request.model", model.to_owned())]);
+    }
+
     /// Counts one finished call to a model.
     pub fn count(&self, attempt: &Attempt) {
         let model = KeyValue::new("gen_ai.request.model", attempt.model.clone());
@@ -77,5 +107,8 @@ impl Metrics {
         self.tokens.add(attempt.usage.output, &[model.clone(), direction("output")]);
         self.cost.add(u64::try_from(attempt.cost.0).unwrap_or(0), &[model]);
         self.duration.record(attempt.latency_us as f64 / 1e6, &labels);
+        if attempt.first_token_us > 0 {
+            self.first_token.record(attempt.first_token_us as f64 / 1e6, &labels);
+        }
     }
 }

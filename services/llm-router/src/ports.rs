@@ -38,6 +38,36 @@ pub trait Store: Send + Sync {
     /// The cost of all records.
     async fn total(&self, tenant: TenantId, run: Option<RunId>) -> Result<NanoDollars, StoreError>;
 
+    /// shim
+    fn claims_needed(&self) -> bool {
+        false
+    }
+    /// shim
+    async fn claim(
+        &self,
+        _t: TenantId,
+        _r: &str,
+        _f: &str,
+        _o: &str,
+        _d: std::time::Duration,
+    ) -> Result<Claim, StoreError> {
+        Ok(Claim::Mine)
+    }
+    /// shim
+    async fn renew_claim(
+        &self,
+        _t: TenantId,
+        _r: &str,
+        _o: &str,
+        _d: std::time::Duration,
+    ) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+    /// shim
+    async fn release_claim(&self, _t: TenantId, _r: &str, _o: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Deletes the answers of all tenants that have expired by `now_ms`; how many they were.
     async fn forget(&self, now_ms: i64) -> Result<u64, StoreError>;
 }
@@ -80,3 +110,16 @@ pub enum StreamEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the reader has gone")]
 pub struct Gone;
+
+/// shim
+pub enum Claim {
+    /// shim
+    Mine,
+    /// shim
+    Taken {
+        /// shim
+        fingerprint: String,
+    },
+    /// shim
+    Answered(Box<StoredAnswer>),
+}

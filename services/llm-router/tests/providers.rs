@@ -77,7 +77,13 @@ fn call(schema: Option<Value>) -> Call {
         max_output_tokens: 99,
         ..Prompt::default()
     };
-    Call { model: "m".into(), context_tokens: 8_192, prompt: Arc::new(prompt), more: Vec::new() }
+    Call {
+        model: "m".into(),
+        context_tokens: 8_192,
+        max_output_tokens: 99,
+        prompt: Arc::new(prompt),
+        more: Vec::new(),
+    }
 }
 
 fn golden(name: &str, seen: &Value) {

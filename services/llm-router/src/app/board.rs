@@ -30,7 +30,13 @@ impl Board {
     }
 
     /// The state of a provider; its limits become these.
-    pub fn provider(&self, name: &str, concurrency: u32, rates: Rates, queue: Duration) -> Arc<ProviderHealth> {
+    pub fn provider(
+        &self,
+        name: &str,
+        concurrency: u32,
+        rates: Rates,
+        queue: Duration,
+    ) -> Arc<ProviderHealth> {
         let fresh = || {
             Arc::new(ProviderHealth {
                 gate: Arc::new(Gate::new(self.began)),

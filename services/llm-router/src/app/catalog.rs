@@ -1,16 +1,15 @@
 //! The configured models, ready to be called, and how each task wants them chosen.
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use copydesk_proto::llm_router::v1::Task;
 use copydesk_types::Price;
 
 use super::Board;
 use super::board::{ModelHealth, ProviderHealth};
+use super::facts::Facts;
 use crate::Config;
-use crate::config::{ModelConfig, ProviderConfig, TASKS};
-use crate::domain::{BreakerRules, Capabilities, ModelFacts, Rates, Strategy, Weights};
+use crate::config::{ModelConfig, ProviderConfig};
+use crate::domain::{BreakerRules, Capabilities, Rates};
 use crate::error::Error;
 use crate::providers::{self, OFFLINE_MODEL, Provider};
 
@@ -41,6 +40,8 @@ pub struct Target {
     pub embedding_batch: usize,
     /// True when it needs no network.
     pub offline: bool,
+    /// Its share under the strategy `weighted`; 0 counts as 1.
+    pub weight: f64,
     /// The longest wait for a whole answer.
     pub total: Duration,
     /// The longest wait for the first token of a stream.
@@ -69,64 +70,41 @@ impl Target {
     }
 }
 
-/// How one task wants its models chosen.
-#[derive(Debug, Clone, Default)]
-pub struct TaskRoute {
-    /// For each model its place in the preference; [`u32::MAX`]: none. Empty: nobody is preferred.
-    pub preference: Vec<u32>,
-    /// The chain whose models are the only ones.
-    pub chain: Option<String>,
-    /// By what to order.
-    pub strategy: Strategy,
-    /// Whether to hedge.
-    pub hedge: bool,
-}
-
 /// The models and how they are chosen.
 pub struct Catalog {
     targets: Vec<Arc<Target>>,
-    facts: Vec<ModelFacts>,
-    chains: BTreeMap<String, Vec<usize>>,
-    tasks: Vec<(Task, TaskRoute)>,
-    plain: TaskRoute,
-    weights: Weights,
-    price_version: Arc<str>,
+    pub(super) facts: Facts,
+    config: Config,
     version: u64,
 }
 
 impl Catalog {
     /// Sets up every configured provider, and the offline writer last unless it is switched off or placed elsewhere.
-    /// `version` counts the accepted configurations, from 1.
     ///
     /// # Errors
-    /// A provider cannot be made from its settings.
-    pub fn build(config: &Config, board: &Board, version: u64) -> Result<Self, Error> {
+    /// A provider cannot be made from its settings, or a chain or a task names a model that is not there.
+    pub fn build(config: &Config, board: &Board) -> Result<Self, Error> {
         let mut providers = config.providers.clone();
-        let placed = providers.iter().any(|p| providers::entry(&p.kind).is_some_and(|e| e.offline));
-        if config.offline_fallback && !placed {
-            let taken = providers.iter().any(|p| p.name == "offline");
-            let name = if taken { "offline-writer" } else { "offline" };
+        if let Some(name) = config.writer() {
             let (name, kind) = (name.to_owned(), "offline".to_owned());
             providers.push(ProviderConfig { name, kind, ..ProviderConfig::default() });
         }
-        let (mut targets, mut facts) = (Vec::new(), Vec::new());
-        for (number, provider) in providers.iter().enumerate() {
-            let added = add(provider, config.breaker.rules(), board)?;
-            for (target, weight) in added {
-                facts.push(facts_of(&target, number, weight));
-                targets.push(Arc::new(target));
-            }
+        let mut targets = Vec::new();
+        for provider in &providers {
+            add(provider, config.breaker.rules(), board, &mut targets)?;
         }
-        let position = |name: &String| targets.iter().position(|target: &Arc<Target>| *target.name == **name);
-        let chain = |(name, models): (&String, &Vec<String>)| {
-            (name.clone(), models.iter().filter_map(position).collect())
-        };
-        let chains = config.chains.iter().map(chain).collect();
-        let tasks = TASKS.iter().map(|(name, task)| (*task, route(config, name, &targets))).collect();
-        let plain = TaskRoute { strategy: config.strategy, ..TaskRoute::default() };
-        let price_version = Arc::from(config.price_version.as_str());
-        let weights = config.weights.clone();
-        Ok(Self { targets, facts, chains, tasks, plain, weights, price_version, version })
+        let facts = Facts::new(&targets, config)?;
+        Ok(Self { targets, facts, config: config.clone(), version: 1 })
+    }
+
+    /// The same as the given one of the accepted configurations.
+    pub(super) fn numbered(self, version: u64) -> Self {
+        Self { version, ..self }
+    }
+
+    /// The settings that it was built from.
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     /// All models, in the order of the configuration.
@@ -134,44 +112,14 @@ impl Catalog {
         &self.targets
     }
 
-    /// The same, as a decision looks at them.
-    pub fn facts(&self) -> &[ModelFacts] {
-        &self.facts
-    }
-
-    /// A model's place.
-    pub fn position(&self, name: &str) -> Option<usize> {
-        self.targets.iter().position(|target| *target.name == *name)
-    }
-
     /// True when a model has this name.
     pub fn has(&self, name: &str) -> bool {
-        self.position(name).is_some()
-    }
-
-    /// The models of a chain.
-    pub fn chain(&self, name: &str) -> Option<&[usize]> {
-        self.chains.get(name).map(Vec::as_slice)
+        self.index(name).is_some()
     }
 
     /// True when a chain has this name.
     pub fn has_chain(&self, name: &str) -> bool {
-        self.chains.contains_key(name)
-    }
-
-    /// How a task wants its models chosen.
-    pub fn task(&self, task: Task) -> &TaskRoute {
-        self.tasks.iter().find(|(known, _)| *known == task).map_or(&self.plain, |(_, route)| route)
-    }
-
-    /// What the strategy `unified` weighs.
-    pub fn weights(&self) -> &Weights {
-        &self.weights
-    }
-
-    /// The version of the price table.
-    pub fn price_version(&self) -> &str {
-        &self.price_version
+        self.chain(name).is_some()
     }
 
     /// Counts the accepted configurations, from 1.
@@ -185,37 +133,12 @@ impl Catalog {
     }
 }
 
-/// A task without settings of its own takes those of `default`.
-fn route(config: &Config, name: &str, targets: &[Arc<Target>]) -> TaskRoute {
-    let Some(task) = config.tasks.get(name).or_else(|| config.tasks.get("default")) else {
-        return TaskRoute { strategy: config.strategy, ..TaskRoute::default() };
-    };
-    let place = |target: &Arc<Target>| {
-        let place = task.prefer.iter().position(|name| **name == *target.name);
-        place.and_then(|place| u32::try_from(place).ok()).unwrap_or(u32::MAX)
-    };
-    TaskRoute {
-        preference: if task.prefer.is_empty() { Vec::new() } else { targets.iter().map(place).collect() },
-        chain: task.chain.clone(),
-        strategy: task.strategy.unwrap_or(config.strategy),
-        hedge: task.hedge,
-    }
-}
-
-fn facts_of(target: &Target, provider: usize, weight: f64) -> ModelFacts {
-    ModelFacts {
-        name: Arc::clone(&target.name),
-        provider: u16::try_from(provider).unwrap_or(u16::MAX),
-        price: target.price,
-        context_tokens: target.context_tokens,
-        max_output_tokens: target.max_output_tokens,
-        capabilities: target.capabilities,
-        offline: target.offline,
-        weight,
-    }
-}
-
-fn add(config: &ProviderConfig, rules: BreakerRules, board: &Board) -> Result<Vec<(Target, f64)>, Error> {
+fn add(
+    config: &ProviderConfig,
+    rules: BreakerRules,
+    board: &Board,
+    targets: &mut Vec<Arc<Target>>,
+) -> Result<(), Error> {
     let unknown = || Error::Config(vec![format!("provider {}: unknown kind {}", config.name, config.kind)]);
     let entry = providers::entry(&config.kind).ok_or_else(unknown)?;
     let provider = (entry.build)(config)?;
@@ -227,7 +150,7 @@ fn add(config: &ProviderConfig, rules: BreakerRules, board: &Board) -> Result<Ve
     let provider_name: Arc<str> = Arc::from(config.name.as_str());
     let target = |model: &ModelConfig| {
         let name: Arc<str> = Arc::from(format!("{}/{}", config.name, model.name));
-        let target = Target {
+        Target {
             health: board.model(&name),
             name,
             provider_name: Arc::clone(&provider_name),
@@ -243,16 +166,17 @@ fn add(config: &ProviderConfig, rules: BreakerRules, board: &Board) -> Result<Ve
                 batch => batch as usize,
             },
             offline: entry.offline,
+            weight: model.weight,
             total: seconds(config.timeout_s),
             first_token: seconds(config.first_token_timeout_s),
             idle: seconds(config.idle_timeout_s),
             breaker_rules: rules,
             provider_health: Arc::clone(&provider_health),
             provider: Arc::clone(&provider),
-        };
-        (target, model.weight)
+        }
     };
-    Ok(models.iter().map(target).collect())
+    targets.extend(models.iter().map(target).map(Arc::new));
+    Ok(())
 }
 
 fn seconds(number: f64) -> Duration {
@@ -264,7 +188,7 @@ mod tests {
     use super::*;
 
     fn names(config: &Config) -> Vec<String> {
-        let catalog = Catalog::build(config, &Board::default(), 1).unwrap();
+        let catalog = Catalog::build(config, &Board::default()).unwrap();
         catalog.targets().iter().map(|t| t.name.to_string()).collect()
     }
 
@@ -290,10 +214,9 @@ mod tests {
     #[test]
     fn models_keep_their_state_over_configurations() {
         let board = Board::default();
-        let one = Catalog::build(&Config::default(), &board, 1).unwrap();
-        let two = Catalog::build(&Config::default(), &board, 2).unwrap();
+        let one = Catalog::build(&Config::default(), &board).unwrap();
+        let two = Catalog::build(&Config::default(), &board).unwrap();
         assert!(one.only_offline() && one.has("offline/extractive") && !one.has("nobody/nothing"));
         assert!(Arc::ptr_eq(&one.targets()[0].health, &two.targets()[0].health));
-        assert_eq!((one.version(), two.version()), (1, 2));
     }
 }

@@ -8,8 +8,8 @@ use copydesk_types::{NanoDollars, TenantId};
 use super::course::{Size, Stop};
 use super::{Catalog, Desk, Target};
 use crate::domain::{
-    Ask, Attribution, BreakerState, Capabilities, Decision, ModelState, Order, Prompt, Routing, Strategy, Tier,
-    decide, estimate_tokens,
+    Ask, Attribution, BreakerState, Candidate, Capabilities, Decision, ModelState, Order, Prompt, Routing,
+    Tier, Verdict, decide, estimate_tokens,
 };
 use crate::error::Error;
 
@@ -41,40 +41,72 @@ impl<'a> Wanted<'a> {
 }
 
 impl Desk {
-    /// Chooses; calls nobody.
+    /// How a call would be routed now. Calls nobody.
+    pub async fn explain(&self, tenant: TenantId, order: &Order) -> Decision {
+        let left = self.budgets.left(tenant, &order.attribution).await;
+        decide_now(&self.catalog(), &Wanted::text(order), left, fastrand::u64(..))
+    }
+
+    /// The models to be asked, in this order.
+    ///
+    /// # Errors
+    /// There is none: the money does not suffice, none can do what is needed, or none is to be asked now.
     pub(super) async fn choose(
         &self,
         catalog: &Catalog,
         tenant: TenantId,
         attribution: &Attribution,
         wanted: &Wanted<'_>,
-    ) -> Decision {
-        let budget_left = self.budgets.left(tenant, attribution).await;
-        decide_now(catalog, wanted, budget_left, fastrand::u64(..))
+    ) -> Result<(Decision, Vec<Stop>), Error> {
+        let (left, seed) = (self.budgets.left(tenant, attribution).await, fastrand::u64(..));
+        let decision = decide_now(catalog, wanted, left, seed);
+        let stops = stops(catalog, &decision, wanted.model.is_some());
+        let Some(obstacle) = obstacle(&decision, &stops) else { return Ok((decision, stops)) };
+        let Obstacle::Money(worst) = obstacle else { return Err(obstacle.into()) };
+        // The budgets say best what is wanting; what they were asked for is given back at once.
+        drop(self.budgets.reserve(tenant, attribution, NanoDollars(worst)).await?);
+        if let Some(most) = wanted.routing.max_cost.filter(|most| worst > *most) {
+            return Err(Error::OverCost { most });
+        }
+        let decision = decide_now(catalog, wanted, None, seed);
+        let stops = self::stops(catalog, &decision, wanted.model.is_some());
+        Ok((decision, stops))
+    }
+}
+
+/// Why nobody is to be asked.
+enum Obstacle {
+    /// The cheapest worst case, in nano-dollars, is more than is left.
+    Money(i64),
+    /// Something else.
+    Other(Error),
+}
+
+impl From<Obstacle> for Error {
+    fn from(obstacle: Obstacle) -> Self {
+        match obstacle {
+            Obstacle::Money(most) => Self::OverCost { most },
+            Obstacle::Other(error) => error,
+        }
     }
 }
 
 /// The decision at this moment.
-fn decide_now(catalog: &Catalog, wanted: &Wanted<'_>, budget_left: Option<NanoDollars>, seed: u64) -> Decision {
-    let task = catalog.task(wanted.task);
+fn decide_now(
+    catalog: &Catalog,
+    wanted: &Wanted<'_>,
+    budget_left: Option<NanoDollars>,
+    seed: u64,
+) -> Decision {
     let tokens = wanted.input_tokens.saturating_add(u64::from(wanted.max_output_tokens));
     let states: Vec<ModelState> = catalog.targets().iter().map(|target| state(target, tokens)).collect();
-    let chain = wanted.routing.chain.as_deref().or(task.chain.as_deref());
     let ask = Ask {
         needs: wanted.needs,
-        preference: &task.preference,
-        chain: chain.and_then(|name| catalog.chain(name).map(|models| (name, models))),
-        pinned: wanted.model.and_then(|name| catalog.position(name)),
-        strategy: wanted.routing.strategy.unwrap_or(task.strategy),
-        weights: catalog.weights(),
         input_tokens: wanted.input_tokens,
         max_output_tokens: wanted.max_output_tokens,
         budget_left,
-        max_cost: wanted.routing.max_cost,
-        no_offline: wanted.routing.no_offline,
         seed,
-        price_version: catalog.price_version(),
-        catalogue_version: catalog.version(),
+        ..catalog.ask(wanted.task, wanted.routing, wanted.model)
     };
     decide(catalog.facts(), &states, &ask)
 }
@@ -94,8 +126,8 @@ fn state(target: &Target, tokens: u64) -> ModelState {
 }
 
 /// The decision's chain.
-pub(super) fn stops(catalog: &Catalog, decision: &Decision, pinned: bool) -> Vec<Stop> {
-    let stop = |candidate: &crate::domain::Candidate| Stop {
+fn stops(catalog: &Catalog, decision: &Decision, pinned: bool) -> Vec<Stop> {
+    let stop = |candidate: &Candidate| Stop {
         target: Arc::clone(&catalog.targets()[candidate.index]),
         tier: candidate.tier.unwrap_or(Tier::Fallback),
         hedge: false,
@@ -105,30 +137,28 @@ pub(super) fn stops(catalog: &Catalog, decision: &Decision, pinned: bool) -> Vec
     decision.chain().map(stop).collect()
 }
 
-/// Why nobody may be asked, when the chain is empty or only the offline writer is left for want of money.
-pub(super) fn obstacle(decision: &Decision, stops: &[Stop]) -> Option<Error> {
-    use crate::domain::Verdict;
-    let out = |verdict: Verdict| decision.candidates.iter().any(|c| c.verdict == verdict);
-    let only_offline = stops.iter().all(|stop| stop.target.offline);
-    if only_offline && out(Verdict::OverBudget) {
-        return Some(Error::Unaffordable);
+/// Why nobody is to be asked: the chain is empty, or only the offline writer is left for want of money.
+fn obstacle(decision: &Decision, stops: &[Stop]) -> Option<Obstacle> {
+    let of = |verdict: Verdict| decision.candidates.iter().filter(move |c| c.verdict == verdict);
+    if stops.iter().all(|stop| stop.target.offline)
+        && let Some(worst) = of(Verdict::OverBudget).map(|c| c.worst_cost_nanos).min()
+    {
+        return Some(Obstacle::Money(worst));
     }
     if !stops.is_empty() {
         return None;
     }
-    let names = |verdict: Verdict| -> Vec<String> {
-        decision.candidates.iter().filter(|c| c.verdict == verdict).map(|c| c.model.to_string()).collect()
-    };
+    let names = |verdict| -> Vec<String> { of(verdict).map(|c| c.model.to_string()).collect() };
     let (dark, limited) = (names(Verdict::BreakerOpen), names(Verdict::RateLimited));
-    if !dark.is_empty() || !limited.is_empty() {
-        return Some(Error::NobodyNow { dark, limited });
-    }
-    if out(Verdict::TooSmall) {
-        return Some(Error::TooLong { input_tokens: decision.estimated_input_tokens });
-    }
-    let lacking = decision.candidates.iter().filter(|c| c.verdict == Verdict::LacksCapability);
-    let lacking = lacking.map(|c| format!("{} lacks {}", c.model, c.lacks.names().join(", "))).collect();
-    Some(Error::NobodyAble { lacking })
+    Some(Obstacle::Other(if !dark.is_empty() || !limited.is_empty() {
+        Error::NobodyNow { dark, limited }
+    } else if of(Verdict::TooSmall).next().is_some() {
+        Error::TooLong { input_tokens: decision.estimated_input_tokens }
+    } else {
+        let lacking = of(Verdict::LacksCapability);
+        let lacking = lacking.map(|c| format!("{} lacks {}", c.model, c.lacks.names().join(", "))).collect();
+        Error::NobodyAble { lacking }
+    }))
 }
 
 /// The decision as an answer carries it.
@@ -142,16 +172,5 @@ pub(super) fn size(prompt: &Prompt, target: &Target, more_bytes: usize) -> Size 
     Size {
         input: prompt.estimated_tokens() + estimate_tokens(more_bytes),
         output: u64::from(target.clamp(prompt.max_output_tokens)),
-    }
-}
-
-/// The strategy's name, for spans.
-pub(super) fn strategy_name(strategy: Strategy) -> &'static str {
-    match strategy {
-        Strategy::Task => "task",
-        Strategy::Cost => "cost",
-        Strategy::Latency => "latency",
-        Strategy::Weighted => "weighted",
-        Strategy::Unified => "unified",
     }
 }

@@ -12,9 +12,7 @@ use tokio::time::Instant;
 use super::board::End;
 use super::flights::Deadline;
 use super::{Desk, Pass, Reservation, Target, micros_of};
-use crate::domain::{
-    Attempt, Attribution, Outcome, Signal, Ticket, Tier, Usage, UsageRow, estimate_tokens,
-};
+use crate::domain::{Attempt, Attribution, Outcome, Signal, Ticket, Tier, Usage, UsageRow, estimate_tokens};
 use crate::error::Error;
 use crate::providers::ProviderError;
 
@@ -32,6 +30,7 @@ pub(super) struct Course {
     pub(super) deadline: Deadline,
     /// The most that all attempts may cost.
     most: Option<i64>,
+    price_version: String,
     trail: Mutex<Trail>,
 }
 
@@ -114,14 +113,28 @@ pub(super) struct Departure {
     pub(super) arrived: Instant,
     pub(super) deadline: Deadline,
     pub(super) most: Option<i64>,
+    pub(super) price_version: String,
 }
 
 impl Course {
     pub(super) fn begin(desk: Arc<Desk>, departure: Departure) -> Arc<Self> {
         let ordered_ms = desk.clock.now_ms();
-        let Departure { tenant, attribution, task, operation, arrived, deadline, most } = departure;
+        let Departure { tenant, attribution, task, operation, arrived, deadline, most, price_version } =
+            departure;
         let trail = Mutex::default();
-        Arc::new(Self { desk, tenant, attribution, task, operation, arrived, ordered_ms, deadline, most, trail })
+        Arc::new(Self {
+            desk,
+            tenant,
+            attribution,
+            task,
+            operation,
+            arrived,
+            ordered_ms,
+            deadline,
+            most,
+            price_version,
+            trail,
+        })
     }
 
     /// Leave to call a model: through its breaker, with a place at its provider and the worst case reserved.
@@ -149,7 +162,12 @@ impl Course {
         match entered {
             Ok(pass) => open.pass = Some(pass),
             Err(full) => {
-                return Err(self.skip(stop, Outcome::QueueFull, "no place came free in time", full.retry_after));
+                return Err(self.skip(
+                    stop,
+                    Outcome::QueueFull,
+                    "no place came free in time",
+                    full.retry_after,
+                ));
             }
         }
         let worst = target.price.cost(size.input, 0, size.output);
@@ -207,7 +225,12 @@ impl Course {
         self.trail().waited += pause;
     }
 
-    /// The records for the ledger; whoever takes them must write them.
+    /// The records for the ledger.
+    pub(super) fn rows(&self) -> Vec<UsageRow> {
+        self.trail().rows.clone()
+    }
+
+    /// The same; whoever takes them must write them.
     pub(super) fn take_rows(&self) -> Vec<UsageRow> {
         std::mem::take(&mut self.trail().rows)
     }
@@ -296,7 +319,13 @@ impl Open {
         self.course.deadline.left().map_or(own, |left| left.min(own))
     }
 
-    fn end(&mut self, outcome: Outcome, counted: Option<Usage>, retry_after: Option<Duration>, status: u16) -> Usage {
+    fn end(
+        &mut self,
+        outcome: Outcome,
+        counted: Option<Usage>,
+        retry_after: Option<Duration>,
+        status: u16,
+    ) -> Usage {
         let Some(begun) = self.begun.take() else { return Usage::default() };
         let (now, target) = (Instant::now(), &self.stop.target);
         // A count that no call can reach would make every sum of the ledger overflow.
@@ -361,7 +390,7 @@ impl Open {
             operation: course.operation,
             ordered_ms: course.ordered_ms,
             attempt: attempt.clone(),
-            price_version: course.desk.price_version(),
+            price_version: course.price_version.clone(),
         };
         let mut trail = course.trail();
         trail.leave(now);

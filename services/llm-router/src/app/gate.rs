@@ -60,7 +60,9 @@ impl Gate {
         let mut limits = lock(&self.limits);
         if wanted >= limits.concurrency {
             let owed = wanted - limits.concurrency;
-            let kept = self.surplus.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| Some(n.saturating_sub(owed)));
+            let kept = self
+                .surplus
+                .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| Some(n.saturating_sub(owed)));
             self.places.add_permits(owed - kept.unwrap_or(0).min(owed));
         } else {
             let excess = limits.concurrency - wanted;
@@ -93,7 +95,11 @@ impl Gate {
     /// How long until a call of about so many tokens would find room in the window; `None` when it does now.
     pub fn window_wait(&self, tokens: u64) -> Option<Duration> {
         let rates = lock(&self.limits).rates;
-        if rates.are_unlimited() { None } else { lock(&self.window).wait(rates, tokens, self.began.elapsed()) }
+        if rates.are_unlimited() {
+            None
+        } else {
+            lock(&self.window).wait(rates, tokens, self.began.elapsed())
+        }
     }
 
     /// The longest that a call waits here.
@@ -271,8 +277,7 @@ mod tests {
         assert!(gate.enter(1, None).await.is_err());
         drop(held);
         gate.set(0, Rates::default(), Duration::ZERO);
-        let passes: Vec<_> =
-            futures_util::future::join_all((0..50).map(|_| gate.enter(1, None))).await;
+        let passes: Vec<_> = futures_util::future::join_all((0..50).map(|_| gate.enter(1, None))).await;
         assert!(passes.iter().all(Result::is_ok));
     }
 }

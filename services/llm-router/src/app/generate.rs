@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use tokio::time::timeout;
 use tracing::Instrument;
 
-use super::choice::{Wanted, obstacle, shown, size, stops, strategy_name};
+use super::choice::{Wanted, shown, size};
 use super::course::{Course, Departure, Left, Open, Stop};
 use super::obtain::{Deaf, Making, Visit, same_body};
 use super::walk::{Errand, walk};
@@ -41,13 +41,8 @@ impl Desk {
         }
         let catalog = self.catalog();
         let tenant = making.visit.tenant;
-        let decision = self.choose(&catalog, tenant, &order.attribution, &Wanted::text(order)).await;
-        let strategy = strategy_name(decision.strategy);
-        tracing::debug!(strategy, candidates = decision.candidates.len(), "models chosen");
-        let stops = stops(&catalog, &decision, order.model.is_some());
-        if let Some(error) = obstacle(&decision, &stops) {
-            return Err(error);
-        }
+        let (decision, stops) =
+            self.choose(&catalog, tenant, &order.attribution, &Wanted::text(order)).await?;
         let departure = Departure {
             tenant,
             attribution: Arc::new(order.attribution.clone()),
@@ -56,7 +51,7 @@ impl Desk {
             arrived: making.visit.arrived,
             deadline: making.deadline.clone(),
             most: order.routing.max_cost,
-            price_version: catalog.price_version().to_owned(),
+            price_version: decision.price_version.clone(),
         };
         Ok((Course::begin(Arc::clone(self), departure), decision, stops))
     }
@@ -64,12 +59,20 @@ impl Desk {
     /// Writes the records, and the answer if the call has an id, before it is given.
     pub(super) async fn keep(&self, course: &Course, order: &Order, answer: Answer) -> Result<Answer, Error> {
         match self.stored(order, &answer) {
-            None => self.ledger.append(course.tenant, &course.take_rows()).map(|()| answer).map_err(Error::from),
-            Some(stored) => match self.ledger.keep(course.tenant, course.take_rows(), stored).await? {
-                // Another replica was faster: its answer is the one that counts.
-                Some(earlier) => same_body(earlier, order).map(Answer::replayed),
-                None => Ok(answer),
-            },
+            None => {
+                self.ledger.append(course.tenant, &course.take_rows())?;
+                Ok(answer)
+            }
+            Some(stored) => {
+                let earlier = self.ledger.keep(course.tenant, &course.rows(), &stored).await?;
+                // They are in the ledger. Taken before, they would be lost with a caller who stops waiting.
+                drop(course.take_rows());
+                match earlier {
+                    // Another replica was faster: its answer is the one that counts.
+                    Some(earlier) => same_body(earlier, order).map(Answer::replayed),
+                    None => Ok(answer),
+                }
+            }
         }
     }
 }

@@ -3,13 +3,17 @@
 //! A request becomes a [`course::Course`]; [`obtain`] looks whether its answer is there already or on its way, [`choice`]
 //! decides which models may answer, [`walk`] goes down their chain, and [`generate`] or [`stream_generate`] ask each.
 mod board;
+mod budgets;
 mod catalog;
 mod choice;
 mod course;
+mod facts;
 mod flights;
 mod forget;
 mod gate;
 mod generate;
+mod ledger;
+mod live;
 mod obtain;
 mod stream_generate;
 mod usage;
@@ -18,19 +22,19 @@ mod walk;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
+use crate::cache::Cache;
 use crate::config::Config;
 use crate::domain::{Backoff, BreakerRules};
-use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::ports::{Clock, Store};
 
 pub use board::{Board, Check, ModelHealth, ProviderHealth, Standing};
 pub use budgets::{BudgetError, Budgets, Reservation};
-pub use catalog::{Catalog, Target, TaskRoute};
+pub use catalog::{Catalog, Target};
+pub use facts::TaskFacts;
 pub use gate::{Full, Gate, Pass};
 pub use ledger::{Ledger, LedgerFull};
+pub use live::{ConfigUpdates, Live, Update};
 pub use obtain::Visit;
 pub use usage::UsagePage;
 
@@ -39,7 +43,7 @@ use walk::Manner;
 
 /// Everything that a use case needs.
 pub struct Desk {
-    live: Live,
+    live: Arc<Live>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
@@ -56,7 +60,7 @@ pub struct Desk {
 /// What a desk is made of.
 pub struct Parts {
     /// The configured models.
-    pub live: Live,
+    pub live: Arc<Live>,
     /// Where answers are kept.
     pub store: Arc<dyn Store>,
     /// The time.
@@ -77,6 +81,8 @@ struct Settings {
     manner: Manner,
     cache_ttl: Duration,
     embedding_ttl: Duration,
+    /// The name under which request ids are claimed.
+    replica: String,
 }
 
 impl Desk {
@@ -88,6 +94,7 @@ impl Desk {
             manner: config.retry.manner(),
             cache_ttl: Duration::from_secs(config.cache.ttl_s.into()),
             embedding_ttl: Duration::from_secs(config.cache.embedding_ttl_s.into()),
+            replica: ledger.replica().run().to_owned(),
         };
         let (by_id, by_words) = (Flights::default(), Flights::default());
         Self { live, store, clock, metrics, ledger, budgets, cache, by_id, by_words, settings }

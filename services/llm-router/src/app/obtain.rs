@@ -9,8 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Desk;
 use super::flights::{Boarded, Deadline, replay};
-use crate::cache::CacheKey;
-use crate::domain::{Answer, Order, StoredAnswer};
+use crate::domain::{Answer, CacheKey, CacheKind, Order, StoredAnswer};
 use crate::error::Error;
 use crate::ports::{Claim, EventSink, StreamEvent};
 
@@ -131,9 +130,13 @@ impl Desk {
     ) -> Result<Option<Answer>, Error> {
         let mut wait = LOOK.0;
         loop {
-            match self.store.claim(tenant, request_id, &order.fingerprint, &self.settings.replica, CLAIM).await? {
+            match self
+                .store
+                .claim(tenant, request_id, &order.fingerprint, &self.settings.replica, CLAIM)
+                .await?
+            {
                 Claim::Mine => return Ok(None),
-                Claim::Answered(kept) => return same_body(kept, order).map(Some),
+                Claim::Answered(kept) => return same_body(*kept, order).map(Some),
                 Claim::Taken { fingerprint } if fingerprint != order.fingerprint => {
                     return Err(Error::RequestIdTaken { request_id: request_id.to_owned() });
                 }
@@ -162,19 +165,20 @@ impl Desk {
             let deadline = Deadline::at(visit.deadline);
             return make(Arc::clone(&self), order, Making { visit, deadline, sink }).await;
         };
-        let key = CacheKey::answer(visit.tenant, &words);
+        let key = CacheKey::new(visit.tenant, CacheKind::Answer, &[words.as_bytes()]);
         if let Some(answer) = self.cached(&key).await {
             let answer = self.keep_again(visit.tenant, &order, answer.from_cache()).await?;
             return replay(answer, sink.as_ref()).await;
         }
         let (desk, whose, task) = (Arc::clone(&self), visit.clone(), Arc::clone(&order));
-        let boarded = self.by_words.board((visit.tenant, words), "", visit.deadline, |flight| async move {
-            let deadline = flight.deadline.clone();
-            let making = Making { visit: Visit { deadline: None, ..whose }, deadline, sink: flight };
-            let answer = make(Arc::clone(&desk), task, making).await?;
-            desk.cache_answer(&key, &answer).await;
-            Ok(answer)
-        })?;
+        let boarded =
+            self.by_words.board((visit.tenant, words), "", visit.deadline, |flight| async move {
+                let deadline = flight.deadline.clone();
+                let making = Making { visit: Visit { deadline: None, ..whose }, deadline, sink: flight };
+                let answer = make(Arc::clone(&desk), task, making).await?;
+                desk.cache_answer(&key, &answer).await;
+                Ok(answer)
+            })?;
         match boarded {
             Boarded::First(ride) => ride.follow(sink.as_ref()).await,
             Boarded::Joined(ride) => {
@@ -195,7 +199,7 @@ impl Desk {
             return;
         }
         if let Ok(bytes) = serde_json::to_vec(answer) {
-            self.cache.put(key, Bytes::from(bytes), self.settings.cache_ttl).await;
+            self.cache.put(*key, Bytes::from(bytes), self.settings.cache_ttl).await;
         }
     }
 
@@ -203,7 +207,7 @@ impl Desk {
     async fn keep_again(&self, tenant: TenantId, order: &Order, answer: Answer) -> Result<Answer, Error> {
         match self.stored(order, &answer) {
             None => Ok(answer),
-            Some(stored) => match self.ledger.keep(tenant, Vec::new(), stored).await? {
+            Some(stored) => match self.ledger.keep(tenant, &[], &stored).await? {
                 Some(earlier) => same_body(earlier, order).map(Answer::replayed),
                 None => Ok(answer),
             },
@@ -237,7 +241,7 @@ impl Claimed {
         loop {
             sleep(RENEWAL).await;
             let (store, owner) = (&self.desk.store, &self.desk.settings.replica);
-            match store.renew(self.tenant, &self.request_id, owner, CLAIM).await {
+            match store.renew_claim(self.tenant, &self.request_id, owner, CLAIM).await {
                 Ok(true) => {}
                 Ok(false) => return Error::Vanished,
                 // The database may be back before the claim is over; if not, the next round says so.
@@ -255,7 +259,7 @@ impl Drop for Claimed {
         let (desk, tenant, id) = (Arc::clone(&self.desk), self.tenant, std::mem::take(&mut self.request_id));
         // Bounded by the store's own limits; should it fail, the claim ends by itself.
         tokio::spawn(async move {
-            let _ = desk.store.release(tenant, &id, &desk.settings.replica).await;
+            let _ = desk.store.release_claim(tenant, &id, &desk.settings.replica).await;
         });
     }
 }

@@ -25,7 +25,6 @@ pub(super) trait Errand: Send + Sync {
     fn hedge_after(&self, _stop: &Stop) -> Option<Duration> {
         None
     }
-
 }
 
 /// How the way is gone.
@@ -138,7 +137,13 @@ impl<E: Errand> Way<'_, E> {
         }
         self.course.paused(wait);
         sleep(wait).await;
-        Some(again.into_iter().filter(|(_, asked)| asked.is_none_or(|asked| asked <= wait)).map(|(stop, _)| stop).collect())
+        Some(
+            again
+                .into_iter()
+                .filter(|(_, asked)| asked.is_none_or(|asked| asked <= wait))
+                .map(|(stop, _)| stop)
+                .collect(),
+        )
     }
 
     /// Each of these models once.

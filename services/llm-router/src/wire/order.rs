@@ -51,7 +51,7 @@ pub fn order(
     });
     let model = Some(request.model).filter(|model| !model.is_empty());
     if let Some(model) = model.as_deref().filter(|model| !catalog.has(model)) {
-        let known: Vec<&str> = catalog.targets().iter().map(|t| t.name.as_str()).collect();
+        let known: Vec<&str> = catalog.targets().iter().map(|t| &*t.name).collect();
         let shown: String = model.chars().take(MAX_WORD).collect();
         faults.push("model", format!("{shown:?} is not configured; there are {}", known.join(", ")));
     }
