@@ -1,5 +1,6 @@
 //! The desk: one use case per file, and what they share.
 mod catalog;
+mod count_tokens;
 mod flights;
 mod forget;
 mod generate;
@@ -18,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::ports::{Clock, Store};
 
 pub use catalog::{Catalog, Target};
+pub use count_tokens::Counted;
 pub use journal::Leftover;
 pub use usage::UsagePage;
 

@@ -3,9 +3,13 @@ mod answer;
 mod cache_key;
 mod call;
 mod capability;
+mod combined;
 mod decision;
 mod ledger;
+mod ranking;
 mod structured;
+mod tokens;
+mod vectors;
 
 pub use answer::{Answer, Attempt, Completion, Outcome, StopReason, Usage};
 pub use cache_key::{CacheKey, CacheKind};
@@ -14,6 +18,12 @@ pub use call::{
     ToolCall, ToolChoice, ToolResult, Turn, estimate_tokens,
 };
 pub use capability::Capabilities;
+pub use combined::{Analysis, CombineFault, Combined, Parts, combine, split};
 pub use decision::{Candidate, Decision, Routing, Strategy, Tier, Verdict};
 pub use ledger::{Attribution, StoredAnswer, UsageCursor, UsageRow};
+pub use ranking::{RankingFault, RerankOrder, check_ranking};
 pub use structured::{Schema, repair_turns};
+pub use tokens::{Encoding, TokenCount, count_tokens};
+pub use vectors::{
+    Distinct, EmbedOrder, VectorFault, batches, check_vectors, decode_vector, embedding_key, encode_vector,
+};

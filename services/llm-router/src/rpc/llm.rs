@@ -48,25 +48,28 @@ impl LlmService for Rpc {
         Ok(Response::new(stream))
     }
 
-    async fn embed(
-        &self,
-        _request: Request<pb::EmbedRequest>,
-    ) -> Result<Response<pb::EmbedResponse>, Status> {
+    async fn embed(&self, request: Request<pb::EmbedRequest>) -> Result<Response<pb::EmbedResponse>, Status> {
+        Caller::of(&request)?;
+        wire::embed_order(request.into_inner(), self.desk.catalog())?;
         Err(Status::unimplemented("embed"))
     }
 
     async fn rerank(
         &self,
-        _request: Request<pb::RerankRequest>,
+        request: Request<pb::RerankRequest>,
     ) -> Result<Response<pb::RerankResponse>, Status> {
+        Caller::of(&request)?;
+        wire::rerank_order(request.into_inner(), self.desk.catalog())?;
         Err(Status::unimplemented("rerank"))
     }
 
     async fn count_tokens(
         &self,
-        _request: Request<pb::CountTokensRequest>,
+        request: Request<pb::CountTokensRequest>,
     ) -> Result<Response<pb::CountTokensResponse>, Status> {
-        Err(Status::unimplemented("count_tokens"))
+        Caller::of(&request)?;
+        let (model, turns) = wire::count_order(request.into_inner(), self.desk.catalog())?;
+        Ok(Response::new(wire::count(self.desk.count_tokens(model.as_deref(), turns).await)))
     }
 }
 

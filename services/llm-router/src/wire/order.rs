@@ -91,7 +91,7 @@ fn fingerprint(request: &pb::GenerateRequest) -> String {
     blake3::hash(&anonymous.encode_to_vec()).to_hex().to_string()
 }
 
-fn attribution(whose: pb::Attribution, faults: &mut Faults<'_>) -> Attribution {
+pub(super) fn attribution(whose: pb::Attribution, faults: &mut Faults<'_>) -> Attribution {
     let run = match whose.run_id.as_str() {
         "" => None,
         text => text.parse::<RunId>().map_err(|e| faults.push("attribution.run_id", e.to_string())).ok(),
