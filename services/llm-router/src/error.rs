@@ -8,7 +8,7 @@ use copydesk_store::StoreError;
 use copydesk_types::NanoDollars;
 
 use crate::app::{BudgetError, LedgerFull};
-use crate::domain::Outcome;
+use crate::domain::{Outcome, VectorFault};
 use crate::ports::Gone;
 use crate::providers::{BuildError, ProviderError};
 
@@ -83,6 +83,14 @@ pub enum Error {
     /// Another call with the same id is still under way, and its end was waited for in vain.
     #[error("another call with this request_id is still under way")]
     StillRunning,
+    /// A model gives other vectors than it is asked for or configured with.
+    #[error("{model} gave vectors that cannot be used: {fault}")]
+    BadVectors {
+        /// Which model.
+        model: String,
+        /// What is wrong with them.
+        fault: VectorFault,
+    },
     /// The task that made the answer ended without one.
     #[error("the call's task ended without an answer")]
     Vanished,
@@ -214,6 +222,7 @@ impl From<Error> for ServiceError {
             Error::LedgerFull => ServiceError::unavailable("LEDGER_FULL", text, RETRY_AFTER),
             Error::Budget(_) => ServiceError::new(Kind::ResourceExhausted, "BUDGET_EXHAUSTED", text),
             Error::StillRunning => ServiceError::unavailable("STILL_RUNNING", text, RETRY_AFTER),
+            Error::BadVectors { .. } => refused("BAD_VECTORS"),
             Error::Vanished => ServiceError::unavailable("CALL_LOST", text, RETRY_AFTER),
             Error::ReaderGone => ServiceError::new(Kind::Cancelled, "READER_GONE", text),
             other @ (Error::Config(_) | Error::Provider(_) | Error::Store(_)) => {

@@ -43,6 +43,10 @@ pub const GRPC_SERVICES: [&str; 3] = [
     "copydesk.llm_router.v1.UsageService",
 ];
 
+/// The largest request, in bytes: 20 MiB of pictures, a mebibyte each of messages and evidence, tools and schemas; the
+/// parts have limits of their own.
+const LARGEST_REQUEST: usize = 32 << 20;
+
 /// Whom it may call: nobody. It is the lowest in rank.
 #[derive(Debug, Clone, Default)]
 pub struct Peers {}
@@ -79,7 +83,8 @@ pub async fn build(
     let desk = Arc::new(app::Desk::new(parts, &config));
 
     let handler = rpc::Rpc::new(Arc::clone(&desk));
-    let routes = Routes::new(LlmServiceServer::new(handler.clone()))
+    let llm = LlmServiceServer::new(handler.clone()).max_decoding_message_size(LARGEST_REQUEST);
+    let routes = Routes::new(llm)
         .add_service(RoutingServiceServer::new(handler.clone()))
         .add_service(UsageServiceServer::new(handler));
     let forgetter = desk;

@@ -1,5 +1,10 @@
 //! The cache's contract, over both of its kinds, and what Redis alone can do wrong.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step must stop the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a failed step must stop the test"
+)]
 
 #[path = "support/redis.rs"]
 mod redis_server;

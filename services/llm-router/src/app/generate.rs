@@ -14,8 +14,8 @@ use super::obtain::{Deaf, Making, Visit, same_body};
 use super::walk::{Errand, walk};
 use super::{Desk, Target};
 use crate::domain::{
-    Answer, Attempt, Call, Completion, Decision, Order, Outcome, Schema, StopReason, ToolCall, Turn, Usage,
-    repair_turns,
+    Answer, Attempt, Call, Completion, Decision, Order, Outcome, Parts, Schema, StopReason, ToolCall, Turn,
+    Usage, repair_turns,
 };
 use crate::error::{Error, list};
 use crate::providers::{ProviderError, Reply};
@@ -36,23 +36,32 @@ impl Desk {
         order: &Order,
         making: &Making,
     ) -> Result<(Arc<Course>, Decision, Vec<Stop>), Error> {
-        if !self.ledger.has_room() {
-            return Err(Error::LedgerFull);
-        }
-        let catalog = self.catalog();
-        let tenant = making.visit.tenant;
-        let (decision, stops) =
-            self.choose(&catalog, tenant, &order.attribution, &Wanted::text(order)).await?;
         let departure = Departure {
-            tenant,
+            tenant: making.visit.tenant,
             attribution: Arc::new(order.attribution.clone()),
             task: order.prompt.task,
             operation: Operation::Chat,
             arrived: making.visit.arrived,
             deadline: making.deadline.clone(),
             most: order.routing.max_cost,
-            price_version: decision.price_version.clone(),
+            price_version: String::new(),
         };
+        self.depart_for(departure, &Wanted::text(order)).await
+    }
+
+    /// The same for a call of any kind; the price table's version is filled in.
+    pub(super) async fn depart_for(
+        self: &Arc<Self>,
+        departure: Departure,
+        wanted: &Wanted<'_>,
+    ) -> Result<(Arc<Course>, Decision, Vec<Stop>), Error> {
+        if !self.ledger.has_room() {
+            return Err(Error::LedgerFull);
+        }
+        let catalog = self.catalog();
+        let (decision, stops) =
+            self.choose(&catalog, departure.tenant, &departure.attribution, wanted).await?;
+        let departure = Departure { price_version: decision.price_version.clone(), ..departure };
         Ok((Course::begin(Arc::clone(self), departure), decision, stops))
     }
 
@@ -143,23 +152,22 @@ impl Errand for Whole {
     type Gain = Found;
 
     async fn ask(&self, course: &Arc<Course>, stop: &Stop) -> Result<Found, Left> {
-        let schema = self.order.prompt.schema.as_ref();
-        let Some(schema) = schema else {
+        let Some(schema) = &self.order.prompt.schema else {
             let (reply, open) = self.call(course, stop, Vec::new()).await?;
             return Ok(Found::of(reply, open, None));
         };
         let (reply, open) = self.call(course, stop, Vec::new()).await?;
-        let faults = match read(schema, &reply.text) {
+        let draft = match Draft::read(schema, &self.order.prompt.analyses, &reply.text) {
             Ok(object) => return Ok(Found::of(reply, open, Some(object))),
-            Err(faults) => faults,
+            Err(draft) => draft,
         };
         open.useless(reply.usage);
         // The offline writer would only say the same again.
         if !stop.target.offline {
-            let (reply, open) = self.call(course, stop, repair_turns(&reply.text, &faults)).await?;
-            match read(schema, &reply.text) {
-                Ok(object) => return Ok(Found::of(reply, open, Some(object))),
-                Err(_) => open.useless(reply.usage),
+            let (reply, open) = self.call(course, stop, draft.repair_turns(&reply.text)).await?;
+            match draft.mend(schema, &self.order.prompt.analyses, &reply.text) {
+                Some(object) => return Ok(Found::of(reply, open, Some(object))),
+                None => open.useless(reply.usage),
             }
         }
         Err(ProviderError::new(Outcome::BadReply, "the answer does not satisfy the schema").into())
@@ -213,9 +221,47 @@ impl Found {
     }
 }
 
-fn read(schema: &Schema, text: &str) -> Result<(String, Map<String, Value>), Vec<String>> {
-    let map = schema.read(text)?;
-    Ok((Value::Object(map.clone()).to_string(), map))
+/// A checked object and its JSON text.
+type Object = (String, Map<String, Value>);
+
+/// An answer that does not have its form yet.
+enum Draft {
+    /// One object, and what is wrong with it.
+    Whole(Vec<String>),
+    /// Several analyses, some of which may be good.
+    Parts(Parts),
+}
+
+impl Draft {
+    fn read(schema: &Schema, analyses: &[String], text: &str) -> Result<Object, Self> {
+        if analyses.is_empty() {
+            return schema.read(text).map(object).map_err(Self::Whole);
+        }
+        let parts = Parts::read(schema, analyses, text);
+        if parts.is_whole() { Ok(object(parts.good)) } else { Err(Self::Parts(parts)) }
+    }
+
+    fn repair_turns(&self, text: &str) -> Vec<Turn> {
+        match self {
+            Self::Whole(faults) => repair_turns(text, faults),
+            Self::Parts(parts) => parts.repair_turns(text),
+        }
+    }
+
+    /// The object with a second answer; `None` when that is not good either.
+    fn mend(self, schema: &Schema, analyses: &[String], text: &str) -> Option<Object> {
+        match self {
+            Self::Whole(_) => schema.read(text).map(object).ok(),
+            Self::Parts(parts) => {
+                let merged = parts.merge(Parts::read(schema, analyses, text));
+                merged.is_whole().then(|| object(merged.good))
+            }
+        }
+    }
+}
+
+fn object(map: Map<String, Value>) -> Object {
+    (Value::Object(map.clone()).to_string(), map)
 }
 
 impl Desk {

@@ -124,6 +124,16 @@ impl Usage {
     /// More tokens than any one call has.
     const MOST: u64 = 1_000_000_000;
 
+    /// Both together.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            input: self.input.saturating_add(other.input),
+            cached_input: self.cached_input.saturating_add(other.cached_input),
+            output: self.output.saturating_add(other.output),
+            estimated: self.estimated || other.estimated,
+        }
+    }
+
     /// False for a provider's report that cannot be true.
     pub fn is_plausible(&self) -> bool {
         self.input <= Self::MOST && self.output <= Self::MOST && self.cached_input <= self.input

@@ -4,12 +4,16 @@ mod breaker;
 mod cache_key;
 mod call;
 mod capability;
+mod combined;
 mod decision;
 mod ledger;
 mod pace;
+mod ranking;
 mod retry;
 mod route;
 mod structured;
+mod tokens;
+mod vectors;
 mod window;
 
 pub use answer::{Answer, Attempt, Completion, Outcome, StopReason, Usage};
@@ -20,10 +24,16 @@ pub use call::{
     ToolCall, ToolChoice, ToolResult, Turn, estimate_tokens,
 };
 pub use capability::Capabilities;
+pub use combined::{Analysis, CombineFault, Combined, Parts, combine, split};
 pub use decision::{Candidate, Decision, Routing, Strategy, Tier, Verdict, Weights};
 pub use ledger::{Attribution, StoredAnswer, UsageCursor, UsageRow};
 pub use pace::{Latencies, Pace};
+pub use ranking::{RankingFault, RerankOrder, check_ranking};
 pub use retry::{Backoff, RetryBudget};
 pub use route::{Ask, ModelFacts, ModelState, decide};
 pub use structured::{Schema, repair_turns};
+pub use tokens::{Encoding, TokenCount, count_tokens};
+pub use vectors::{
+    Distinct, EmbedOrder, VectorFault, batches, check_vectors, decode_vector, embedding_key, encode_vector,
+};
 pub use window::{Place, Rates, Window};

@@ -29,8 +29,9 @@ impl LlmService for Rpc {
         let caller = Caller::of(&request)?;
         let visit = visit(&caller);
         let order = wire::order(request.into_inner(), "", true, &self.desk.catalog())?;
+        let analyses = order.prompt.analyses.clone();
         let answer = self.desk.generate(visit, order).await.map_err(ServiceError::from)?;
-        Ok(Response::new(wire::answer(answer)))
+        Ok(Response::new(wire::answer(answer, &analyses)))
     }
 
     async fn stream_generate(
@@ -54,25 +55,30 @@ impl LlmService for Rpc {
         Ok(Response::new(stream))
     }
 
-    async fn embed(
-        &self,
-        _request: Request<pb::EmbedRequest>,
-    ) -> Result<Response<pb::EmbedResponse>, Status> {
-        Err(Status::unimplemented("embed"))
+    async fn embed(&self, request: Request<pb::EmbedRequest>) -> Result<Response<pb::EmbedResponse>, Status> {
+        let visit = visit(&Caller::of(&request)?);
+        let order = wire::embed_order(request.into_inner(), &self.desk.catalog())?;
+        let embedded = self.desk.embed(visit, order).await.map_err(ServiceError::from)?;
+        Ok(Response::new(wire::embedded(embedded)))
     }
 
     async fn rerank(
         &self,
-        _request: Request<pb::RerankRequest>,
+        request: Request<pb::RerankRequest>,
     ) -> Result<Response<pb::RerankResponse>, Status> {
-        Err(Status::unimplemented("rerank"))
+        let visit = visit(&Caller::of(&request)?);
+        let order = wire::rerank_order(request.into_inner(), &self.desk.catalog())?;
+        let ranked = self.desk.rerank(visit, order).await.map_err(ServiceError::from)?;
+        Ok(Response::new(wire::ranked(ranked)))
     }
 
     async fn count_tokens(
         &self,
-        _request: Request<pb::CountTokensRequest>,
+        request: Request<pb::CountTokensRequest>,
     ) -> Result<Response<pb::CountTokensResponse>, Status> {
-        Err(Status::unimplemented("count_tokens"))
+        Caller::of(&request)?;
+        let (model, turns) = wire::count_order(request.into_inner(), &self.desk.catalog())?;
+        Ok(Response::new(wire::count(self.desk.count_tokens(model.as_deref(), turns).await)))
     }
 }
 

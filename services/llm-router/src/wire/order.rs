@@ -7,12 +7,13 @@ use copydesk_types::RunId;
 use prost::Message as _;
 use serde_json::{Map, Value};
 
+use super::analyses::analyses;
 use super::brief::{brief, evidence};
 use super::routing::routing;
 use super::turns::{tools, turns};
 use super::{Faults, MAX_SCHEMA_BYTES, MAX_WORD, json};
 use crate::app::Catalog;
-use crate::domain::{Attribution, Order, Prompt, Schema};
+use crate::domain::{Attribution, Order, Prompt, Schema, Turn};
 
 const MAX_OUTPUT_TOKENS: u32 = 131_072;
 const DEFAULT_OUTPUT_TOKENS: u32 = 2_048;
@@ -56,7 +57,12 @@ pub fn order(
         faults.push("model", format!("{shown:?} is not configured; there are {}", known.join(", ")));
     }
     let routing = routing(request.routing.unwrap_or_default(), catalog, &mut faults);
-    let turns = turns(request.messages, &mut faults);
+    let mut turns = turns(request.messages, &mut faults);
+    let several = request.analyses.len();
+    let combined = analyses(request.analyses, &mut faults);
+    if let Some(combined) = &combined {
+        turns.push(Turn::text(pb::Role::User, combined.instruction.clone()));
+    }
     let (tools, tool_choice) = tools(request.tools, request.tool_choice, &mut faults);
     let prompt = Prompt {
         task,
@@ -71,7 +77,7 @@ pub fn order(
         stop: stop(request.stop, &mut faults),
         tools,
         tool_choice,
-        analyses: Vec::new(),
+        analyses: combined.as_ref().map(|combined| combined.names.clone()).unwrap_or_default(),
         extra: extra(request.extra, &mut faults),
     };
     faults.check(prompt.top_p.is_none_or(|p| p > 0.0 && p <= 1.0), "top_p", "must be above 0 and at most 1");
@@ -81,7 +87,11 @@ pub fn order(
     faults.check(heat, "temperature", "must be 0 to 2");
     let tokens = (1..=MAX_OUTPUT_TOKENS).contains(&prompt.max_output_tokens);
     faults.check(tokens, "max_output_tokens", "must be 1 to 131,072");
+    let alone = several == 0 || (prompt.schema.is_none() && prompt.tools.is_empty());
+    faults.check(alone, "analyses", "are not taken together with response_schema or tools");
+    faults.check(several == 0 || schema_allowed, "analyses", "are not taken by a stream");
     faults.violations.finish()?;
+    let prompt = Prompt { schema: combined.map(|combined| combined.schema).or(prompt.schema), ..prompt };
     let request_id = Some(request.request_id).filter(|id| !id.is_empty());
     Ok(Order { request_id, fingerprint, words, attribution, model, routing, prompt: Arc::new(prompt) })
 }
@@ -102,7 +112,7 @@ fn words(request: &pb::GenerateRequest) -> Option<String> {
     Some(blake3::hash(&words.encode_to_vec()).to_hex().to_string())
 }
 
-fn attribution(whose: pb::Attribution, faults: &mut Faults<'_>) -> Attribution {
+pub(super) fn attribution(whose: pb::Attribution, faults: &mut Faults<'_>) -> Attribution {
     let run = match whose.run_id.as_str() {
         "" => None,
         text => text.parse::<RunId>().map_err(|e| faults.push("attribution.run_id", e.to_string())).ok(),
