@@ -17,6 +17,9 @@ use copydesk_llm_router::cache::{Cache, MAX_VALUE_BYTES, MemoryCache, Patience, 
 use copydesk_llm_router::domain::{CacheKey, CacheKind};
 use copydesk_llm_router::metrics::Metrics;
 use copydesk_types::{Secret, TenantId};
+use opentelemetry::metrics::MeterProvider;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use prometheus::Registry;
 use redis_server::Redis;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -155,6 +158,49 @@ async fn tenants_are_apart_and_one_can_be_forgotten() {
     }
 }
 
+/// How many look-ups of answers and of vectors ended this way.
+fn counted(registry: &Registry, result: &str) -> [f64; 2] {
+    let families = registry.gather();
+    let series =
+        families.iter().filter(|f| f.name().starts_with("copydesk_llm_cache")).flat_map(|f| f.get_metric());
+    let with = |kind: &str| {
+        let fits = |metric: &&prometheus::proto::Metric| {
+            let has = |value: &str| metric.get_label().iter().any(|label| label.value() == value);
+            has(kind) && has(result)
+        };
+        series.clone().filter(fits).map(|metric| metric.get_counter().get_value()).sum()
+    };
+    [with("answer"), with("embedding")]
+}
+
+#[tokio::test]
+async fn every_look_up_is_counted() {
+    let mut urls = vec![None];
+    urls.extend(redis_server::url().map(Some));
+    for url in urls {
+        let registry = Registry::new();
+        let exporter = opentelemetry_prometheus::exporter().with_registry(registry.clone()).build().unwrap();
+        let provider = SdkMeterProvider::builder().with_reader(exporter).build();
+        let metrics = Metrics::new(&provider.meter("test"));
+        let dead = Secret::new("redis://127.0.0.1:1");
+        let dead = RedisCache::new(&dead, PATIENT, metrics.clone()).unwrap();
+        let cache: Box<dyn Cache> = match &url {
+            None => Box::new(MemoryCache::new(1 << 20, metrics)),
+            Some(url) => Box::new(RedisCache::new(&Secret::new(url.as_str()), PATIENT, metrics).unwrap()),
+        };
+        let (answer, vector) = (key(tenant(), "a"), CacheKey::new(tenant(), CacheKind::Embedding, &[]));
+        cache.put_many(vec![(answer, bytes("a")), (vector, bytes("v"))], HOUR).await;
+        cache.get_many(&[answer, vector, vector, key(tenant(), "nobody's")]).await;
+        assert_eq!(counted(&registry, "hit"), [1.0, 2.0], "{url:?}");
+        assert_eq!(counted(&registry, "miss"), [1.0, 0.0], "{url:?}");
+        assert_eq!(counted(&registry, "error"), [0.0, 0.0], "{url:?}");
+        dead.get_many(&[answer, vector]).await;
+        dead.put(answer, bytes("a"), HOUR).await;
+        assert_eq!(counted(&registry, "error"), [2.0, 1.0], "{url:?}");
+        assert_eq!(counted(&registry, "miss"), [1.0, 0.0], "{url:?}: an error is no miss");
+    }
+}
+
 #[tokio::test]
 async fn memory_stays_within_its_bound() {
     let cache = MemoryCache::new(1 << 20, metrics());
@@ -188,6 +234,22 @@ async fn a_killed_redis_is_all_misses_and_comes_back() {
         cache.get(&key).await == Some(bytes("back"))
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_redis_that_freezes_is_not_waited_for_and_comes_back() {
+    let Some(server) = Redis::start() else { return };
+    let cache = redis(&server.url(), Patience { limit: Duration::from_millis(200), rest: Duration::ZERO });
+    let key = key(tenant(), "a");
+    let works = async || {
+        cache.put(key, bytes("kept"), HOUR).await;
+        cache.get(&key).await == Some(bytes("kept"))
+    };
+    until(works).await;
+    server.freeze();
+    assert_eq!(cache.get(&key).await, None);
+    server.thaw();
+    until(works).await;
 }
 
 #[tokio::test]

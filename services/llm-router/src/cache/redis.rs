@@ -2,7 +2,7 @@
 //!
 //! One connection carries all calls. Whoever finds none opens one; a server that fails or is slow is then left alone
 //! for a while, in which calls are misses without waiting. Redis' own reconnecting connection makes calls wait for its
-//! retries, so it is not used.
+//! retries, so it is not used. It is one server, not a cluster: a batch would span its slots.
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -121,7 +121,10 @@ impl RedisCache {
             if failure.breaks_link() {
                 *self.link() = Link::Resting(Instant::now() + self.patience.rest);
             }
-            self.watch.warn(&failure.to_string());
+            // What a rest has for a cause was told when it began.
+            if !matches!(failure, Failure::Resting) {
+                self.watch.warn(&failure.to_string());
+            }
         }
         answer
     }

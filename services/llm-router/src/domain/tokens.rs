@@ -69,8 +69,8 @@ pub struct TokenCount {
 }
 
 /// Counts a prompt for a model, by the provider's own name for it. Exact for messages of text to models whose vocabulary
-/// is known; how tools are framed is not published. Pictures are not counted. Takes about a second for ten megabytes:
-/// not for a thread that others wait for.
+/// is known; how tools are framed is not published. Pictures are not counted. A long prompt takes a processor for a
+/// while: this is not for a thread that others wait for.
 pub fn count_tokens(model: &str, turns: &[Turn]) -> TokenCount {
     let known = Encoding::of_model(model);
     let encoding = known.unwrap_or(Encoding::O200k);
