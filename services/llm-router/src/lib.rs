@@ -28,7 +28,11 @@ use copydesk_store::{Database, DatabaseConfig};
 use tonic::service::Routes;
 
 pub use adapters::{DatabaseStore, MIGRATOR, SystemClock};
-pub use config::{Config, ModelConfig, ProviderConfig};
+pub use app::{ConfigUpdates, Update};
+pub use config::{
+    BreakerConfig, BudgetConfig, CacheConfig, Config, LedgerConfig, ModelConfig, ProviderConfig, RetryConfig,
+    TaskConfig, resolve_keys,
+};
 pub use discovery::{discover, discover_ollama};
 pub use error::Error;
 
@@ -46,7 +50,8 @@ pub const GRPC_SERVICES: [&str; 3] = [
 #[derive(Debug, Clone, Default)]
 pub struct Peers {}
 
-/// Builds the service: opens its database, sets up its providers. Binds nothing and reads no environment.
+/// Builds the service: opens its database, sets up its providers. Binds nothing and reads no environment. Configurations
+/// that come by `updates` replace this one while it runs.
 ///
 /// # Errors
 /// The settings are wrong, a provider cannot be set up, or the database cannot be opened.
@@ -55,16 +60,17 @@ pub async fn build(
     database: &DatabaseConfig,
     context: ServiceContext,
     _peers: Peers,
+    updates: Option<ConfigUpdates>,
 ) -> Result<Service, Error> {
     let faults = config.validate();
     if !faults.is_empty() {
         return Err(Error::Config(faults));
     }
-    let catalog = app::Catalog::build(&config)?;
+    let live = Arc::new(app::Live::new(app::Catalog::build(&config)?));
     let database = Database::open(database, NAME, &MIGRATOR).await?;
     let store = Arc::new(DatabaseStore::new(database.clone()));
     let metrics = metrics::Metrics::new(&context.meter);
-    let (desk, leftovers) = app::Desk::new(catalog, store, Arc::new(SystemClock), metrics, &config);
+    let (desk, leftovers) = app::Desk::new(Arc::clone(&live), store, Arc::new(SystemClock), metrics, &config);
     let desk = Arc::new(desk);
 
     let handler = rpc::Rpc::new(Arc::clone(&desk));
@@ -80,6 +86,7 @@ pub async fn build(
             "expiry of stored answers",
             move |stop| async move { forgetter.forget_answers(stop).await },
         )
+        .with_task("configuration updates", move |stop| async move { live.follow(updates, stop).await })
         .with_ready(move || {
             let database = database.clone();
             Box::pin(async move { database.ping().await.map_err(|error| format!("database: {error}")) })

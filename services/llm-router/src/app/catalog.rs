@@ -1,10 +1,10 @@
 //! The configured models in the order in which they are tried.
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use copydesk_types::Price;
 
+use super::facts::Facts;
 use crate::Config;
 use crate::config::{ModelConfig, ProviderConfig};
 use crate::domain::Capabilities;
@@ -35,6 +35,8 @@ pub struct Target {
     pub embedding_batch: usize,
     /// True when it needs no network.
     pub offline: bool,
+    /// Its share under the strategy `weighted`; 0 counts as 1.
+    pub weight: f64,
     /// The longest wait for a whole answer.
     pub total: Duration,
     /// The longest wait for the first token of a stream.
@@ -48,7 +50,9 @@ pub struct Target {
 /// The models in the order in which they are tried.
 pub struct Catalog {
     targets: Vec<Target>,
-    chains: BTreeMap<String, Vec<String>>,
+    pub(super) facts: Facts,
+    config: Config,
+    version: u64,
 }
 
 impl Catalog {
@@ -58,10 +62,7 @@ impl Catalog {
     /// A provider cannot be made from its settings.
     pub fn build(config: &Config) -> Result<Self, Error> {
         let mut providers = config.providers.clone();
-        let placed = providers.iter().any(|p| providers::entry(&p.kind).is_some_and(|e| e.offline));
-        if config.offline_fallback && !placed {
-            let taken = providers.iter().any(|p| p.name == "offline");
-            let name = if taken { "offline-writer" } else { "offline" };
+        if let Some(name) = config.writer() {
             providers.push(ProviderConfig {
                 name: name.to_owned(),
                 kind: "offline".to_owned(),
@@ -72,7 +73,23 @@ impl Catalog {
         for provider in &providers {
             add(provider, &mut targets)?;
         }
-        Ok(Self { targets, chains: config.chains.clone() })
+        let facts = Facts::new(&targets, config)?;
+        Ok(Self { targets, facts, config: config.clone(), version: 1 })
+    }
+
+    /// The same as the given one of the accepted configurations.
+    pub(super) fn numbered(self, version: u64) -> Self {
+        Self { version, ..self }
+    }
+
+    /// The settings that it was built from.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Counts the accepted configurations of this process, from 1.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// All models.
@@ -92,7 +109,7 @@ impl Catalog {
 
     /// True when a chain has this name.
     pub fn has_chain(&self, name: &str) -> bool {
-        self.chains.contains_key(name)
+        self.chain(name).is_some()
     }
 
     /// True when no model but the offline writer is there.
@@ -120,6 +137,7 @@ fn add(config: &ProviderConfig, targets: &mut Vec<Target>) -> Result<(), Error> 
             embedding_dimensions: model.embedding_dimensions,
             embedding_batch: if model.embedding_batch == 0 { 96 } else { model.embedding_batch as usize },
             offline: entry.offline,
+            weight: model.weight,
             total: seconds(config.timeout_s),
             first_token: seconds(config.first_token_timeout_s),
             idle: seconds(config.idle_timeout_s),

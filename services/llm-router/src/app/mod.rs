@@ -1,9 +1,11 @@
 //! The desk: one use case per file, and what they share.
 mod catalog;
+mod facts;
 mod flights;
 mod forget;
 mod generate;
 mod journal;
+mod live;
 mod stream_generate;
 mod usage;
 
@@ -18,7 +20,9 @@ use crate::metrics::Metrics;
 use crate::ports::{Clock, Store};
 
 pub use catalog::{Catalog, Target};
+pub use facts::TaskFacts;
 pub use journal::Leftover;
+pub use live::{ConfigUpdates, Live, Update};
 pub use usage::UsagePage;
 
 use flights::{Flights, Lead, Place};
@@ -31,7 +35,8 @@ const LEFTOVERS: usize = 1_024;
 
 /// Everything that a use case needs.
 pub struct Desk {
-    catalog: Catalog,
+    live: Arc<Live>,
+    catalog: Arc<Catalog>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
@@ -44,7 +49,7 @@ pub struct Desk {
 impl Desk {
     /// A desk, and the records of abandoned calls that [`Desk::write_leftovers`] must be given.
     pub fn new(
-        catalog: Catalog,
+        live: Arc<Live>,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         metrics: Metrics,
@@ -52,8 +57,16 @@ impl Desk {
     ) -> (Self, mpsc::Receiver<Leftover>) {
         let (leftovers, receiver) = mpsc::channel(LEFTOVERS);
         let (price_version, retention) = (config.price_version.clone(), config.answer_retention());
-        let flights = Flights::default();
-        (Self { catalog, store, clock, metrics, flights, leftovers, price_version, retention }, receiver)
+        let (flights, catalog) = (Flights::default(), live.load());
+        (
+            Self { live, catalog, store, clock, metrics, flights, leftovers, price_version, retention },
+            receiver,
+        )
+    }
+
+    /// The configuration in force.
+    pub fn live(&self) -> &Live {
+        &self.live
     }
 
     /// The configured models.
