@@ -7,7 +7,7 @@
 mod adapters;
 pub mod app;
 pub mod cache;
-pub mod config;
+mod config;
 mod discovery;
 pub mod domain;
 mod error;
@@ -29,7 +29,11 @@ use copydesk_store::{Database, DatabaseConfig};
 use tonic::service::Routes;
 
 pub use adapters::{DatabaseStore, MIGRATOR, SystemClock};
-pub use config::{CacheConfig, Config, ModelConfig, ProviderConfig};
+pub use app::{ConfigUpdates, Update};
+pub use config::{
+    BreakerConfig, BudgetConfig, CacheConfig, Config, LedgerConfig, ModelConfig, ProviderConfig, RetryConfig,
+    TaskConfig, resolve_keys,
+};
 pub use discovery::{discover, discover_ollama};
 pub use error::Error;
 
@@ -51,7 +55,8 @@ const LARGEST_REQUEST: usize = 32 << 20;
 #[derive(Debug, Clone, Default)]
 pub struct Peers {}
 
-/// Builds the service: opens its database, sets up its providers. Binds nothing and reads no environment.
+/// Builds the service: opens its database, sets up its providers. Binds nothing and reads no environment. Configurations
+/// that come by `updates` replace this one while it runs.
 ///
 /// # Errors
 /// The settings are wrong, a provider cannot be set up, or the database cannot be opened.
@@ -60,6 +65,7 @@ pub async fn build(
     database: &DatabaseConfig,
     context: ServiceContext,
     _peers: Peers,
+    updates: Option<ConfigUpdates>,
 ) -> Result<Service, Error> {
     let faults = config.validate();
     if !faults.is_empty() {
@@ -93,6 +99,7 @@ pub async fn build(
             "expiry of stored answers",
             move |stop| async move { forgetter.forget_answers(stop).await },
         )
+        .with_task("configuration updates", move |stop| async move { live.follow(updates, stop).await })
         .with_ready(move || {
             let database = database.clone();
             Box::pin(async move { database.ping().await.map_err(|error| format!("database: {error}")) })

@@ -94,7 +94,8 @@ fn public_names(names: &[String]) -> Vec<&'static str> {
 async fn llm_router(parts: &Parts<'_>) -> anyhow::Result<Service> {
     let name = llm_router::NAME;
     let config = parts.config.llm_router.clone();
-    Ok(llm_router::build(config, &parts.database(name), parts.context(name)?, llm_router::Peers {}).await?)
+    let (database, context) = (parts.database(name), parts.context(name)?);
+    Ok(llm_router::build(config, &database, context, llm_router::Peers {}, None).await?)
 }
 
 async fn retrieval(parts: &Parts<'_>) -> anyhow::Result<Service> {

@@ -1,8 +1,7 @@
 //! The service behind its full stack, and requests for it.
 use std::future::Future;
 
-use copydesk_llm_router::config::RetryConfig;
-use copydesk_llm_router::{Config, ModelConfig, Peers, ProviderConfig, build};
+use copydesk_llm_router::{Config, ModelConfig, Peers, ProviderConfig, RetryConfig, build};
 use copydesk_proto::llm_router::v1 as pb;
 use copydesk_proto::types::v1 as types;
 use copydesk_rpc::{Channel, testing};
@@ -34,7 +33,8 @@ impl Mesh {
     async fn start(config: Config, remote: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let database = DatabaseConfig::file(dir.path().join("router.sqlite3"));
-        let service = build(config, &database, testing::context(dir.path()), Peers::default()).await.unwrap();
+        let context = testing::context(dir.path());
+        let service = build(config, &database, context, Peers::default(), None).await.unwrap();
         let channel = if remote { testing::remote(service).await } else { testing::local(service) };
         Self {
             llm: pb::llm_service_client::LlmServiceClient::new(channel.clone()),
