@@ -69,23 +69,6 @@ pub fn build(config: &CacheConfig, metrics: Metrics) -> Result<Arc<dyn Cache>, E
     })
 }
 
-/// Every fault of the settings, each as `key: what is wrong`.
-pub(crate) fn faults(config: &CacheConfig) -> Vec<String> {
-    let mut faults = Vec::new();
-    let mut check = |ok: bool, fault: &str| {
-        if !ok {
-            faults.push(fault.to_owned());
-        }
-    };
-    check(config.ttl_s <= 604_800, "cache.ttl_s: must be 0 to 604,800");
-    check(config.embedding_ttl_s <= 31_536_000, "cache.embedding_ttl_s: must be 0 to 31,536,000");
-    check((1..=65_536).contains(&config.memory_mib), "cache.memory_mib: must be 1 to 65,536");
-    if let Some(Err(error)) = config.redis_url.as_ref().map(redis::parse) {
-        check(false, &format!("cache.redis_url: {error}"));
-    }
-    faults
-}
-
 /// Whether a value is kept at all.
 fn kept(value: &Bytes, ttl: Duration) -> bool {
     value.len() <= MAX_VALUE_BYTES && ttl.as_millis() > 0
