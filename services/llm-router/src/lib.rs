@@ -27,7 +27,7 @@ use copydesk_rpc::{Service, ServiceContext};
 use copydesk_store::{Database, DatabaseConfig};
 use tonic::service::Routes;
 
-pub use adapters::{DatabaseStore, MIGRATOR, SystemClock};
+pub use adapters::{DatabaseStore, MIGRATOR, Replica, ReplicaError, SystemClock};
 pub use config::{Config, ModelConfig, ProviderConfig};
 pub use discovery::{discover, discover_ollama};
 pub use error::Error;
@@ -64,18 +64,24 @@ pub async fn build(
     let database = Database::open(database, NAME, &MIGRATOR).await?;
     let store = Arc::new(DatabaseStore::new(database.clone()));
     let metrics = metrics::Metrics::new(&context.meter);
-    let (desk, leftovers) = app::Desk::new(catalog, store, Arc::new(SystemClock), metrics, &config);
+    let clock = Arc::new(SystemClock);
+    let (ledger, ledger_task) = app::Ledger::open(&context.data_dir, &config.ledger, store.clone())?;
+    let ledger = Arc::new(ledger);
+    let budgets =
+        app::Budgets::new(store.clone(), clock.clone(), ledger.replica(), &config.budget, metrics.clone());
+    let budgets = Arc::new(budgets);
+    let desk =
+        app::Desk::new(catalog, store, clock, metrics, Arc::clone(&ledger), Arc::clone(&budgets), &config);
     let desk = Arc::new(desk);
 
     let handler = rpc::Rpc::new(Arc::clone(&desk));
     let routes = Routes::new(LlmServiceServer::new(handler.clone()))
         .add_service(RoutingServiceServer::new(handler.clone()))
         .add_service(UsageServiceServer::new(handler));
-    let (writer, forgetter) = (Arc::clone(&desk), desk);
+    let forgetter = desk;
     let service = Service::new(NAME, routes, GRPC_SERVICES.to_vec(), FILE_DESCRIPTOR_SET)
-        .with_task("ledger of abandoned calls", move |stop| async move {
-            writer.write_leftovers(leftovers, stop).await
-        })
+        .with_task("ledger", move |stop| ledger_task.run(stop))
+        .with_task("budgets", move |stop| async move { budgets.run(&ledger, stop).await })
         .with_task(
             "expiry of stored answers",
             move |stop| async move { forgetter.forget_answers(stop).await },

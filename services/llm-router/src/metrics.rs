@@ -12,6 +12,8 @@ pub const TOKENS: &str = "copydesk.llm.tokens";
 pub const COST: &str = "copydesk.llm.cost";
 /// How long calls to models took, in seconds.
 pub const DURATION: &str = "copydesk.llm.call.duration";
+/// Soft limits of budgets that were passed, by `subject` and `period`.
+pub const BUDGET_ALERTS: &str = "copydesk.llm.budget.alerts";
 
 /// The instruments.
 #[derive(Clone)]
@@ -20,6 +22,7 @@ pub struct Metrics {
     tokens: Counter<u64>,
     cost: Counter<u64>,
     duration: Histogram<f64>,
+    budget_alerts: Counter<u64>,
 }
 
 impl Metrics {
@@ -34,7 +37,17 @@ impl Metrics {
                 .with_description("duration of model calls")
                 .with_unit("s")
                 .build(),
+            budget_alerts: meter
+                .u64_counter(BUDGET_ALERTS)
+                .with_description("soft limits of budgets that were passed")
+                .build(),
         }
+    }
+
+    /// Counts a soft limit that was passed.
+    pub fn budget_alert(&self, subject: &'static str, period: &'static str) {
+        let labels = [KeyValue::new("copydesk.subject", subject), KeyValue::new("copydesk.period", period)];
+        self.budget_alerts.add(1, &labels);
     }
 
     /// Counts one finished call to a model.

@@ -1,21 +1,13 @@
 //! The attempts of one call, on their way to the ledger. Whatever happens to the call, they get there: a call that is
-//! dropped half-way leaves its records to a task of the service.
+//! dropped half-way leaves its records in the ledger's queue.
 use std::time::Instant;
 
 use copydesk_proto::llm_router::v1::Operation;
 use copydesk_types::{TenantId, UsageId};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::{Desk, Target, micros};
 use crate::domain::{Attempt, Order, Outcome, StoredAnswer, Turn, Usage, UsageRow, estimate_tokens};
 use crate::error::Error;
-
-/// Records of a call whose caller went away.
-pub struct Leftover {
-    tenant: TenantId,
-    rows: Vec<UsageRow>,
-}
 
 /// The attempts of one call.
 pub(super) struct Journal<'a> {
@@ -87,12 +79,19 @@ impl<'a> Journal<'a> {
         self.rows.iter().map(|row| row.attempt.clone()).collect()
     }
 
-    /// Writes the records and the answer. An answer that was there before is returned.
+    /// Leaves the records in the queue, or, where there is an answer to keep, stores both. An answer that was there
+    /// before is returned.
     pub(super) async fn close(
         &mut self,
         answer: Option<&StoredAnswer>,
     ) -> Result<Option<StoredAnswer>, Error> {
-        let earlier = self.desk.store.record(self.tenant, &self.rows, answer).await?;
+        let earlier = match answer {
+            Some(answer) => self.desk.ledger.keep(self.tenant, &self.rows, answer).await?,
+            None => {
+                self.desk.ledger.append(self.tenant, &self.rows)?;
+                None
+            }
+        };
         self.rows.clear();
         Ok(earlier)
     }
@@ -119,32 +118,8 @@ impl Drop for Journal<'_> {
         if rows.is_empty() {
             return;
         }
-        let count = rows.len();
-        if self.desk.leftovers.try_send(Leftover { tenant: self.tenant, rows }).is_err() {
-            tracing::error!(records = count, "usage records of an abandoned call are lost");
-        }
-    }
-}
-
-impl Desk {
-    /// Writes the records of abandoned calls until `stop`, and then those that still wait.
-    pub async fn write_leftovers(&self, mut leftovers: mpsc::Receiver<Leftover>, stop: CancellationToken) {
-        while let Some(Some(leftover)) = stop.run_until_cancelled(leftovers.recv()).await {
-            self.write(leftover).await;
-        }
-        while let Ok(leftover) = leftovers.try_recv() {
-            self.write(leftover).await;
-        }
-    }
-
-    async fn write(&self, leftover: Leftover) {
-        if let Err(error) = self.store.record(leftover.tenant, &leftover.rows, None).await {
-            let cause = &error as &dyn std::error::Error;
-            tracing::error!(
-                error = cause,
-                records = leftover.rows.len(),
-                "usage records of an abandoned call are lost"
-            );
+        if self.desk.ledger.append(self.tenant, &rows).is_err() {
+            tracing::error!(records = rows.len(), "usage records of an abandoned call are lost");
         }
     }
 }

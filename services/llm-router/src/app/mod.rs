@@ -1,33 +1,34 @@
 //! The desk: one use case per file, and what they share.
+mod breakdown;
+mod budget;
+mod budgets;
 mod catalog;
 mod flights;
 mod forget;
 mod generate;
 mod journal;
+mod ledger;
 mod stream_generate;
 mod usage;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
-
 use crate::domain::{Answer, Attempt, Completion, Order, StopReason, StoredAnswer, Usage};
 use crate::error::{Error, list};
 use crate::metrics::Metrics;
 use crate::ports::{Clock, Store};
 
+pub use budget::BudgetPage;
+pub use budgets::{BudgetError, Budgets, Reservation};
 pub use catalog::{Catalog, Target};
-pub use journal::Leftover;
+pub use ledger::{Ledger, LedgerBehind, LedgerFull, LedgerTask};
 pub use usage::UsagePage;
 
 use flights::{Flights, Lead, Place};
 use journal::Journal;
 
 use copydesk_types::TenantId;
-
-/// How many records of abandoned calls may wait to be written.
-const LEFTOVERS: usize = 1_024;
 
 /// Everything that a use case needs.
 pub struct Desk {
@@ -36,24 +37,26 @@ pub struct Desk {
     clock: Arc<dyn Clock>,
     metrics: Metrics,
     flights: Flights,
-    leftovers: mpsc::Sender<Leftover>,
+    ledger: Arc<Ledger>,
+    budgets: Arc<Budgets>,
     price_version: String,
     retention: Duration,
 }
 
 impl Desk {
-    /// A desk, and the records of abandoned calls that [`Desk::write_leftovers`] must be given.
+    /// A desk.
     pub fn new(
         catalog: Catalog,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         metrics: Metrics,
+        ledger: Arc<Ledger>,
+        budgets: Arc<Budgets>,
         config: &crate::Config,
-    ) -> (Self, mpsc::Receiver<Leftover>) {
-        let (leftovers, receiver) = mpsc::channel(LEFTOVERS);
+    ) -> Self {
         let (price_version, retention) = (config.price_version.clone(), config.answer_retention());
         let flights = Flights::default();
-        (Self { catalog, store, clock, metrics, flights, leftovers, price_version, retention }, receiver)
+        Self { catalog, store, clock, metrics, flights, ledger, budgets, price_version, retention }
     }
 
     /// The configured models.

@@ -1,6 +1,7 @@
 //! Between the contract's messages and ours. Requests are checked here, all faults at once.
 mod answer;
 mod brief;
+mod budget;
 mod json;
 mod order;
 mod routing;
@@ -8,9 +9,10 @@ mod turns;
 mod usage;
 
 pub use answer::{answer, completion};
+pub use budget::{budget, budget_after, budget_cursor, budget_key, limits};
 pub use order::order;
 pub use routing::model;
-pub use usage::usage_record;
+pub use usage::{cost_breakdown, dimensions, times, usage_query, usage_record};
 
 use copydesk_rpc::Violations;
 use prost_types::Timestamp;
