@@ -7,8 +7,9 @@ use copydesk_rpc::{Kind, ServiceError};
 use copydesk_store::StoreError;
 use copydesk_types::NanoDollars;
 
-use crate::app::{BudgetError, LedgerFull};
-use crate::domain::{Outcome, VectorFault};
+use crate::adapters::ReplicaError;
+use crate::app::{BudgetError, LedgerBehind, LedgerFull};
+use crate::domain::{Outcome, Period, SubjectKind, VectorFault};
 use crate::ports::Gone;
 use crate::providers::{BuildError, ProviderError};
 
@@ -25,6 +26,38 @@ pub enum Error {
     /// The database failed.
     #[error("the router's database failed")]
     Store(#[source] Arc<StoreError>),
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Folder(Arc<ReplicaError>),
+    /// The queue in front of the ledger is full: a call would not be counted.
+    #[error("the ledger takes no more records")]
+    LedgerFull,
+    /// Records are on their way to the database for longer than a reader can wait.
+    #[error("the ledger is behind")]
+    LedgerBehind,
+    /// The call might cost more than a budget has left.
+    #[error("the {} budget of the {} has {left} left of {limit}", period.as_str(), subject.as_str())]
+    BudgetExhausted {
+        /// Whose budget.
+        subject: SubjectKind,
+        /// Over which time.
+        period: Period,
+        /// The most that may be spent in the period.
+        limit: NanoDollars,
+        /// What could still be set aside.
+        left: NanoDollars,
+        /// How long the period lasts; `None` when it has no end.
+        resets_in: Option<Duration>,
+    },
+    /// There is no such budget.
+    #[error("there is no such budget")]
+    NoBudget {
+        /// Which one, as `<subject> <period>`.
+        key: String,
+    },
+    /// The budget is not the one that was to be changed.
+    #[error("the budget was changed by somebody else; read it again")]
+    BudgetChanged,
     /// Another request was made under the same `request_id`.
     #[error("this request_id belongs to a request with another body")]
     RequestIdTaken {
@@ -74,12 +107,6 @@ pub enum Error {
     /// The answer broke off after its first token.
     #[error("the answer of {} broke off", .0.model)]
     StreamBroken(Failure),
-    /// The ledger's queue is full: no call is made that could not be written down.
-    #[error("the ledger's queue is full")]
-    LedgerFull,
-    /// A budget does not allow the call.
-    #[error(transparent)]
-    Budget(Arc<BudgetError>),
     /// Another call with the same id is still under way, and its end was waited for in vain.
     #[error("another call with this request_id is still under way")]
     StillRunning,
@@ -143,27 +170,44 @@ impl From<StoreError> for Error {
     }
 }
 
-impl From<BuildError> for Error {
-    fn from(error: BuildError) -> Self {
-        Self::Provider(Arc::new(error))
+impl From<Arc<StoreError>> for Error {
+    fn from(error: Arc<StoreError>) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<ReplicaError> for Error {
+    fn from(error: ReplicaError) -> Self {
+        Self::Folder(Arc::new(error))
     }
 }
 
 impl From<LedgerFull> for Error {
-    fn from(_: LedgerFull) -> Self {
+    fn from(LedgerFull: LedgerFull) -> Self {
         Self::LedgerFull
+    }
+}
+
+impl From<LedgerBehind> for Error {
+    fn from(LedgerBehind: LedgerBehind) -> Self {
+        Self::LedgerBehind
     }
 }
 
 impl From<BudgetError> for Error {
     fn from(error: BudgetError) -> Self {
-        Self::Budget(Arc::new(error))
+        match error {
+            BudgetError::Store(error) => Self::Store(error),
+            BudgetError::Exhausted { subject, period, limit, left, resets_in } => {
+                Self::BudgetExhausted { subject, period, limit, left, resets_in }
+            }
+        }
     }
 }
 
-impl From<Arc<StoreError>> for Error {
-    fn from(error: Arc<StoreError>) -> Self {
-        Self::Store(error)
+impl From<BuildError> for Error {
+    fn from(error: BuildError) -> Self {
+        Self::Provider(Arc::new(error))
     }
 }
 
@@ -191,6 +235,9 @@ fn now(dark: &[String], limited: &[String]) -> String {
 /// When to ask again where nobody said so.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// A budget's next period is worth waiting for only when it begins so soon.
+const SOON: Duration = Duration::from_secs(3_600);
+
 impl From<Error> for ServiceError {
     fn from(error: Error) -> Self {
         let text = error.to_string();
@@ -200,6 +247,19 @@ impl From<Error> for ServiceError {
             Error::Store(source) if source.is_retryable() => {
                 ServiceError::unavailable("STORE_UNAVAILABLE", text, RETRY_AFTER).with_source(source)
             }
+            Error::LedgerFull => ServiceError::unavailable("LEDGER_FULL", text, RETRY_AFTER),
+            Error::LedgerBehind => ServiceError::unavailable("LEDGER_BEHIND", text, RETRY_AFTER),
+            Error::BudgetExhausted { subject, period, limit, left, resets_in } => {
+                let quota = format!("{} {}", subject.as_str(), period.as_str());
+                let error = ServiceError::new(Kind::ResourceExhausted, "BUDGET_EXHAUSTED", text)
+                    .with_quota(quota, format!("{left} left of {limit}"));
+                match resets_in.filter(|wait| *wait <= SOON) {
+                    Some(wait) => error.with_retry_after(wait),
+                    None => error,
+                }
+            }
+            Error::NoBudget { key } => ServiceError::not_found("copydesk.llm_router.v1.Budget", key),
+            Error::BudgetChanged => ServiceError::new(Kind::Aborted, "BUDGET_CHANGED", text),
             Error::RequestIdTaken { request_id } => {
                 ServiceError::already_exists("copydesk.llm_router.v1.GenerateRequest", request_id)
             }
@@ -219,13 +279,11 @@ impl From<Error> for ServiceError {
             Error::StreamBroken(failure) => {
                 with_failure(ServiceError::unavailable("STREAM_BROKEN", text, RETRY_AFTER), failure)
             }
-            Error::LedgerFull => ServiceError::unavailable("LEDGER_FULL", text, RETRY_AFTER),
-            Error::Budget(_) => ServiceError::new(Kind::ResourceExhausted, "BUDGET_EXHAUSTED", text),
             Error::StillRunning => ServiceError::unavailable("STILL_RUNNING", text, RETRY_AFTER),
             Error::BadVectors { .. } => refused("BAD_VECTORS"),
             Error::Vanished => ServiceError::unavailable("CALL_LOST", text, RETRY_AFTER),
             Error::ReaderGone => ServiceError::new(Kind::Cancelled, "READER_GONE", text),
-            other @ (Error::Config(_) | Error::Provider(_) | Error::Store(_)) => {
+            other @ (Error::Config(_) | Error::Provider(_) | Error::Store(_) | Error::Folder(_)) => {
                 ServiceError::internal(other)
             }
         }

@@ -28,7 +28,7 @@ use copydesk_rpc::{Service, ServiceContext};
 use copydesk_store::{Database, DatabaseConfig};
 use tonic::service::Routes;
 
-pub use adapters::{DatabaseStore, MIGRATOR, SystemClock};
+pub use adapters::{DatabaseStore, MIGRATOR, Replica, ReplicaError, SystemClock};
 pub use app::{ConfigUpdates, Update};
 pub use config::{
     BreakerConfig, BudgetConfig, CacheConfig, Config, LedgerConfig, ModelConfig, ProviderConfig, RetryConfig,
@@ -76,14 +76,19 @@ pub async fn build(
     let store = Arc::new(DatabaseStore::new(database.clone()));
     let metrics = metrics::Metrics::new(&context.meter);
     let cache = cache::build(&config.cache, metrics.clone())?;
-    let ledger = Arc::new(app::Ledger::shim(store.clone()));
+    let clock = Arc::new(SystemClock);
+    let (ledger, ledger_task) = app::Ledger::open(&context.data_dir, &config.ledger, store.clone())?;
+    let ledger = Arc::new(ledger);
+    let budgets =
+        app::Budgets::new(store.clone(), clock.clone(), ledger.replica(), &config.budget, metrics.clone());
+    let budgets = Arc::new(budgets);
     let parts = app::Parts {
         live: Arc::clone(&live),
         store,
-        clock: Arc::new(SystemClock),
+        clock,
         metrics,
-        ledger,
-        budgets: Arc::default(),
+        ledger: Arc::clone(&ledger),
+        budgets: Arc::clone(&budgets),
         cache,
     };
     let desk = Arc::new(app::Desk::new(parts, &config));
@@ -95,6 +100,8 @@ pub async fn build(
         .add_service(UsageServiceServer::new(handler));
     let forgetter = desk;
     let service = Service::new(NAME, routes, GRPC_SERVICES.to_vec(), FILE_DESCRIPTOR_SET)
+        .with_task("ledger", move |stop| ledger_task.run(stop))
+        .with_task("budgets", move |stop| async move { budgets.run(&ledger, stop).await })
         .with_task(
             "expiry of stored answers",
             move |stop| async move { forgetter.forget_answers(stop).await },

@@ -12,6 +12,8 @@ pub const TOKENS: &str = "copydesk.llm.tokens";
 pub const COST: &str = "copydesk.llm.cost";
 /// How long calls to models took, in seconds.
 pub const DURATION: &str = "copydesk.llm.call.duration";
+/// Soft limits of budgets that were passed, by `subject` and `period`.
+pub const BUDGET_ALERTS: &str = "copydesk.llm.budget.alerts";
 
 /// Look-ups in the cache by `copydesk.kind`, `answer` or `embedding`, and `copydesk.result`: `hit`, `miss`, or `error`
 /// for what could not be looked up or written.
@@ -46,12 +48,17 @@ pub struct Metrics {
     cost: Counter<u64>,
     duration: Histogram<f64>,
     cache: Counter<u64>,
+    budget_alerts: Counter<u64>,
 }
 
 impl Metrics {
     /// Makes the instruments.
     pub fn new(meter: &Meter) -> Self {
         Self {
+            budget_alerts: meter
+                .u64_counter(BUDGET_ALERTS)
+                .with_description("soft limits of budgets that were passed")
+                .build(),
             opened: meter
                 .u64_counter(BREAKER_OPENED)
                 .with_description("circuit breakers that opened")
@@ -94,6 +101,12 @@ impl Metrics {
     /// A second model is asked because this one is slow.
     pub fn hedged(&self, model: &str) {
         self.hedges.add(1, &[KeyValue::new("gen_ai.request.model", model.to_owned())]);
+    }
+
+    /// Counts a soft limit that was passed.
+    pub fn budget_alert(&self, subject: &'static str, period: &'static str) {
+        let labels = [KeyValue::new("copydesk.subject", subject), KeyValue::new("copydesk.period", period)];
+        self.budget_alerts.add(1, &labels);
     }
 
     /// Counts one finished call to a model.

@@ -43,7 +43,7 @@ impl<'a> Wanted<'a> {
 impl Desk {
     /// How a call would be routed now. Calls nobody.
     pub async fn explain(&self, tenant: TenantId, order: &Order) -> Decision {
-        let left = self.budgets.left(tenant, &order.attribution).await;
+        let left = self.budgets.left(tenant, &order.attribution, self.clock.now_ms()).await;
         decide_now(&self.catalog(), &Wanted::text(order), left, fastrand::u64(..))
     }
 
@@ -58,13 +58,14 @@ impl Desk {
         attribution: &Attribution,
         wanted: &Wanted<'_>,
     ) -> Result<(Decision, Vec<Stop>), Error> {
-        let (left, seed) = (self.budgets.left(tenant, attribution).await, fastrand::u64(..));
+        let (now, seed) = (self.clock.now_ms(), fastrand::u64(..));
+        let left = self.budgets.left(tenant, attribution, now).await;
         let decision = decide_now(catalog, wanted, left, seed);
         let stops = stops(catalog, &decision, wanted.model.is_some());
         let Some(obstacle) = obstacle(&decision, &stops) else { return Ok((decision, stops)) };
         let Obstacle::Money(worst) = obstacle else { return Err(obstacle.into()) };
         // The budgets say best what is wanting; what they were asked for is given back at once.
-        drop(self.budgets.reserve(tenant, attribution, NanoDollars(worst)).await?);
+        drop(self.budgets.reserve(tenant, attribution, now, NanoDollars(worst)).await?);
         if let Some(most) = wanted.routing.max_cost.filter(|most| worst > *most) {
             return Err(Error::OverCost { most });
         }

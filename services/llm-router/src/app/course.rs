@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::board::End;
 use super::flights::Deadline;
-use super::{Desk, Pass, Reservation, Target, micros_of};
+use super::{BudgetError, Desk, Pass, Reservation, Target, micros_of};
 use crate::domain::{Attempt, Attribution, Outcome, Signal, Ticket, Tier, Usage, UsageRow, estimate_tokens};
 use crate::error::Error;
 use crate::providers::ProviderError;
@@ -175,8 +175,11 @@ impl Course {
             return Err(Left::Budget(Error::OverCost { most: self.most.unwrap_or(0) }));
         }
         if !target.is_free() {
-            let reserved = self.desk.budgets.reserve(self.tenant, &self.attribution, worst).await;
-            let reservation = reserved.map_err(|error| Left::Budget(error.into()))?;
+            let reserved = self.desk.budgets.reserve(self.tenant, &self.attribution, self.ordered_ms, worst).await;
+            let reservation = reserved.map_err(|error| match error {
+                BudgetError::Store(_) => Left::Ended(error.into()),
+                BudgetError::Exhausted { .. } => Left::Budget(error.into()),
+            })?;
             self.trail().warnings.extend(reservation.warnings());
             open.reservation = Some(reservation);
         }

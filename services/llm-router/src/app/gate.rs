@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::domain::{Place, Rates, Window};
+use crate::domain::{Place, Rates, RateWindow};
 
 /// The places of one provider.
 pub struct Gate {
@@ -16,7 +16,7 @@ pub struct Gate {
     places: Arc<Semaphore>,
     /// Places that must vanish when they come free, because the limit was lowered.
     surplus: AtomicUsize,
-    window: Mutex<Window>,
+    window: Mutex<RateWindow>,
     /// Who holds it is next in line for the window.
     turn: tokio::sync::Mutex<()>,
     under_way: AtomicU32,

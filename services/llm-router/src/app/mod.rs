@@ -3,6 +3,8 @@
 //! A request becomes a [`course::Course`]; [`obtain`] looks whether its answer is there already or on its way, [`choice`]
 //! decides which models may answer, [`walk`] goes down their chain, and [`generate`] or [`stream_generate`] ask each.
 mod board;
+mod breakdown;
+mod budget;
 mod budgets;
 mod catalog;
 mod choice;
@@ -32,13 +34,14 @@ use crate::metrics::Metrics;
 use crate::ports::{Clock, Store};
 
 pub use board::{Board, Check, ModelHealth, ProviderHealth, Standing};
+pub use budget::BudgetPage;
 pub use budgets::{BudgetError, Budgets, Reservation};
 pub use catalog::{Catalog, Target};
 pub use count_tokens::Counted;
 pub use embed::Embedded;
 pub use facts::TaskFacts;
 pub use gate::{Full, Gate, Pass};
-pub use ledger::{Ledger, LedgerFull};
+pub use ledger::{Ledger, LedgerBehind, LedgerFull, LedgerTask};
 pub use live::{ConfigUpdates, Live, Update};
 pub use obtain::Visit;
 pub use rerank::Ranked;

@@ -24,7 +24,7 @@ impl Rates {
 
 /// The calls of the last minute.
 #[derive(Debug, Default)]
-pub struct Window {
+pub struct RateWindow {
     calls: VecDeque<Entry>,
     tokens: u64,
     next: u64,
@@ -37,11 +37,11 @@ struct Entry {
     tokens: u64,
 }
 
-/// A call's place in the window, for [`Window::correct`].
+/// A call's place in the window, for [`RateWindow::correct`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place(u64);
 
-impl Window {
+impl RateWindow {
     /// Counts a call of about so many tokens at `now`, or says how long until it would fit. A call that is larger than
     /// the whole limit fits when nothing else is in the window: it would never fit otherwise.
     ///
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn the_eleventh_call_waits_for_the_first_to_leave() {
         let rates = Rates { requests: 10, tokens: 0 };
-        let mut window = Window::default();
+        let mut window = RateWindow::default();
         for n in 0..10 {
             assert!(window.take(rates, 1, at(n * 100)).is_ok());
         }
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn tokens_are_corrected_when_they_are_known() {
         let rates = Rates { requests: 0, tokens: 1_000 };
-        let mut window = Window::default();
+        let mut window = RateWindow::default();
         let first = window.take(rates, 800, at(0)).expect("room");
         assert_eq!(window.take(rates, 300, at(1)), Err(at(59_999)));
         window.correct(first, 100);
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn a_call_larger_than_the_limit_goes_alone() {
         let rates = Rates { requests: 0, tokens: 100 };
-        let mut window = Window::default();
+        let mut window = RateWindow::default();
         assert!(window.take(rates, 500, at(0)).is_ok());
         assert_eq!(window.take(rates, 500, at(10)), Err(at(59_990)));
         assert!(window.take(rates, 500, at(60_000)).is_ok());
@@ -152,7 +152,7 @@ mod tests {
         #[test]
         fn no_minute_ever_holds_more(steps in prop::collection::vec((0u64..5_000, 1u64..60), 1..300)) {
             let rates = Rates { requests: 20, tokens: 400 };
-            let (mut window, mut now, mut taken) = (Window::default(), 0, Vec::new());
+            let (mut window, mut now, mut taken) = (RateWindow::default(), 0, Vec::new());
             for (pause, tokens) in steps {
                 now += pause;
                 match window.take(rates, tokens, at(now)) {
