@@ -10,7 +10,7 @@ use crate::domain::Outcome;
 /// What an error body says, in whichever of the usual shapes.
 #[derive(Debug, Default)]
 pub(super) struct Said {
-    /// The machine's words, such as `rate_limit_exceeded`, the most telling first.
+    /// The machine's words, such as `rate_limit_exceeded`, in the order of their places.
     pub(super) words: Vec<String>,
     /// A status in the body.
     pub(super) code: Option<u16>,
