@@ -7,6 +7,7 @@ mod support;
 use copydesk_llm_router::ProviderConfig;
 use copydesk_llm_router::domain::{Outcome, StopReason};
 use copydesk_llm_router::providers;
+use copydesk_types::Secret;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use support::kinds::{KEY, KINDS, call, call_with, golden, provider, score_schema};
@@ -58,6 +59,25 @@ async fn every_call_goes_to_its_own_address() {
             .map(|(method, path)| format!("{method} /base{path} HTTP/1.1"));
         assert_eq!(lines, expected, "{kind}");
     }
+}
+
+#[tokio::test]
+async fn a_name_and_password_in_the_address_are_used_unless_there_is_a_key() {
+    let server = Server::start(vec![reply("200 OK", "", KINDS[0].unary)]).await;
+    let config = ProviderConfig {
+        name: "x".into(),
+        kind: "vllm".into(),
+        base_url: Some(server.url.replace("http://", "http://me:secret@")),
+        ..ProviderConfig::default()
+    };
+    let keyed = ProviderConfig { api_key: Some(Secret::new(KEY)), ..config.clone() };
+    for config in [config, keyed] {
+        let built = (providers::entry("vllm").unwrap().build)(&config).unwrap();
+        built.generate(&call(None)).await.unwrap();
+    }
+    let headers =
+        server.seen().iter().map(|seen| seen.header("authorization").map(str::to_owned)).collect::<Vec<_>>();
+    assert_eq!(headers, [Some("Basic bWU6c2VjcmV0".to_owned()), Some(format!("Bearer {KEY}"))]);
 }
 
 #[tokio::test]

@@ -128,6 +128,14 @@ async fn bodies_say_more_than_statuses() {
             "Failed to generate JSON",
         ),
         (
+            "groq",
+            "413 Payload Too Large",
+            r#"{"error":{"message":"Request too large for tokens per minute","type":"tokens","code":"rate_limit_exceeded"}}"#,
+            Outcome::RateLimited,
+            "HTTP 413 rate_limit_exceeded",
+            "Request too large for tokens per minute",
+        ),
+        (
             "vllm",
             "400 Bad Request",
             r#"{"object":"error","message":"too long","type":"BadRequestError","param":null,"code":400}"#,

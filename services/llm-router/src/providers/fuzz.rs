@@ -5,7 +5,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::http::Decode;
+use super::http::{self, Decode};
 use super::{ProviderError, anthropic, cohere, gemini, jina, ollama, openai, tei};
 use crate::domain::{Call, Prompt};
 
@@ -36,6 +36,7 @@ fn feed(parts: &[Vec<u8>]) {
 
 fn read_all(bytes: &[u8]) {
     let unit = |result: Result<(), ProviderError>| drop(result);
+    drop(serde_json::from_slice(bytes).map(|value| http::of_event(&value)));
     unit(openai::read_reply(bytes, &call()).map(drop));
     unit(openai::read_vectors(bytes, 2).map(drop));
     unit(anthropic::read_reply(bytes, false).map(drop));

@@ -10,6 +10,7 @@ use super::{BuildError, Entry, PieceStream, Provider, ProviderError, Reply, Vect
 use crate::config::ProviderConfig;
 use crate::domain::{Call, Capabilities, EmbedCall};
 
+mod content;
 mod embed;
 mod reply;
 mod request;

@@ -85,8 +85,12 @@ struct Answer {
 }
 
 impl Answer {
-    fn take(&mut self, bytes: &[u8], pieces: &mut Vec<Piece>) -> Result<(), ProviderError> {
-        let chunk: Chunk = serde_json::from_slice(bytes).map_err(http::bad_shape)?;
+    fn take(
+        &mut self,
+        parsed: serde_json::Result<Chunk>,
+        pieces: &mut Vec<Piece>,
+    ) -> Result<(), ProviderError> {
+        let chunk = parsed.map_err(http::bad_shape)?;
         if let Some(error) = chunk.error {
             return Err(http::of_event(&error));
         }
@@ -137,7 +141,7 @@ fn stop_reason(word: &str) -> Result<StopReason, ProviderError> {
 pub(in crate::providers) fn read(bytes: &[u8], call: &Call) -> Result<Reply, ProviderError> {
     let mut answer = Answer { ids: Ids::after(call), ..Answer::default() };
     let mut pieces = Vec::new();
-    answer.take(bytes, &mut pieces)?;
+    answer.take(serde_json::from_slice(bytes), &mut pieces)?;
     let stop_reason = answer.stop_reason().ok_or_else(|| malformed("finishReason"))?;
     let mut reply = Reply { stop_reason, usage: answer.usage, ..Reply::default() };
     for piece in pieces {
@@ -169,7 +173,7 @@ impl Chunks {
 impl Decode for Chunks {
     fn decode(&mut self, bytes: &[u8], pieces: &mut Vec<Piece>) -> Result<(), ProviderError> {
         let Self { events, answer } = self;
-        events.push(bytes, |data| answer.take(data.as_bytes(), pieces))
+        events.push(bytes, |data| answer.take(serde_json::from_str(data), pieces))
     }
 
     fn end(&mut self, pieces: &mut Vec<Piece>) -> Result<(), ProviderError> {

@@ -1,10 +1,11 @@
 //! What went wrong, from a status, an error body or a reply that makes no sense.
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 
+use super::said::said;
 use super::wait;
 use crate::domain::Outcome;
 use crate::providers::ProviderError;
@@ -12,35 +13,6 @@ use crate::providers::lines::LineError;
 
 /// The most of an error reply that is read, in bytes.
 const ERROR_LIMIT: usize = 64 << 10;
-
-/// What an error body says, in whichever of the usual shapes.
-#[derive(Debug, Default)]
-struct Said {
-    /// The machine's words, such as `rate_limit_exceeded`, the most telling first.
-    words: Vec<String>,
-    /// A status in the body.
-    code: Option<u16>,
-    /// The sentence, as it came.
-    message: Option<String>,
-    /// When to ask again.
-    retry_after: Option<Duration>,
-}
-
-/// Words that say more than the status beside them.
-const TELLING: [(&str, Outcome); 11] = [
-    ("insufficient_quota", Outcome::Auth),
-    ("billing_error", Outcome::Auth),
-    ("invalid_api_key", Outcome::Auth),
-    ("API_KEY_INVALID", Outcome::Auth),
-    ("FAILED_PRECONDITION", Outcome::Auth),
-    // The model failed to keep a form, with input that others may take.
-    ("json_validate_failed", Outcome::BadReply),
-    ("tool_use_failed", Outcome::BadReply),
-    ("model_not_found", Outcome::NotFound),
-    ("model_decommissioned", Outcome::NotFound),
-    ("not_found_error", Outcome::NotFound),
-    ("NOT_FOUND", Outcome::NotFound),
-];
 
 /// What a status says. 400, 413 and 422 blame the request itself: no other model is asked to swallow it. 402 is an
 /// account without money, which time does not mend.
@@ -114,64 +86,6 @@ fn outcome_of_word(word: &str) -> Option<Outcome> {
         }
         _ => return None,
     })
-}
-
-impl Said {
-    fn telling(&self) -> Option<Outcome> {
-        let word = |(word, outcome): &(&str, Outcome)| {
-            self.words.iter().any(|said| said == word).then_some(*outcome)
-        };
-        if self.is_out_of_money() { Some(Outcome::Auth) } else { TELLING.iter().find_map(word) }
-    }
-
-    /// Some say it with a word; Anthropic has only a sentence beside a 400 for it.
-    fn is_out_of_money(&self) -> bool {
-        let sentence = self.message.as_deref().unwrap_or_default();
-        self.words.iter().any(|word| word == "insufficient_quota" || word == "billing_error")
-            || sentence.contains("credit balance is too low")
-    }
-}
-
-fn said(body: &Value) -> Said {
-    // Gemini wraps errors in an array where no event stream was asked for.
-    let body = body.get(0).unwrap_or(body);
-    let error = body.get("error").filter(|error| !error.is_null()).unwrap_or(body);
-    let mut said = Said::default();
-    for place in [error, body] {
-        for key in ["code", "type", "error_type", "status"] {
-            said.words.extend(
-                place.get(key).and_then(Value::as_str).filter(|word| is_plain(word)).map(str::to_owned),
-            );
-        }
-    }
-    for detail in error.get("details").and_then(Value::as_array).into_iter().flatten() {
-        said.words.extend(
-            detail.get("reason").and_then(Value::as_str).filter(|word| is_plain(word)).map(str::to_owned),
-        );
-        let delay = detail.get("retryDelay").and_then(Value::as_str);
-        said.retry_after = said.retry_after.or_else(|| delay.and_then(wait::span));
-    }
-    let code = error.get("code").and_then(Value::as_u64);
-    said.code = code.and_then(|code| u16::try_from(code).ok());
-    said.message = sentence(error, body).map(str::to_owned);
-    said
-}
-
-fn is_plain(word: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-    (1..=64).contains(&word.len()) && word.bytes().all(plain) && word != "error"
-}
-
-fn sentence<'a>(error: &'a Value, body: &'a Value) -> Option<&'a str> {
-    let message = |place: &'a Value| place.get("message").and_then(Value::as_str);
-    let detail = body.get("detail");
-    let listed = || detail?.get(0)?.get("msg").and_then(Value::as_str);
-    error
-        .as_str()
-        .or_else(|| message(error))
-        .or_else(|| message(body))
-        .or_else(|| detail.and_then(Value::as_str))
-        .or_else(listed)
 }
 
 /// Refuses a reply that announces something other than JSON or events, such as the page of a proxy.
@@ -273,21 +187,6 @@ mod tests {
         ] {
             let error = of_event(&body);
             assert_eq!((error.outcome, error.detail.as_str()), (outcome, detail), "{body}");
-        }
-    }
-
-    #[test]
-    fn only_plain_words_of_an_error_are_kept_and_its_sentence_apart() {
-        let told = said(&json!({"error": {"code": "the prompt: hello", "message": "secret prompt"}}));
-        assert!(told.words.is_empty());
-        assert_eq!(told.message.as_deref(), Some("secret prompt"));
-        for (body, message) in [
-            (json!({"error": "a", "error_type": "validation"}), "a"),
-            (json!({"message": "b"}), "b"),
-            (json!({"detail": "c"}), "c"),
-            (json!({"detail": [{"loc": [], "msg": "d"}]}), "d"),
-        ] {
-            assert_eq!(said(&body).message.as_deref(), Some(message));
         }
     }
 

@@ -41,8 +41,8 @@ struct Function {
 }
 
 impl Line {
-    fn parse(bytes: &[u8]) -> Result<Self, ProviderError> {
-        let line: Line = serde_json::from_slice(bytes).map_err(http::bad_shape)?;
+    fn checked(parsed: serde_json::Result<Self>) -> Result<Self, ProviderError> {
+        let line = parsed.map_err(http::bad_shape)?;
         match &line.error {
             Some(error) => Err(http::of_event(error)),
             None => Ok(line),
@@ -78,7 +78,7 @@ impl Message {
 
 /// Reads a whole answer.
 pub(in crate::providers) fn read(bytes: &[u8], call: &Call) -> Result<Reply, ProviderError> {
-    let mut line = Line::parse(bytes)?;
+    let mut line = Line::checked(serde_json::from_slice(bytes))?;
     if !line.done {
         return Err(malformed("end"));
     }
@@ -120,7 +120,7 @@ impl Unfinished {
         if line.trim().is_empty() || self.done {
             return Ok(());
         }
-        let mut line = Line::parse(line.as_bytes())?;
+        let mut line = Line::checked(serde_json::from_str(line))?;
         let mut message = line.message.take().unwrap_or_default();
         let said = |text: Option<String>| text.filter(|text| !text.is_empty());
         pieces.extend(said(message.thinking.take()).map(Piece::Reasoning));

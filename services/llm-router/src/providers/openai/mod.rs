@@ -10,6 +10,7 @@ use crate::config::ProviderConfig;
 use crate::domain::{Call, Capabilities, EmbedCall};
 
 mod embed;
+mod message;
 mod reply;
 mod request;
 
@@ -21,7 +22,7 @@ const HOME: &str = "https://api.openai.com/v1";
 
 const PRESETS: [Preset; 6] = [
     preset("groq", "https://api.groq.com/openai/v1"),
-    // It counts at the end of every stream, and takes no fields it does not know.
+    // It counts unasked at the end of a stream, and refuses some fields of OpenAI's.
     Preset { stream_options: false, ..preset("cerebras", "https://api.cerebras.ai/v1") },
     Preset { json_schema: false, ..preset("deepseek", "https://api.deepseek.com/v1") },
     preset("vllm", "http://127.0.0.1:8000/v1"),

@@ -82,8 +82,8 @@ impl From<Counts> for Usage {
 }
 
 impl Chunk {
-    fn parse(bytes: &[u8]) -> Result<Self, ProviderError> {
-        let mut chunk: Chunk = serde_json::from_slice(bytes).map_err(http::bad_shape)?;
+    fn checked(parsed: serde_json::Result<Self>) -> Result<Self, ProviderError> {
+        let mut chunk = parsed.map_err(http::bad_shape)?;
         let groq = chunk.x_groq.as_mut().and_then(|groq| groq.error.take());
         match chunk.error.take().or(groq) {
             Some(error) => Err(http::of_event(&error)),
@@ -112,7 +112,7 @@ impl Message {
 
 /// Reads a whole completion.
 pub(in crate::providers) fn read(bytes: &[u8], call: &Call) -> Result<Reply, ProviderError> {
-    let mut chunk = Chunk::parse(bytes)?;
+    let mut chunk = Chunk::checked(serde_json::from_slice(bytes))?;
     let usage = chunk.usage();
     let choice = chunk.choices.into_iter().flatten().next().ok_or_else(|| malformed("choice"))?;
     let mut message = choice.message.ok_or_else(|| malformed("message"))?;
@@ -169,7 +169,7 @@ impl Unfinished {
         if data.trim() == "[DONE]" {
             return self.close(pieces);
         }
-        let mut chunk = Chunk::parse(data.as_bytes())?;
+        let mut chunk = Chunk::checked(serde_json::from_str(data))?;
         self.usage = chunk.usage().or(self.usage);
         let Some(mut choice) = chunk.choices.into_iter().flatten().next() else { return Ok(()) };
         if let Some(message) = choice.delta.take().or_else(|| choice.message.take()) {
