@@ -28,7 +28,7 @@ use copydesk_store::{Database, DatabaseConfig};
 use tonic::service::Routes;
 
 pub use adapters::{DatabaseStore, MIGRATOR, Replica, ReplicaError, SystemClock};
-pub use config::{Config, ModelConfig, ProviderConfig};
+pub use config::{BudgetConfig, Config, LedgerConfig, ModelConfig, ProviderConfig};
 pub use discovery::{discover, discover_ollama};
 pub use error::Error;
 
