@@ -148,9 +148,10 @@ async fn sixty_four_calls_with_one_id_are_one_call() {
 }
 
 #[tokio::test]
-async fn who_waits_takes_over_when_the_first_caller_goes() {
-    let mut server =
-        Server::start(vec![vec![Act::WaitForClient], json("200 OK", "", &completion("Second."))]).await;
+async fn who_waits_keeps_the_call_when_the_first_caller_goes() {
+    let mut answer = vec![Act::WaitForWord];
+    answer.extend(json("200 OK", "", &completion("Once.")));
+    let mut server = Server::start(vec![answer]).await;
     let mesh = Mesh::local(only(vec![openai("a", &server.url)])).await;
     let request = pb::GenerateRequest { request_id: "same".into(), ..ask("Hi") };
     let mut first = Box::pin(generate(&mesh, 1, request.clone()));
@@ -158,7 +159,9 @@ async fn who_waits_takes_over_when_the_first_caller_goes() {
     let mut second = Box::pin(generate(&mesh, 1, request));
     assert!((&mut second).now_or_never().is_none());
     drop(first);
-    assert_eq!(second.await.unwrap().text, "Second.");
+    server.go_on();
+    assert_eq!(second.await.unwrap().text, "Once.");
+    assert_eq!(server.seen().len(), 1, "nothing is paid for twice");
 }
 
 fn score_schema() -> prost_types::Struct {

@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, reason = "each test binary uses its own part")]
 
 pub mod kinds;
+pub mod ledger;
 pub mod mesh;
 pub mod prompts;
 pub mod server;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 /// What to do with one request, step by step.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub enum Act {
     Close,
     /// Write nothing more, and tell when the client has gone.
     WaitForClient,
+    /// Go on when [`Server::go_on`] says so, once for each time it says so.
+    WaitForWord,
 }
 
 /// A request as it came.
@@ -40,6 +42,7 @@ pub struct Server {
     seen: Arc<Mutex<Vec<Seen>>>,
     arrived: mpsc::UnboundedReceiver<()>,
     gone: mpsc::UnboundedReceiver<()>,
+    word: Arc<Semaphore>,
 }
 
 impl Server {
@@ -52,13 +55,15 @@ impl Server {
         let (arrived_tx, arrived) = mpsc::unbounded_channel();
         let (gone_tx, gone) = mpsc::unbounded_channel();
         let log = Arc::clone(&seen);
+        let word = Arc::new(Semaphore::new(0));
+        let given = Arc::clone(&word);
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let (log, scripts) = (Arc::clone(&log), Arc::clone(&scripts));
-                tokio::spawn(serve(socket, log, scripts, arrived_tx.clone(), gone_tx.clone()));
+                let (log, scripts, word) = (Arc::clone(&log), Arc::clone(&scripts), Arc::clone(&given));
+                tokio::spawn(serve(socket, log, scripts, word, arrived_tx.clone(), gone_tx.clone()));
             }
         });
-        Self { url, seen, arrived, gone }
+        Self { url, seen, arrived, gone, word }
     }
 
     /// An address where nobody listens.
@@ -76,6 +81,11 @@ impl Server {
         self.arrived.recv().await.unwrap();
     }
 
+    /// Lets one [`Act::WaitForWord`] go on.
+    pub fn go_on(&self) {
+        self.word.add_permits(1);
+    }
+
     /// Waits until a client has gone whose script said [`Act::WaitForClient`].
     pub async fn departure(&mut self) {
         self.gone.recv().await.unwrap();
@@ -86,6 +96,7 @@ async fn serve(
     mut socket: TcpStream,
     log: Arc<Mutex<Vec<Seen>>>,
     scripts: Arc<Mutex<VecDeque<Vec<Act>>>>,
+    word: Arc<Semaphore>,
     arrived: mpsc::UnboundedSender<()>,
     gone: mpsc::UnboundedSender<()>,
 ) {
@@ -106,6 +117,7 @@ async fn serve(
                     return;
                 }
                 Act::Close => return,
+                Act::WaitForWord => word.acquire().await.unwrap().forget(),
                 Act::WaitForClient => {
                     let mut byte = [0];
                     let _ = socket.read(&mut byte).await;

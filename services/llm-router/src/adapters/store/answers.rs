@@ -5,7 +5,7 @@ use std::fmt::Write;
 use copydesk_store::{Database, Row, Sql, StoreError, Tx, Value, params, placeholders};
 use copydesk_types::TenantId;
 
-use super::unreadable;
+use super::{at_once, unreadable};
 use crate::domain::{Answer, Entry, StoredAnswer};
 
 const FIND: &str = "SELECT request_id, fingerprint, body, created_ms, expires_ms FROM answer \
@@ -38,20 +38,12 @@ pub(super) async fn keep(
         answers.iter().map(|(index, answer)| (tenant(*index), answer)).collect();
     // Rows are locked in one order by everybody, so that no two replicas wait for each other.
     sorted.sort_by(|a, b| (&a.0, &a.1.request_id).cmp(&(&b.0, &b.1.request_id)));
-    let mut values = Vec::with_capacity(sorted.len() * COLUMNS);
-    for (tenant, answer) in &sorted {
-        let body = serde_json::to_string(&answer.answer).map_err(|_| unreadable("body"))?;
-        values.extend(params![
-            tenant.as_str(),
-            answer.request_id.as_str(),
-            answer.fingerprint.as_str(),
-            body,
-            answer.created_ms,
-            answer.expires_ms
-        ]);
+    let mut kept = HashSet::new();
+    for some in sorted.chunks(at_once(tx.dialect())) {
+        for row in tx.query(insert(some.len()), &values(some)?).await? {
+            kept.insert((row.get::<String>("tenant")?, row.get::<String>("request_id")?));
+        }
     }
-    let kept = tx.query(insert(sorted.len()), &values).await?;
-    let kept = kept.iter().map(key).collect::<Result<HashSet<_>, _>>()?;
     let mut earlier = Vec::with_capacity(answers.len());
     for (index, answer) in answers {
         let (tenant, id) = (tenant(*index), answer.request_id.clone());
@@ -63,6 +55,22 @@ pub(super) async fn keep(
         });
     }
     Ok(earlier)
+}
+
+fn values(answers: &[(String, &StoredAnswer)]) -> Result<Vec<Value>, StoreError> {
+    let mut values = Vec::with_capacity(answers.len() * COLUMNS);
+    for (tenant, answer) in answers {
+        let body = serde_json::to_string(&answer.answer).map_err(|_| unreadable("body"))?;
+        values.extend(params![
+            tenant.as_str(),
+            answer.request_id.as_str(),
+            answer.fingerprint.as_str(),
+            body,
+            answer.created_ms,
+            answer.expires_ms
+        ]);
+    }
+    Ok(values)
 }
 
 /// Deletes what has expired.
@@ -85,10 +93,6 @@ fn insert(rows: usize) -> Sql {
          WHERE answer.owner <> '' OR answer.expires_ms <= excluded.created_ms RETURNING tenant, request_id",
     );
     if rows == 1 { Sql::from(text) } else { Sql::once(text) }
-}
-
-fn key(row: &Row) -> Result<(String, String), StoreError> {
-    Ok((row.get("tenant")?, row.get("request_id")?))
 }
 
 pub(super) fn read(row: &Row) -> Result<StoredAnswer, StoreError> {

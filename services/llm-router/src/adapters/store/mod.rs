@@ -175,6 +175,15 @@ impl BudgetStore for DatabaseStore {
     }
 }
 
+/// How many rows one statement writes. SQLite looks for every parameter among all others by its name, so its statements
+/// are kept short; PostgreSQL is far away, so its are long.
+fn at_once(dialect: Dialect) -> usize {
+    match dialect {
+        Dialect::Sqlite => 16,
+        Dialect::Postgres => 400,
+    }
+}
+
 fn unreadable(column: &str) -> StoreError {
     StoreError::Decode {
         column: column.to_owned(),

@@ -5,11 +5,8 @@ use copydesk_proto::llm_router::v1::Operation;
 use copydesk_store::{Database, Row, Sql, StoreError, Tx, Value, params, placeholders};
 use copydesk_types::{NanoDollars, RunId, TenantId, UsageId};
 
-use super::{signed, unreadable};
+use super::{at_once, signed, unreadable};
 use crate::domain::{Attempt, Attribution, Entry, Tier, Usage, UsageCursor, UsageFilter, UsageRow};
-
-/// How many records one statement writes: SQLite takes 32,766 parameters.
-const AT_ONCE: usize = 400;
 
 const COLUMNS: [&str; 25] = [
     "tenant",
@@ -50,14 +47,18 @@ const TIERS: [(Tier, &str); 4] = [
 pub(super) async fn add(tx: &mut Tx, entries: &[Entry]) -> Result<(), StoreError> {
     let rows: Vec<(&Entry, &UsageRow)> =
         entries.iter().flat_map(|entry| entry.rows.iter().map(move |row| (entry, row))).collect();
-    for some in rows.chunks(AT_ONCE) {
+    let most = at_once(tx.dialect());
+    for some in rows.chunks(most) {
         let values: Vec<Value> = some.iter().flat_map(|(entry, row)| values(entry, row)).collect();
-        tx.execute(insert(some.len()), &values).await?;
+        let text = insert(some.len());
+        // One and the most are what comes again and again.
+        let sql = if some.len() == 1 || some.len() == most { Sql::from(text) } else { Sql::once(text) };
+        tx.execute(sql, &values).await?;
     }
     Ok(())
 }
 
-fn insert(rows: usize) -> Sql {
+fn insert(rows: usize) -> String {
     let mut text = format!("INSERT INTO usage_record ({}) VALUES ", COLUMNS.join(", "));
     for row in 0..rows {
         let comma = if row == 0 { "" } else { ", " };
@@ -65,7 +66,7 @@ fn insert(rows: usize) -> Sql {
         let _ = write!(text, "{comma}({})", placeholders(row * COLUMNS.len() + 1, COLUMNS.len()));
     }
     text.push_str(" ON CONFLICT (tenant, usage_id) DO NOTHING");
-    if rows == 1 { Sql::from(text) } else { Sql::once(text) }
+    text
 }
 
 fn values(entry: &Entry, row: &UsageRow) -> [Value; COLUMNS.len()] {

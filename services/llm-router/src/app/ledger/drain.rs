@@ -85,8 +85,10 @@ async fn drain(
 ) {
     let mut wait = SHORTEST;
     loop {
+        // Asked before: what was appended before the stop is there for this round.
+        let last = stop.is_cancelled();
         let outcome = drain_all(store, queue, drained).await;
-        if stop.is_cancelled() {
+        if last {
             return;
         }
         match outcome {
