@@ -5,10 +5,10 @@
 #   deploy/test.sh --only GROUP   one group of steps (may be given several times)
 #   deploy/test.sh --list         the groups and their steps
 #
-# Needs bash, the Rust toolchain, Python 3.11 or newer and Node 20 or newer. PostgreSQL is installed with apt-get where
-# that is possible (root on Debian or Ubuntu); Python and npm packages go into a folder of their own, outside any
-# installation of yours. Every server listens on the loopback address, on a port that was free, and is ended by its
-# process id.
+# Needs bash, the Rust toolchain, Python 3.11 or newer and Node 20 or newer. PostgreSQL and Redis are installed with
+# apt-get where that is possible (root on Debian or Ubuntu); Python and npm packages go into a folder of their own,
+# outside any installation of yours. Every server listens on the loopback address, on a port that was free, and is ended
+# by its process id.
 set -euo pipefail
 
 # Every step with its group, in the order in which they run: what is cheap comes first.
@@ -35,6 +35,7 @@ TIMES=()
 CURRENT=
 WORK=
 POSTGRES=
+REDIS=
 RUST_TESTED=
 
 say() { printf '\n== %s\n' "$*"; }
@@ -53,6 +54,7 @@ skip() {
 finish() {
     local code=$?
     [ -z "$POSTGRES" ] || "$ROOT/deploy/postgres-for-tests.sh" stop "$POSTGRES" || true
+    [ -z "$REDIS" ] || "$ROOT/deploy/redis-for-tests.sh" stop "$REDIS" || true
     [ -z "$WORK" ] || rm -rf "$WORK"
     if [ "$code" -ne 0 ] && [ -n "$CURRENT" ]; then
         [ "$FAILED" -gt 0 ] || FAILED=1
@@ -167,6 +169,17 @@ start_postgres() {
     export COPYDESK_TEST_POSTGRES_URL COPYDESK_REQUIRE_POSTGRES=1
 }
 
+start_redis() {
+    if ! command -v redis-server >/dev/null 2>&1; then
+        need redis-server redis-server
+        # Debian's package starts a server of its own, which nobody here asked for.
+        service redis-server stop >/dev/null 2>&1 || true
+    fi
+    REDIS=$WORK/redis
+    COPYDESK_TEST_REDIS_URL=$("$ROOT/deploy/redis-for-tests.sh" start "$REDIS")
+    export COPYDESK_TEST_REDIS_URL COPYDESK_REQUIRE_REDIS=1
+}
+
 ### The steps
 
 step_format() { cargo fmt --all --check -- --color never; }
@@ -230,6 +243,7 @@ count_rust() {
 step_rust_tests() {
     local code=0
     [ -n "$POSTGRES" ] || start_postgres
+    [ -n "$REDIS" ] || start_redis
     cargo test --workspace --locked --no-fail-fast 2>&1 | tee "$WORK/rust.log" || code=$?
     count_rust "$WORK/rust.log"
     RUST_TESTED=yes

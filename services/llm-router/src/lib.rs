@@ -6,6 +6,7 @@
 //! (the orchestrator's), reading the environment (the program calls [`discover`]), listening on a port.
 mod adapters;
 pub mod app;
+pub mod cache;
 mod config;
 mod discovery;
 pub mod domain;
@@ -27,7 +28,7 @@ use copydesk_rpc::{Service, ServiceContext};
 use copydesk_store::{Database, DatabaseConfig};
 use tonic::service::Routes;
 
-pub use adapters::{DatabaseStore, MIGRATOR, SystemClock};
+pub use adapters::{DatabaseStore, MIGRATOR, Replica, ReplicaError, SystemClock};
 pub use app::{ConfigUpdates, Update};
 pub use config::{
     BreakerConfig, BudgetConfig, CacheConfig, Config, LedgerConfig, ModelConfig, ProviderConfig, RetryConfig,
@@ -45,6 +46,10 @@ pub const GRPC_SERVICES: [&str; 3] = [
     "copydesk.llm_router.v1.RoutingService",
     "copydesk.llm_router.v1.UsageService",
 ];
+
+/// The largest request, in bytes: 20 MiB of pictures, a mebibyte each of messages and evidence, tools and schemas; the
+/// parts have limits of their own.
+const LARGEST_REQUEST: usize = 32 << 20;
 
 /// Whom it may call: nobody. It is the lowest in rank.
 #[derive(Debug, Clone, Default)]
@@ -66,22 +71,37 @@ pub async fn build(
     if !faults.is_empty() {
         return Err(Error::Config(faults));
     }
-    let live = Arc::new(app::Live::new(app::Catalog::build(&config)?));
+    let live = Arc::new(app::Live::new(&config)?);
     let database = Database::open(database, NAME, &MIGRATOR).await?;
     let store = Arc::new(DatabaseStore::new(database.clone()));
     let metrics = metrics::Metrics::new(&context.meter);
-    let (desk, leftovers) = app::Desk::new(Arc::clone(&live), store, Arc::new(SystemClock), metrics, &config);
-    let desk = Arc::new(desk);
+    let cache = cache::build(&config.cache, metrics.clone())?;
+    let clock = Arc::new(SystemClock);
+    let (ledger, ledger_task) = app::Ledger::open(&context.data_dir, &config.ledger, store.clone())?;
+    let ledger = Arc::new(ledger);
+    let budgets =
+        app::Budgets::new(store.clone(), clock.clone(), ledger.replica(), &config.budget, metrics.clone());
+    let budgets = Arc::new(budgets);
+    let parts = app::Parts {
+        live: Arc::clone(&live),
+        store,
+        clock,
+        metrics,
+        ledger: Arc::clone(&ledger),
+        budgets: Arc::clone(&budgets),
+        cache,
+    };
+    let desk = Arc::new(app::Desk::new(parts, &config));
 
     let handler = rpc::Rpc::new(Arc::clone(&desk));
-    let routes = Routes::new(LlmServiceServer::new(handler.clone()))
+    let llm = LlmServiceServer::new(handler.clone()).max_decoding_message_size(LARGEST_REQUEST);
+    let routes = Routes::new(llm)
         .add_service(RoutingServiceServer::new(handler.clone()))
         .add_service(UsageServiceServer::new(handler));
-    let (writer, forgetter) = (Arc::clone(&desk), desk);
+    let forgetter = desk;
     let service = Service::new(NAME, routes, GRPC_SERVICES.to_vec(), FILE_DESCRIPTOR_SET)
-        .with_task("ledger of abandoned calls", move |stop| async move {
-            writer.write_leftovers(leftovers, stop).await
-        })
+        .with_task("ledger", move |stop| ledger_task.run(stop))
+        .with_task("budgets", move |stop| async move { budgets.run(&ledger, stop).await })
         .with_task(
             "expiry of stored answers",
             move |stop| async move { forgetter.forget_answers(stop).await },

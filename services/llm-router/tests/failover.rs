@@ -49,7 +49,11 @@ async fn when_all_fail_the_caller_learns_how_each_did() {
     {
         use tonic_types::StatusExt;
         assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "ALL_MODELS_FAILED"));
-        assert!(status.message().contains("a/m: RATE_LIMITED, b/m: PROVIDER_ERROR, c/m: UNREACHABLE"));
+        assert!(
+            status
+                .message()
+                .contains("a/m: RATE_LIMITED (HTTP 429), b/m: PROVIDER_ERROR (HTTP 500), c/m: UNREACHABLE")
+        );
         let wait = status.get_error_details().retry_info().and_then(|r| r.retry_delay).unwrap();
         assert_eq!(wait.as_secs(), 7);
     }

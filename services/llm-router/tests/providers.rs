@@ -4,95 +4,13 @@
 
 mod support;
 
-use std::sync::Arc;
-
 use copydesk_llm_router::ProviderConfig;
-use copydesk_llm_router::domain::{Brief, Call, Outcome, Prompt, Schema, StopReason, Turn, Usage};
-use copydesk_llm_router::providers::{self, Piece, Provider};
-use copydesk_proto::llm_router::v1::{Role, Task};
-use copydesk_types::Secret;
+use copydesk_llm_router::domain::{Outcome, StopReason};
+use copydesk_llm_router::providers;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use support::server::{Act, Seen, Server, finish, json as reply, stream};
-
-struct Kind {
-    kind: &'static str,
-    unary: &'static str,
-    streamed: &'static str,
-    /// Where the stream is cut to lose its end.
-    cut: &'static str,
-    error_event: &'static str,
-}
-
-const KINDS: [Kind; 3] = [
-    Kind {
-        kind: "openai",
-        unary: include_str!("golden/openai_reply.json"),
-        streamed: include_str!("golden/openai_stream.txt"),
-        cut: "data: {\"id\":\"c1\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}",
-        error_event: "data: {\"error\":{\"type\":\"server_error\",\"message\":\"boom\"}}\n\n",
-    },
-    Kind {
-        kind: "anthropic",
-        unary: include_str!("golden/anthropic_reply.json"),
-        streamed: include_str!("golden/anthropic_stream.txt"),
-        cut: "event: message_delta",
-        error_event: "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"boom\"}}\n\n",
-    },
-    Kind {
-        kind: "ollama",
-        unary: include_str!("golden/ollama_reply.json"),
-        streamed: include_str!("golden/ollama_stream.txt"),
-        cut: "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true",
-        error_event: "{\"error\":\"boom\"}\n",
-    },
-];
-
-fn provider(kind: &str, url: &str) -> Arc<dyn Provider> {
-    let config = ProviderConfig {
-        name: kind.into(),
-        kind: kind.into(),
-        base_url: Some(url.into()),
-        api_key: Some(Secret::new("k-123")),
-        ..ProviderConfig::default()
-    };
-    (providers::entry(kind).unwrap().build)(&config).unwrap()
-}
-
-fn call(schema: Option<Value>) -> Call {
-    let turn = |role, text: &str| Turn::text(role, text);
-    let prompt = Prompt {
-        task: Task::Draft,
-        agent: "writer".into(),
-        turns: vec![
-            turn(Role::System, "You write."),
-            turn(Role::User, "Write – now."),
-            turn(Role::Assistant, "No."),
-            turn(Role::User, "Please."),
-        ],
-        evidence: Vec::new(),
-        brief: Brief::default(),
-        schema: schema.map(|schema| Schema::compile(schema).unwrap()),
-        temperature: Some(1.5),
-        max_output_tokens: 99,
-        ..Prompt::default()
-    };
-    Call { model: "m".into(), context_tokens: 8_192, prompt: Arc::new(prompt), more: Vec::new() }
-}
-
-fn golden(name: &str, seen: &Value) {
-    let path = format!("{}/tests/golden/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    if std::env::var("COPYDESK_UPDATE_GOLDEN").is_ok() {
-        std::fs::write(&path, format!("{seen:#}\n")).unwrap();
-    }
-    let expected: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-    assert_eq!(*seen, expected, "{name}");
-}
-
-fn key_header(kind: &str, seen: &Seen) -> Option<String> {
-    let name = if kind == "anthropic" { "x-api-key" } else { "authorization" };
-    seen.header(name).map(str::to_owned)
-}
+use support::kinds::{KEY, KINDS, call, call_with, golden, provider, score_schema};
+use support::server::{Act, Server, json as reply, stream};
 
 #[tokio::test]
 async fn requests_and_replies_are_as_the_protocols_say() {
@@ -102,141 +20,112 @@ async fn requests_and_replies_are_as_the_protocols_say() {
         let answer = provider.generate(&call(None)).await.unwrap();
         assert_eq!(answer.text, "Vans – cold.", "{}", kind.kind);
         assert_eq!(answer.stop_reason, StopReason::End);
-        let cached_input = if kind.kind == "ollama" { 0 } else { 4 };
-        assert_eq!(
-            answer.usage,
-            Some(Usage { input: 21, cached_input, output: 6, estimated: false }),
-            "{}",
-            kind.kind
-        );
+        assert_eq!(answer.usage, Some(kind.usage()), "{}", kind.kind);
 
-        let schema = json!({"type": "object", "properties": {"score": {"type": "number"}}});
-        let _ = provider.generate(&call(Some(schema))).await;
+        let _ = provider.generate(&call(Some(score_schema()))).await;
         let seen = server.seen();
         golden(&format!("{}_request", kind.kind), &seen[0].body);
         golden(&format!("{}_request_schema", kind.kind), &seen[1].body);
-        let prefix = if kind.kind == "anthropic" { "" } else { "Bearer " };
-        assert_eq!(key_header(kind.kind, &seen[0]), Some(format!("{prefix}k-123")));
+        let (name, prefix) = kind.key;
+        assert_eq!(seen[0].header(name), Some(format!("{prefix}{KEY}").as_str()));
+        assert_eq!(seen[0].header("content-type"), Some("application/json"));
     }
 }
 
 #[tokio::test]
-async fn streams_give_the_same_in_any_cut() {
-    for kind in &KINDS {
-        for width in [1, 7, 100_000] {
-            let server = Server::start(vec![stream(kind.streamed, width, finish())]).await;
-            let mut pieces = provider(kind.kind, &server.url).stream(&call(None)).await.unwrap();
-            let mut text = String::new();
-            let mut ends = Vec::new();
-            while let Some(piece) = pieces.next().await {
-                match piece.unwrap() {
-                    Piece::Text(more) => {
-                        assert!(!more.is_empty() && ends.is_empty());
-                        text.push_str(&more);
-                    }
-                    other @ (Piece::Reasoning(_) | Piece::ToolCall(_)) => panic!("unexpected {other:?}"),
-                    Piece::Done { stop_reason, usage } => ends.push((stop_reason, usage)),
-                }
-            }
-            assert_eq!(text, "Vans – cold.", "{} in pieces of {width}", kind.kind);
-            let cached_input = if kind.kind == "ollama" { 0 } else { 4 };
-            let usage = Usage { input: 21, cached_input, output: 6, estimated: false };
-            assert_eq!(ends, [(StopReason::End, Some(usage))], "{}", kind.kind);
-            golden(&format!("{}_request_stream", kind.kind), &server.seen()[0].body);
-        }
+async fn every_call_goes_to_its_own_address() {
+    for (kind, model, unary, streamed, health) in [
+        ("openai", "m", "/chat/completions", "/chat/completions", "/models"),
+        ("anthropic", "m", "/v1/messages", "/v1/messages", "/v1/models"),
+        ("ollama", "m", "/api/chat", "/api/chat", "/api/tags"),
+        (
+            "gemini",
+            "a b/c",
+            "/a%20b/c:generateContent",
+            "/a%20b/c:streamGenerateContent?alt=sse",
+            "/models?pageSize=1",
+        ),
+    ] {
+        let server = Server::start(vec![reply("200 OK", "", "{}")]).await;
+        let provider = provider(kind, &format!("{}/base/", server.url));
+        let call = copydesk_llm_router::domain::Call { model: model.into(), ..call(None) };
+        let _ = provider.generate(&call).await;
+        let _ = provider.stream(&call).await;
+        provider.health().await.unwrap();
+        let lines: Vec<String> =
+            server.seen().iter().map(|seen| seen.head.lines().next().unwrap().to_owned()).collect();
+        let expected = [("POST", unary), ("POST", streamed), ("GET", health)]
+            .map(|(method, path)| format!("{method} /base{path} HTTP/1.1"));
+        assert_eq!(lines, expected, "{kind}");
     }
-}
-
-/// The texts of a stream and how it ended.
-async fn drain(kind: &str, script: Vec<Act>) -> (String, Option<Outcome>) {
-    let server = Server::start(vec![script]).await;
-    let mut pieces = provider(kind, &server.url).stream(&call(None)).await.unwrap();
-    let mut text = String::new();
-    while let Some(piece) = pieces.next().await {
-        match piece {
-            Ok(Piece::Text(more)) => text.push_str(&more),
-            Ok(other @ (Piece::Reasoning(_) | Piece::ToolCall(_))) => panic!("unexpected {other:?}"),
-            Ok(Piece::Done { .. }) => return (text, None),
-            Err(error) => {
-                assert!(pieces.next().await.is_none(), "nothing comes after an error");
-                return (text, Some(error.outcome));
-            }
-        }
-    }
-    panic!("{kind}: a stream ended without an end");
 }
 
 #[tokio::test]
-async fn a_broken_stream_never_ends_cleanly() {
-    for kind in &KINDS {
-        let cut = kind.streamed.find(kind.cut).unwrap_or_else(|| panic!("{} has no cut", kind.kind));
-        let half = &kind.streamed[..cut];
-        for (what, script, outcome) in [
-            ("early end", stream(half, 50, finish()), Outcome::StreamBroken),
-            ("reset", stream(half, 50, vec![Act::Reset]), Outcome::StreamBroken),
-            ("closed", stream(half, 50, vec![Act::Close]), Outcome::StreamBroken),
-            (
-                "error event",
-                stream(&format!("{half}{}", kind.error_event), 50, finish()),
-                Outcome::ProviderError,
-            ),
-            ("nonsense", stream(&format!("{half}data: {{\n\n{{\n"), 50, finish()), Outcome::BadReply),
-        ] {
-            let (text, end) = drain(kind.kind, script).await;
-            assert_eq!(end, Some(outcome), "{}: {what}", kind.kind);
-            assert!(text.starts_with("Vans"), "{}: {what}: text before the break counts", kind.kind);
-        }
+async fn health_tells_a_wrong_key_and_an_empty_house() {
+    for kind in providers::kinds().into_iter().filter(|kind| *kind != "offline") {
+        let server = Server::start(vec![reply("401 Unauthorized", "", "{}")]).await;
+        let error = provider(kind, &server.url).health().await.unwrap_err();
+        assert_eq!(error.outcome, Outcome::Auth, "{kind}");
+        let error = provider(kind, &Server::nobody().await).health().await.unwrap_err();
+        assert_eq!(error.outcome, Outcome::Unreachable, "{kind}");
     }
-    let done =
-        format!("{}data: [DONE]\n\n", &KINDS[0].streamed[..KINDS[0].streamed.find(KINDS[0].cut).unwrap()]);
-    assert_eq!(
-        drain("openai", stream(&done, 50, finish())).await.1,
-        Some(Outcome::StreamBroken),
-        "no finish reason"
-    );
 }
 
 #[tokio::test]
-async fn failures_have_reasons() {
-    let limited = r#"{"error":{"type":"rate_limit_error","message":"slow down, k-123"}}"#;
-    for kind in &KINDS {
-        for (script, outcome) in [
-            (reply("429 Too Many Requests", "retry-after: 7\r\n", limited), Outcome::RateLimited),
-            (reply("500 Internal Server Error", "", "oops"), Outcome::ProviderError),
-            (reply("401 Unauthorized", "", "{}"), Outcome::Auth),
-            (reply("400 Bad Request", "", "{}"), Outcome::RefusedInput),
-            (reply("200 OK", "", "not json"), Outcome::BadReply),
-            (reply("200 OK", "", "[]"), Outcome::BadReply),
-            (
-                reply("307 Temporary Redirect", "location: http://127.0.0.1:1/\r\n", ""),
-                Outcome::ProviderError,
-            ),
-            (vec![Act::Reset], Outcome::Unreachable),
-            (
-                vec![Act::Send(b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{".to_vec()), Act::Close],
-                Outcome::BadReply,
-            ),
-        ] {
-            let shown = format!("{} {script:?}", kind.kind);
-            let server = Server::start(vec![script]).await;
-            let error = provider(kind.kind, &server.url).generate(&call(None)).await.unwrap_err();
-            assert_eq!(error.outcome, outcome, "{shown}");
-            assert!(!format!("{error:?}").contains("k-123"), "no key in {error:?}");
-            let seconds = error.retry_after.map(|d| d.as_secs());
-            assert_eq!(seconds, (outcome == Outcome::RateLimited).then_some(7));
+async fn presets_know_their_place_and_their_dialect() {
+    for name in ["groq", "cerebras", "deepseek", "vllm", "llama_cpp", "ollama_openai"] {
+        let entry = providers::entry(name).unwrap();
+        assert_eq!(entry.kind, "openai");
+        assert!(entry.presets.iter().any(|preset| preset.name == name && preset.base_url.ends_with("/v1")));
+        let keyless = ProviderConfig { name: name.into(), kind: name.into(), ..ProviderConfig::default() };
+        assert!((entry.build)(&keyless).is_ok(), "{name} needs no address");
+
+        let server = Server::start(vec![reply("200 OK", "", KINDS[0].unary)]).await;
+        let provider = provider(name, &server.url);
+        provider.generate(&call(Some(score_schema()))).await.unwrap();
+        let _ = provider.stream(&call(None)).await;
+        let seen = server.seen();
+        let form = if name == "deepseek" { "json_object" } else { "json_schema" };
+        assert_eq!(seen[0].body["response_format"]["type"], form, "{name}");
+        assert_eq!(seen[0].body["max_tokens"], 99, "{name}");
+        assert_eq!(seen[1].body.get("stream_options").is_some(), name != "cerebras", "{name}");
+        if name == "deepseek" {
+            golden("deepseek_request_schema", &seen[0].body);
         }
-        let error = provider(kind.kind, &Server::nobody().await).generate(&call(None)).await.unwrap_err();
-        assert_eq!(error.outcome, Outcome::Unreachable);
+    }
+}
+
+#[tokio::test]
+async fn the_callers_own_fields_are_laid_over_the_body() {
+    let extra = json!({
+        "temperature": 0.1, "seed": 7,
+        "options": {"seed": 8, "num_predict": 5_000},
+        "generationConfig": {"seed": 9, "maxOutputTokens": 5_000},
+    });
+    for kind in &KINDS {
+        let server = Server::start(vec![reply("200 OK", "", kind.unary)]).await;
+        let call = call_with(|prompt| prompt.extra = serde_json::from_value(extra.clone()).unwrap());
+        provider(kind.kind, &server.url).generate(&call).await.unwrap();
+        let body = &server.seen()[0].body;
+        assert_eq!((&body["temperature"], &body["seed"]), (&json!(0.1), &json!(7)), "{}", kind.kind);
+        let (field, limit, seed) = match kind.kind {
+            "ollama" => ("options", "num_predict", 8),
+            "gemini" => ("generationConfig", "maxOutputTokens", 9),
+            _ => continue,
+        };
+        assert_eq!((&body[field]["seed"], &body[field][limit]), (&json!(seed), &json!(99)), "{}", kind.kind);
+        assert_eq!(body[field]["temperature"], 1.5, "our own settings stay");
     }
 }
 
 #[tokio::test]
 async fn dropping_a_call_closes_the_socket() {
     for kind in &KINDS {
-        let half = &kind.streamed[..kind.streamed.find(kind.cut).unwrap()];
-        let mut server =
-            Server::start(vec![vec![Act::WaitForClient], stream(half, 1_000, vec![Act::WaitForClient])])
-                .await;
+        let mut server = Server::start(vec![
+            vec![Act::WaitForClient],
+            stream(kind.half(), 1_000, vec![Act::WaitForClient]),
+        ])
+        .await;
         let provider = provider(kind.kind, &server.url);
         {
             let call = call(None);
@@ -257,8 +146,40 @@ async fn a_forced_tool_call_carries_the_structured_answer() {
         "content": [{"type": "text", "text": "Sure."}, {"type": "tool_use", "id": "t", "name": "answer", "input": {"score": 3}}],
         "usage": {"input_tokens": 1, "output_tokens": 1}});
     let server = Server::start(vec![reply("200 OK", "", &body.to_string())]).await;
-    let answer = provider("anthropic", &server.url).generate(&call(None)).await.unwrap();
+    let provider = provider("anthropic", &server.url);
+    let answer = provider.generate(&call(Some(score_schema()))).await.unwrap();
+    assert_eq!((answer.text.as_str(), answer.stop_reason), (r#"{"score":3}"#, StopReason::End));
+    assert!(answer.tool_calls.is_empty());
+    // Without a schema it is a tool of the caller's that happens to have the name.
+    let answer = provider.generate(&call(None)).await.unwrap();
+    assert_eq!((answer.text.as_str(), answer.stop_reason), ("Sure.", StopReason::ToolCalls));
+}
+
+#[tokio::test]
+async fn beside_thinking_no_tool_is_forced_and_no_temperature_sent() {
+    let body = KINDS[1].unary.replace("Vans – cold.", r#"{\"score\":3}"#);
+    let server = Server::start(vec![reply("200 OK", "", &body)]).await;
+    let mut thinking = call(Some(score_schema()));
+    let prompt = std::sync::Arc::get_mut(&mut thinking.prompt).unwrap();
+    prompt.extra =
+        serde_json::from_value(json!({"thinking": {"type": "enabled", "budget_tokens": 50}})).unwrap();
+    let answer = provider("anthropic", &server.url).generate(&thinking).await.unwrap();
     assert_eq!(answer.text, r#"{"score":3}"#);
+    golden("anthropic_request_thinking", &server.seen()[0].body);
+}
+
+#[tokio::test]
+async fn a_conversation_of_instructions_alone_is_sent_as_the_user() {
+    for (kind, place) in [("anthropic", "/messages/0"), ("gemini", "/contents/0")] {
+        let server = Server::start(vec![reply("200 OK", "", "{}")]).await;
+        let lonely = call_with(|prompt| prompt.turns.truncate(1));
+        let _ = provider(kind, &server.url).generate(&lonely).await;
+        let body: &Value = &server.seen()[0].body;
+        let said = body.pointer(place).unwrap();
+        assert_eq!(said["role"], "user", "{kind}");
+        assert!(said.to_string().contains("You write."), "{kind}");
+        assert!(body.get("system").is_none() && body.get("systemInstruction").is_none(), "{kind}");
+    }
 }
 
 #[tokio::test]

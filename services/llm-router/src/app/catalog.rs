@@ -1,24 +1,29 @@
-//! The configured models in the order in which they are tried.
+//! The configured models, ready to be called, and how each task wants them chosen.
 use std::sync::Arc;
 use std::time::Duration;
 
 use copydesk_types::Price;
 
+use super::Board;
+use super::board::{ModelHealth, ProviderHealth};
 use super::facts::Facts;
 use crate::Config;
 use crate::config::{ModelConfig, ProviderConfig};
-use crate::domain::Capabilities;
+use crate::domain::{BreakerRules, Capabilities, Rates};
 use crate::error::Error;
 use crate::providers::{self, OFFLINE_MODEL, Provider};
+
+/// How many texts go into one call for vectors where the configuration does not say.
+const EMBEDDING_BATCH: usize = 96;
 
 /// One model that can be called.
 pub struct Target {
     /// `<provider>/<model>`.
-    pub name: String,
+    pub name: Arc<str>,
     /// The provider's configured name.
-    pub provider_name: String,
-    /// The provider's kind.
-    pub kind: &'static str,
+    pub provider_name: Arc<str>,
+    /// The provider's kind or preset.
+    pub kind: String,
     /// The provider's own name for the model.
     pub model: String,
     /// Its prices.
@@ -43,13 +48,31 @@ pub struct Target {
     pub first_token: Duration,
     /// The longest silence between two tokens of a stream.
     pub idle: Duration,
+    /// When its breaker opens.
+    pub breaker_rules: BreakerRules,
+    /// How it does.
+    pub health: Arc<ModelHealth>,
+    /// How its provider does.
+    pub provider_health: Arc<ProviderHealth>,
     /// Who answers.
     pub provider: Arc<dyn Provider>,
 }
 
-/// The models in the order in which they are tried.
+impl Target {
+    /// True when no call to it can cost anything.
+    pub fn is_free(&self) -> bool {
+        self.price == Price::default()
+    }
+
+    /// The most tokens that it is asked for when so many are wanted.
+    pub fn clamp(&self, wanted: u32) -> u32 {
+        if self.max_output_tokens == 0 { wanted } else { wanted.min(self.max_output_tokens) }
+    }
+}
+
+/// The models and how they are chosen.
 pub struct Catalog {
-    targets: Vec<Target>,
+    targets: Vec<Arc<Target>>,
     pub(super) facts: Facts,
     config: Config,
     version: u64,
@@ -59,19 +82,16 @@ impl Catalog {
     /// Sets up every configured provider, and the offline writer last unless it is switched off or placed elsewhere.
     ///
     /// # Errors
-    /// A provider cannot be made from its settings.
-    pub fn build(config: &Config) -> Result<Self, Error> {
+    /// A provider cannot be made from its settings, or a chain or a task names a model that is not there.
+    pub fn build(config: &Config, board: &Board) -> Result<Self, Error> {
         let mut providers = config.providers.clone();
         if let Some(name) = config.writer() {
-            providers.push(ProviderConfig {
-                name: name.to_owned(),
-                kind: "offline".to_owned(),
-                ..ProviderConfig::default()
-            });
+            let (name, kind) = (name.to_owned(), "offline".to_owned());
+            providers.push(ProviderConfig { name, kind, ..ProviderConfig::default() });
         }
         let mut targets = Vec::new();
         for provider in &providers {
-            add(provider, &mut targets)?;
+            add(provider, config.breaker.rules(), board, &mut targets)?;
         }
         let facts = Facts::new(&targets, config)?;
         Ok(Self { targets, facts, config: config.clone(), version: 1 })
@@ -87,29 +107,24 @@ impl Catalog {
         &self.config
     }
 
-    /// Counts the accepted configurations of this process, from 1.
-    pub fn version(&self) -> u64 {
-        self.version
-    }
-
-    /// All models.
-    pub fn targets(&self) -> &[Target] {
+    /// All models, in the order of the configuration.
+    pub fn targets(&self) -> &[Arc<Target>] {
         &self.targets
-    }
-
-    /// The models to try for a call: all of them, or the one that it asks for.
-    pub fn route<'a>(&'a self, pinned: Option<&'a str>) -> impl Iterator<Item = &'a Target> {
-        self.targets.iter().filter(move |target| pinned.is_none_or(|name| name == target.name))
     }
 
     /// True when a model has this name.
     pub fn has(&self, name: &str) -> bool {
-        self.targets.iter().any(|target| target.name == name)
+        self.index(name).is_some()
     }
 
     /// True when a chain has this name.
     pub fn has_chain(&self, name: &str) -> bool {
         self.chain(name).is_some()
+    }
+
+    /// Counts the accepted configurations, from 1.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// True when no model but the offline writer is there.
@@ -118,32 +133,49 @@ impl Catalog {
     }
 }
 
-fn add(config: &ProviderConfig, targets: &mut Vec<Target>) -> Result<(), Error> {
+fn add(
+    config: &ProviderConfig,
+    rules: BreakerRules,
+    board: &Board,
+    targets: &mut Vec<Arc<Target>>,
+) -> Result<(), Error> {
     let unknown = || Error::Config(vec![format!("provider {}: unknown kind {}", config.name, config.kind)]);
     let entry = providers::entry(&config.kind).ok_or_else(unknown)?;
     let provider = (entry.build)(config)?;
     let writer = [ModelConfig { name: OFFLINE_MODEL.to_owned(), ..ModelConfig::default() }];
     let models = if entry.offline { &writer[..] } else { &config.models[..] };
-    for model in models {
-        targets.push(Target {
-            name: format!("{}/{}", config.name, model.name),
-            provider_name: config.name.clone(),
-            kind: entry.kind,
+    let rates = Rates { requests: config.requests_per_minute, tokens: config.tokens_per_minute };
+    let queue = Duration::from_millis(config.queue_ms.into());
+    let provider_health = board.provider(&config.name, config.max_concurrency, rates, queue);
+    let provider_name: Arc<str> = Arc::from(config.name.as_str());
+    let target = |model: &ModelConfig| {
+        let name: Arc<str> = Arc::from(format!("{}/{}", config.name, model.name));
+        Target {
+            health: board.model(&name),
+            name,
+            provider_name: Arc::clone(&provider_name),
+            kind: config.kind.clone(),
             model: model.name.clone(),
             price: model.price(),
             context_tokens: model.context_tokens,
             max_output_tokens: model.max_output_tokens,
             capabilities: model.capabilities(entry.capabilities),
             embedding_dimensions: model.embedding_dimensions,
-            embedding_batch: if model.embedding_batch == 0 { 96 } else { model.embedding_batch as usize },
+            embedding_batch: match model.embedding_batch {
+                0 => EMBEDDING_BATCH,
+                batch => batch as usize,
+            },
             offline: entry.offline,
             weight: model.weight,
             total: seconds(config.timeout_s),
             first_token: seconds(config.first_token_timeout_s),
             idle: seconds(config.idle_timeout_s),
+            breaker_rules: rules,
+            provider_health: Arc::clone(&provider_health),
             provider: Arc::clone(&provider),
-        });
-    }
+        }
+    };
+    targets.extend(models.iter().map(target).map(Arc::new));
     Ok(())
 }
 
@@ -156,7 +188,8 @@ mod tests {
     use super::*;
 
     fn names(config: &Config) -> Vec<String> {
-        Catalog::build(config).unwrap().targets().iter().map(|t| t.name.clone()).collect()
+        let catalog = Catalog::build(config, &Board::default()).unwrap();
+        catalog.targets().iter().map(|t| t.name.to_string()).collect()
     }
 
     #[test]
@@ -179,10 +212,11 @@ mod tests {
     }
 
     #[test]
-    fn a_pinned_model_is_the_only_one() {
-        let catalog = Catalog::build(&Config::default()).unwrap();
-        assert!(catalog.only_offline() && catalog.has("offline/extractive"));
-        assert_eq!(catalog.route(Some("offline/extractive")).count(), 1);
-        assert_eq!(catalog.route(Some("nobody/nothing")).count(), 0);
+    fn models_keep_their_state_over_configurations() {
+        let board = Board::default();
+        let one = Catalog::build(&Config::default(), &board).unwrap();
+        let two = Catalog::build(&Config::default(), &board).unwrap();
+        assert!(one.only_offline() && one.has("offline/extractive") && !one.has("nobody/nothing"));
+        assert!(Arc::ptr_eq(&one.targets()[0].health, &two.targets()[0].health));
     }
 }

@@ -1,5 +1,6 @@
 //! What is known of the models and tasks as long as a configuration lasts, in the form in which a choice is made.
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use copydesk_proto::llm_router::v1::Task;
 
@@ -36,13 +37,13 @@ impl Facts {
     ///
     /// # Errors
     /// A task or a chain names a model that is not there.
-    pub(super) fn new(targets: &[Target], config: &Config) -> Result<Self, Error> {
+    pub(super) fn new(targets: &[Arc<Target>], config: &Config) -> Result<Self, Error> {
         let faults = config.unknown_models();
         if !faults.is_empty() {
             return Err(Error::Config(faults));
         }
         let places: BTreeMap<&str, usize> =
-            targets.iter().enumerate().map(|(index, target)| (target.name.as_str(), index)).collect();
+            targets.iter().enumerate().map(|(index, target)| (&*target.name, index)).collect();
         let resolve =
             |names: &[String]| names.iter().filter_map(|name| places.get(name.as_str()).copied()).collect();
         let chains = config.chains.iter().map(|(name, models)| (name.clone(), resolve(models))).collect();
@@ -66,17 +67,17 @@ impl Facts {
     }
 }
 
-fn models(targets: &[Target]) -> Vec<ModelFacts> {
+fn models(targets: &[Arc<Target>]) -> Vec<ModelFacts> {
     let mut providers: Vec<&str> = Vec::new();
     let mut facts = Vec::with_capacity(targets.len());
     for target in targets {
-        let name = target.provider_name.as_str();
+        let name = &*target.provider_name;
         let provider = providers.iter().position(|known| *known == name).unwrap_or_else(|| {
             providers.push(name);
             providers.len() - 1
         });
         facts.push(ModelFacts {
-            name: target.name.as_str().into(),
+            name: Arc::clone(&target.name),
             // More providers than the number has room for would only blur alternates and fallbacks.
             provider: u16::try_from(provider).unwrap_or(u16::MAX),
             price: target.price,
@@ -151,6 +152,7 @@ impl Catalog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::Board;
     use crate::config::{ModelConfig, ProviderConfig, TaskConfig};
 
     fn config() -> Config {
@@ -186,7 +188,7 @@ mod tests {
 
     #[test]
     fn names_become_places() {
-        let catalog = Catalog::build(&config()).unwrap();
+        let catalog = Catalog::build(&config(), &Board::default()).unwrap();
         let facts: Vec<_> =
             catalog.facts().iter().map(|one| (&*one.name, one.provider, one.weight, one.offline)).collect();
         assert_eq!(
@@ -205,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_task_has_its_settings_and_any_other_the_routers() {
-        let catalog = Catalog::build(&config()).unwrap();
+        let catalog = Catalog::build(&config(), &Board::default()).unwrap();
         let draft = catalog.task(Task::Draft);
         assert_eq!(draft.preference, [1, u32::MAX, 0, u32::MAX]);
         assert_eq!((draft.strategy, draft.hedge), (Strategy::Cost, true));
@@ -215,7 +217,7 @@ mod tests {
 
     #[test]
     fn what_a_call_says_stands_above_its_task() {
-        let catalog = Catalog::build(&config()).unwrap();
+        let catalog = Catalog::build(&config(), &Board::default()).unwrap();
         let ask = catalog.ask(Task::Draft, &Routing::default(), None);
         assert_eq!((ask.strategy, ask.chain.map(|(name, _)| name)), (Strategy::Cost, Some("short")));
         assert_eq!((ask.pinned, ask.max_cost, ask.no_offline), (None, None, false));
@@ -236,7 +238,7 @@ mod tests {
     fn a_model_that_nobody_discovered_is_a_fault() {
         let config = Config { providers: Vec::new(), ..config() };
         assert!(config.validate().is_empty(), "it could still have been discovered");
-        let Err(Error::Config(faults)) = Catalog::build(&config) else { panic!("built") };
+        let Err(Error::Config(faults)) = Catalog::build(&config, &Board::default()) else { panic!("built") };
         assert_eq!(faults.len(), 4, "{faults:?}");
     }
 }

@@ -1,94 +1,246 @@
-//! Calls under way, so that a call with the same id joins the running one instead of paying twice.
+//! Calls under way that others may join: a repeat of a request id, or the same words at temperature 0. A flight is a task
+//! of its own, so that it goes on while anybody waits for it, and ends, down to the provider's socket, with the last one.
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
+use async_trait::async_trait;
+use copydesk_rpc::CallContext;
 use copydesk_types::TenantId;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::domain::Answer;
 use crate::error::Error;
+use crate::ports::{EventSink, Gone, StreamEvent};
 
-type Key = (TenantId, String);
-type Outcome = Option<Result<Answer, Error>>;
+/// Whose flight: the tenant, and the request's id or the hash of its words.
+pub(super) type Key = (TenantId, String);
 
-/// The calls under way. Nothing is awaited while the map is locked.
-#[derive(Default)]
-pub(super) struct Flights(Arc<Mutex<HashMap<Key, Flight>>>);
+/// The flights of one kind. Nothing is awaited while the map is locked.
+#[derive(Clone, Default)]
+pub(super) struct Flights(Arc<Mutex<HashMap<Key, Weak<Ride>>>>);
 
-struct Flight {
+/// By when the answer must be there: the latest of those who wait for it.
+#[derive(Debug, Clone)]
+pub(super) struct Deadline(Arc<DeadlineInner>);
+
+#[derive(Debug)]
+struct DeadlineInner {
+    base: Instant,
+    /// Microseconds after `base`; [`u64::MAX`]: never.
+    after_us: AtomicU64,
+}
+
+impl Deadline {
+    pub(super) fn at(deadline: Option<Instant>) -> Self {
+        let base = Instant::now();
+        let inner = DeadlineInner { base, after_us: AtomicU64::new(0) };
+        let this = Self(Arc::new(inner));
+        this.extend(deadline);
+        this
+    }
+
+    /// Somebody else waits too.
+    pub(super) fn extend(&self, deadline: Option<Instant>) {
+        let after = deadline.map_or(u64::MAX, |at| {
+            u64::try_from(at.saturating_duration_since(self.0.base).as_micros()).unwrap_or(u64::MAX)
+        });
+        self.0.after_us.fetch_max(after, Ordering::AcqRel);
+    }
+
+    /// When it is; `None`: never.
+    pub(super) fn instant(&self) -> Option<Instant> {
+        match self.0.after_us.load(Ordering::Acquire) {
+            u64::MAX => None,
+            us => self.0.base.checked_add(Duration::from_micros(us)),
+        }
+    }
+
+    /// The time left; `None`: any.
+    pub(super) fn left(&self) -> Option<Duration> {
+        self.instant().map(|at| at.saturating_duration_since(Instant::now()))
+    }
+}
+
+/// What a flight has brought so far, for all who are on it.
+pub(super) struct Flight {
     fingerprint: String,
-    outcome: watch::Receiver<Outcome>,
+    pub(super) deadline: Deadline,
+    log: Mutex<Log>,
+    /// How many events there are; changes once more at the end.
+    changed: watch::Sender<u64>,
 }
 
-/// Where a call finds itself among those under way.
-pub(super) enum Place {
-    /// Behind another call with the same id.
-    Join(Running),
-    /// At the head: it must do the work.
-    Lead(Lead),
+#[derive(Default)]
+struct Log {
+    events: Vec<StreamEvent>,
+    end: Option<Result<Answer, Error>>,
 }
 
-/// A call that somebody else makes.
-pub(super) struct Running(watch::Receiver<Outcome>);
-
-impl Running {
-    /// How it ended; `None` when whoever made it went away.
-    pub(super) async fn outcome(mut self) -> Outcome {
-        self.0.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone())
-    }
-}
-
-/// The head of a call. Dropping it gives the place to somebody else.
-pub(super) struct Lead {
-    seat: Option<(Flights, Key, watch::Sender<Outcome>)>,
-}
-
-impl Lead {
-    /// A call that nobody can join.
-    pub(super) fn alone() -> Self {
-        Self { seat: None }
-    }
-
-    /// Tells those who joined how it ended.
-    pub(super) fn publish(self, outcome: &Result<Answer, Error>) {
-        if let Some((_, _, sender)) = &self.seat {
-            sender.send_replace(Some(outcome.clone()));
+impl Flight {
+    fn finish(&self, end: Result<Answer, Error>) {
+        let mut log = lock(&self.log);
+        if log.end.is_none() {
+            log.end = Some(end);
+            drop(log);
+            self.changed.send_modify(|n| *n += 1);
         }
     }
 }
 
-impl Drop for Lead {
+#[async_trait]
+impl EventSink for Flight {
+    async fn event(&self, event: StreamEvent) -> Result<(), Gone> {
+        lock(&self.log).events.push(event);
+        self.changed.send_modify(|n| *n += 1);
+        Ok(())
+    }
+}
+
+/// A place on a flight. With the last one the flight ends.
+pub(super) struct Ride {
+    flight: Arc<Flight>,
+    task: AbortHandle,
+    seat: (Flights, Key),
+}
+
+impl Ride {
+    /// The whole answer.
+    pub(super) async fn answer(&self) -> Result<Answer, Error> {
+        let mut changed = self.flight.changed.subscribe();
+        loop {
+            if let Some(end) = &lock(&self.flight.log).end {
+                return end.clone();
+            }
+            if changed.changed().await.is_err() {
+                return Err(Error::Vanished);
+            }
+        }
+    }
+
+    /// Everything from the beginning, handed on as it comes; the answer at the end.
+    pub(super) async fn follow(&self, sink: &dyn EventSink) -> Result<Answer, Error> {
+        let mut changed = self.flight.changed.subscribe();
+        let mut seen = 0;
+        loop {
+            let (news, end) = {
+                let log = lock(&self.flight.log);
+                (log.events[seen..].to_vec(), log.end.clone())
+            };
+            seen += news.len();
+            for event in news {
+                sink.event(event).await?;
+            }
+            match end {
+                Some(Ok(answer)) if seen == 0 => return replay(answer, sink).await,
+                Some(end) => return end,
+                None if changed.changed().await.is_err() => return Err(Error::Vanished),
+                None => {}
+            }
+        }
+    }
+}
+
+/// Hands on an answer that is there already.
+pub(super) async fn replay(answer: Answer, sink: &dyn EventSink) -> Result<Answer, Error> {
+    if !answer.reasoning.is_empty() {
+        sink.event(StreamEvent::Reasoning(answer.reasoning.clone())).await?;
+    }
+    if !answer.text.is_empty() {
+        sink.event(StreamEvent::Text(answer.text.clone())).await?;
+    }
+    for call in &answer.tool_calls {
+        sink.event(StreamEvent::ToolCall(call.clone())).await?;
+    }
+    Ok(answer)
+}
+
+impl Drop for Ride {
     fn drop(&mut self) {
-        if let Some((flights, key, _)) = &self.seat {
-            flights.lock().remove(key);
+        self.task.abort();
+        let (flights, key) = &self.seat;
+        let mut map = lock(&flights.0);
+        // A later flight may have taken the place already.
+        if map.get(key).is_some_and(|ride| ride.strong_count() == 0) {
+            map.remove(key);
         }
     }
+}
+
+/// How a caller came aboard.
+pub(super) enum Boarded {
+    /// It began the flight.
+    First(Arc<Ride>),
+    /// It joined one.
+    Joined(Arc<Ride>),
 }
 
 impl Flights {
-    /// Joins the call with this id, or becomes its head.
-    pub(super) fn enter(
+    /// Joins the flight with this key, or begins one with `work`.
+    ///
+    /// # Errors
+    /// The flight has another fingerprint.
+    pub(super) fn board<Fut>(
         &self,
-        tenant: TenantId,
-        request_id: &str,
+        key: Key,
         fingerprint: &str,
-    ) -> Result<Place, Error> {
-        let key = (tenant, request_id.to_owned());
-        let mut flights = self.lock();
-        if let Some(flight) = flights.get(&key) {
-            return if flight.fingerprint == fingerprint {
-                Ok(Place::Join(Running(flight.outcome.clone())))
-            } else {
-                Err(Error::RequestIdTaken { request_id: key.1 })
-            };
+        deadline: Option<Instant>,
+        work: impl FnOnce(Arc<Flight>) -> Fut,
+    ) -> Result<Boarded, Error>
+    where
+        Fut: Future<Output = Result<Answer, Error>> + Send + 'static,
+    {
+        let mut map = lock(&self.0);
+        if let Some(ride) = map.get(&key).and_then(Weak::upgrade) {
+            // Dropping a ride locks the map: not while it is locked here.
+            drop(map);
+            if ride.flight.fingerprint != fingerprint {
+                return Err(Error::RequestIdTaken { request_id: key.1 });
+            }
+            ride.flight.deadline.extend(deadline);
+            return Ok(Boarded::Joined(ride));
         }
-        let (sender, outcome) = watch::channel(None);
-        flights.insert(key.clone(), Flight { fingerprint: fingerprint.to_owned(), outcome });
-        Ok(Place::Lead(Lead { seat: Some((Self(Arc::clone(&self.0)), key, sender)) }))
+        let flight = Arc::new(Flight {
+            fingerprint: fingerprint.to_owned(),
+            deadline: Deadline::at(deadline),
+            log: Mutex::default(),
+            changed: watch::Sender::new(0),
+        });
+        let finish = Finish(Arc::clone(&flight), self.clone(), key.clone());
+        let work = work(Arc::clone(&flight));
+        let task = async move {
+            let end = work.await;
+            finish.0.finish(end);
+        };
+        // Who waits decides how long it flies, so the first caller's own deadline is not in the context.
+        let context = CallContext::current().with_deadline(None);
+        let task = tokio::spawn(context.scope(task).instrument(tracing::Span::current())).abort_handle();
+        let ride = Arc::new(Ride { flight, task, seat: (self.clone(), key.clone()) });
+        map.insert(key, Arc::downgrade(&ride));
+        Ok(Boarded::First(ride))
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Flight>> {
-        // The map is whole after every operation, so a panic elsewhere does not spoil it.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+/// Ends a flight in any case, a panic included, and makes room for the next.
+struct Finish(Arc<Flight>, Flights, Key);
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        self.0.finish(Err(Error::Vanished));
+        // Who comes from now on finds the answer in the store, or begins anew. The ride is held until the map is free
+        // again, since dropping the last of it locks the map.
+        let ride = lock(&self.1.0).get(&self.2).and_then(Weak::upgrade);
+        if ride.as_ref().is_some_and(|ride| Arc::ptr_eq(&ride.flight, &self.0)) {
+            lock(&self.1.0).remove(&self.2);
+        }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What it holds is whole after every operation, so a panic elsewhere does not spoil it.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

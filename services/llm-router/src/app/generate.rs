@@ -1,24 +1,24 @@
 //! One whole answer.
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use copydesk_types::TenantId;
+use async_trait::async_trait;
+use copydesk_proto::llm_router::v1::Operation;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 use tracing::Instrument;
 
-use super::{Desk, Ending, Journal, Seat, Target};
-use crate::domain::{Answer, Call, Order, Outcome, Schema, StopReason, Turn, Usage, repair_turns};
-use crate::error::Error;
+use super::choice::{Wanted, shown, size};
+use super::course::{Course, Departure, Left, Open, Stop};
+use super::obtain::{Deaf, Making, Visit, same_body};
+use super::walk::{Errand, walk};
+use super::{Desk, Target};
+use crate::domain::{
+    Answer, Attempt, Call, Completion, Decision, Order, Outcome, Parts, Schema, StopReason, ToolCall, Turn,
+    Usage, repair_turns,
+};
+use crate::error::{Error, list};
 use crate::providers::{ProviderError, Reply};
-
-/// What a model gave.
-struct Found<'a> {
-    target: &'a Target,
-    text: String,
-    structured: Option<Map<String, Value>>,
-    stop_reason: StopReason,
-    usage: Usage,
-}
 
 impl Desk {
     /// One whole answer: the stored one if this call was made before, else from the first model that gives one.
@@ -26,148 +26,249 @@ impl Desk {
     /// # Errors
     /// As [`Error`] says; every attempt is in the ledger all the same.
     #[tracing::instrument(name = "llm_router.generate", skip_all, fields(gen_ai.operation.name = "chat", copydesk.task = order.prompt.task.as_str_name()))]
-    pub async fn generate(&self, tenant: TenantId, order: &Order) -> Result<Answer, Error> {
-        let started = Instant::now();
-        let lead = match self.seat(tenant, order).await? {
-            Seat::Answered(answer) => return Ok(*answer),
-            Seat::Lead(lead) => lead,
-        };
-        let outcome = self.make(tenant, order, started).await;
-        lead.publish(&outcome);
-        outcome
+    pub async fn generate(self: &Arc<Self>, visit: Visit, order: Order) -> Result<Answer, Error> {
+        self.obtain(visit, Arc::new(order), Arc::new(Deaf), make).await
     }
 
-    async fn make(&self, tenant: TenantId, order: &Order, started: Instant) -> Result<Answer, Error> {
-        let mut journal = Journal::open(self, tenant, order);
-        match self.walk(order, &mut journal).await {
-            Ok(Found { target, text, structured, stop_reason, usage }) => {
-                let end = Ending { target, stop_reason, usage, started };
-                let completion = self.completion(end, order, journal.attempts());
-                self.keep(
-                    journal,
-                    order,
-                    Answer { text, structured, tool_calls: Vec::new(), reasoning: String::new(), completion },
-                )
-                .await
+    /// A course for a call for text, its decision and its chain.
+    pub(super) async fn depart(
+        self: &Arc<Self>,
+        order: &Order,
+        making: &Making,
+    ) -> Result<(Arc<Course>, Decision, Vec<Stop>), Error> {
+        let departure = Departure {
+            tenant: making.visit.tenant,
+            attribution: Arc::new(order.attribution.clone()),
+            task: order.prompt.task,
+            operation: Operation::Chat,
+            arrived: making.visit.arrived,
+            deadline: making.deadline.clone(),
+            most: order.routing.max_cost,
+            price_version: String::new(),
+        };
+        self.depart_for(departure, &Wanted::text(order)).await
+    }
+
+    /// The same for a call of any kind; the price table's version is filled in.
+    pub(super) async fn depart_for(
+        self: &Arc<Self>,
+        departure: Departure,
+        wanted: &Wanted<'_>,
+    ) -> Result<(Arc<Course>, Decision, Vec<Stop>), Error> {
+        if !self.ledger.has_room() {
+            return Err(Error::LedgerFull);
+        }
+        let catalog = self.catalog();
+        let (decision, stops) =
+            self.choose(&catalog, departure.tenant, &departure.attribution, wanted).await?;
+        let departure = Departure { price_version: decision.price_version.clone(), ..departure };
+        Ok((Course::begin(Arc::clone(self), departure), decision, stops))
+    }
+
+    /// Writes the records, and the answer if the call has an id, before it is given.
+    pub(super) async fn keep(&self, course: &Course, order: &Order, answer: Answer) -> Result<Answer, Error> {
+        match self.stored(order, &answer) {
+            None => {
+                self.ledger.append(course.tenant, &course.take_rows())?;
+                Ok(answer)
+            }
+            Some(stored) => {
+                let earlier = self.ledger.keep(course.tenant, &course.rows(), &stored).await?;
+                // They are in the ledger. Taken before, they would be lost with a caller who stops waiting.
+                drop(course.take_rows());
+                match earlier {
+                    // Another replica was faster: its answer is the one that counts.
+                    Some(earlier) => same_body(earlier, order).map(Answer::replayed),
+                    None => Ok(answer),
+                }
+            }
+        }
+    }
+}
+
+/// How an answer came to be.
+pub(super) fn completion(course: &Course, decision: Decision, end: Ending<'_>) -> Completion {
+    let account = course.account();
+    let Ending { stop, stop_reason, usage, first_token_us, pinned } = end;
+    Completion {
+        model: stop.target.name.to_string(),
+        provider: stop.target.provider_name.to_string(),
+        stop_reason,
+        usage,
+        cost: account.cost,
+        price_version: decision.price_version.to_string(),
+        degraded_reason: degraded_reason(course, &stop.target, pinned, &account.attempts),
+        attempts: account.attempts,
+        latency_us: account.latency_us,
+        replayed: false,
+        tier: Some(stop.tier),
+        decision: Some(shown(decision)),
+        cached: false,
+        overhead_us: account.overhead_us,
+        queued_us: account.queued_us,
+        first_token_us,
+        budget_warnings: account.warnings,
+    }
+}
+
+/// How the answering call ended.
+pub(super) struct Ending<'a> {
+    pub(super) stop: &'a Stop,
+    pub(super) stop_reason: StopReason,
+    pub(super) usage: Usage,
+    pub(super) first_token_us: u64,
+    pub(super) pinned: bool,
+}
+
+async fn make(desk: Arc<Desk>, order: Arc<Order>, making: Making) -> Result<Answer, Error> {
+    let (course, decision, stops) = desk.depart(&order, &making).await?;
+    let errand = Whole { order: Arc::clone(&order), hedge: desk.hedges(&order) };
+    let (found, stop) = walk(&course, &stops, desk.settings.manner, &errand).await?;
+    let Found { text, structured, tool_calls, reasoning, stop_reason, usage } = found;
+    let pinned = order.model.is_some();
+    let end = Ending { stop: &stop, stop_reason, usage, first_token_us: 0, pinned };
+    let completion = completion(&course, decision, end);
+    desk.keep(&course, &order, Answer { text, structured, tool_calls, reasoning, completion }).await
+}
+
+/// What a model gave.
+struct Found {
+    text: String,
+    structured: Option<Map<String, Value>>,
+    tool_calls: Vec<ToolCall>,
+    reasoning: String,
+    stop_reason: StopReason,
+    usage: Usage,
+}
+
+/// Asks for a whole answer; when it does not satisfy the schema, once more with the faults.
+struct Whole {
+    order: Arc<Order>,
+    hedge: bool,
+}
+
+#[async_trait]
+impl Errand for Whole {
+    type Gain = Found;
+
+    async fn ask(&self, course: &Arc<Course>, stop: &Stop) -> Result<Found, Left> {
+        let Some(schema) = &self.order.prompt.schema else {
+            let (reply, open) = self.call(course, stop, Vec::new()).await?;
+            return Ok(Found::of(reply, open, None));
+        };
+        let (reply, open) = self.call(course, stop, Vec::new()).await?;
+        let draft = match Draft::read(schema, &self.order.prompt.analyses, &reply.text) {
+            Ok(object) => return Ok(Found::of(reply, open, Some(object))),
+            Err(draft) => draft,
+        };
+        open.useless(reply.usage);
+        // The offline writer would only say the same again.
+        if !stop.target.offline {
+            let (reply, open) = self.call(course, stop, draft.repair_turns(&reply.text)).await?;
+            match draft.mend(schema, &self.order.prompt.analyses, &reply.text) {
+                Some(object) => return Ok(Found::of(reply, open, Some(object))),
+                None => open.useless(reply.usage),
+            }
+        }
+        Err(ProviderError::new(Outcome::BadReply, "the answer does not satisfy the schema").into())
+    }
+
+    fn hedge_after(&self, stop: &Stop) -> Option<Duration> {
+        if self.hedge { stop.target.health.read(|pace| pace.whole.reliable_p95()) } else { None }
+    }
+}
+
+impl Whole {
+    /// One call to one model. A good reply comes with the call still open, for the judgement of its form.
+    async fn call(&self, course: &Arc<Course>, stop: &Stop, more: Vec<Turn>) -> Result<(Reply, Open), Left> {
+        let target = &stop.target;
+        let more_bytes = more.iter().map(|turn| turn.text.len()).sum();
+        let mut open = course.open(stop, size(&self.order.prompt, target, more_bytes)).await?;
+        let call = call(target, &self.order, more);
+        let span = tracing::info_span!("llm_router.attempt", gen_ai.operation.name = "chat", gen_ai.request.model = %target.name, gen_ai.provider.name = %target.provider_name, copydesk.outcome = tracing::field::Empty);
+        let work = target.provider.generate(&call).instrument(span.clone());
+        let reply = match timeout(open.limit(target.total), work).await {
+            Err(_) => Err(ProviderError::new(Outcome::Timeout, "no answer in time")),
+            Ok(Ok(reply)) if reply.is_empty() => {
+                Err(ProviderError::new(Outcome::BadReply, "the answer is empty"))
+            }
+            Ok(reply) => reply,
+        };
+        match reply {
+            Ok(reply) => {
+                span.record("copydesk.outcome", Outcome::Ok.as_str());
+                open.wrote(reply.text.len() + reply.reasoning.len());
+                Ok((reply, open))
             }
             Err(error) => {
-                journal.close(None).await?;
-                Err(error)
+                span.record("copydesk.outcome", error.outcome.as_str());
+                open.failed(&error);
+                Err(error.into())
             }
         }
     }
-
-    /// Tries one model after the other.
-    async fn walk<'a>(&'a self, order: &'a Order, journal: &mut Journal<'a>) -> Result<Found<'a>, Error> {
-        let mut failures = Failures::default();
-        for target in self.catalog.route(order.model.as_deref()) {
-            match attempt(target, order, journal).await {
-                Ok(found) => return Ok(found),
-                Err(error) => failures.add(target, &error)?,
-            }
-        }
-        Err(failures.into())
-    }
 }
 
-/// The models that were tried in vain.
-#[derive(Default)]
-pub(super) struct Failures {
-    attempts: Vec<(String, Outcome)>,
-    retry_after: Option<Duration>,
-}
-
-impl Failures {
-    /// Notes a failure; an error when no other model may be tried.
-    pub(super) fn add(&mut self, target: &Target, error: &ProviderError) -> Result<(), Error> {
-        let cause = error as &dyn std::error::Error;
-        tracing::warn!(
-            model = target.name,
-            outcome = error.outcome.as_str(),
-            error = cause,
-            "a model gave no answer"
-        );
-        self.attempts.push((target.name.clone(), error.outcome));
-        self.retry_after = match (self.retry_after, error.retry_after) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-        if error.outcome.another_may_help() {
-            Ok(())
-        } else {
-            Err(Error::RefusedInput { model: target.name.clone() })
-        }
-    }
-}
-
-impl From<Failures> for Error {
-    fn from(failures: Failures) -> Self {
-        match failures.attempts.as_slice() {
-            [(_, Outcome::SchemaUnsupported)] => Error::SchemaUnsupported,
-            _ => Error::AllFailed { attempts: failures.attempts, retry_after: failures.retry_after },
-        }
-    }
-}
-
-/// Asks one model; when its answer does not satisfy the schema, once more with the faults.
-async fn attempt<'a>(
-    target: &'a Target,
-    order: &Order,
-    journal: &mut Journal<'a>,
-) -> Result<Found<'a>, ProviderError> {
-    let mut more = Vec::new();
-    // The offline writer would only say the same again.
-    let rounds = if order.prompt.schema.is_some() && !target.offline { 2 } else { 1 };
-    for round in 1..=rounds {
-        let reply = ask(target, order, &more, journal).await?;
-        let (text, structured) = match &order.prompt.schema {
+impl Found {
+    fn of(reply: Reply, open: Open, object: Option<(String, Map<String, Value>)>) -> Self {
+        let usage = open.done(reply.usage);
+        let (text, structured) = match object {
+            Some((text, map)) => (text, Some(map)),
             None => (reply.text, None),
-            Some(schema) => match read(schema, &reply.text) {
-                Ok((text, map)) => (text, Some(map)),
-                Err(faults) => {
-                    journal.end(Outcome::BadReply, reply.usage);
-                    if round < rounds {
-                        more = repair_turns(&reply.text, &faults);
-                    }
-                    continue;
-                }
-            },
         };
-        let usage = journal.end(Outcome::Ok, reply.usage);
-        return Ok(Found { target, text, structured, stop_reason: reply.stop_reason, usage });
+        let Reply { stop_reason, tool_calls, reasoning, .. } = reply;
+        Self { text, structured, tool_calls, reasoning, stop_reason, usage }
     }
-    Err(ProviderError::new(Outcome::BadReply, "the answer does not satisfy the schema"))
 }
 
-fn read(schema: &Schema, text: &str) -> Result<(String, Map<String, Value>), Vec<String>> {
-    let map = schema.read(text)?;
-    Ok((Value::Object(map.clone()).to_string(), map))
+/// A checked object and its JSON text.
+type Object = (String, Map<String, Value>);
+
+/// An answer that does not have its form yet.
+enum Draft {
+    /// One object, and what is wrong with it.
+    Whole(Vec<String>),
+    /// Several analyses, some of which may be good.
+    Parts(Parts),
 }
 
-/// One call to one model. A good reply leaves the journal's entry open for the judgement of its form.
-async fn ask<'a>(
-    target: &'a Target,
-    order: &Order,
-    more: &[Turn],
-    journal: &mut Journal<'a>,
-) -> Result<Reply, ProviderError> {
-    let call = call(target, order, more.to_vec());
-    journal.begin(target, more);
-    let span = tracing::info_span!("llm_router.attempt", gen_ai.request.model = target.name);
-    let reply = match timeout(target.total, target.provider.generate(&call).instrument(span)).await {
-        Err(_) => Err(ProviderError::new(Outcome::Timeout, "no answer in time")),
-        Ok(Ok(reply)) if reply.text.trim().is_empty() && reply.stop_reason != StopReason::Refusal => {
-            Err(ProviderError::new(Outcome::BadReply, "the answer is empty"))
+impl Draft {
+    fn read(schema: &Schema, analyses: &[String], text: &str) -> Result<Object, Self> {
+        if analyses.is_empty() {
+            return schema.read(text).map(object).map_err(Self::Whole);
         }
-        Ok(reply) => reply,
-    };
-    match &reply {
-        Ok(reply) => journal.wrote(reply.text.len()),
-        Err(error) => {
-            journal.end(error.outcome, None);
+        let parts = Parts::read(schema, analyses, text);
+        if parts.is_whole() { Ok(object(parts.good)) } else { Err(Self::Parts(parts)) }
+    }
+
+    fn repair_turns(&self, text: &str) -> Vec<Turn> {
+        match self {
+            Self::Whole(faults) => repair_turns(text, faults),
+            Self::Parts(parts) => parts.repair_turns(text),
         }
     }
-    reply
+
+    /// The object with a second answer; `None` when that is not good either.
+    fn mend(self, schema: &Schema, analyses: &[String], text: &str) -> Option<Object> {
+        match self {
+            Self::Whole(_) => schema.read(text).map(object).ok(),
+            Self::Parts(parts) => {
+                let merged = parts.merge(Parts::read(schema, analyses, text));
+                merged.is_whole().then(|| object(merged.good))
+            }
+        }
+    }
+}
+
+fn object(map: Map<String, Value>) -> Object {
+    (Value::Object(map.clone()).to_string(), map)
+}
+
+impl Desk {
+    /// Whether a call is hedged: as it says, or as its task does.
+    pub(super) fn hedges(&self, order: &Order) -> bool {
+        order.routing.hedging.unwrap_or_else(|| self.catalog().task(order.prompt.task).hedge)
+    }
 }
 
 /// The call that a model gets.
@@ -175,7 +276,27 @@ pub(super) fn call(target: &Target, order: &Order, more: Vec<Turn>) -> Call {
     Call {
         model: target.model.clone(),
         context_tokens: target.context_tokens,
-        prompt: std::sync::Arc::clone(&order.prompt),
+        max_output_tokens: target.clamp(order.prompt.max_output_tokens),
+        prompt: Arc::clone(&order.prompt),
         more,
+    }
+}
+
+fn degraded_reason(course: &Course, target: &Target, pinned: bool, attempts: &[Attempt]) -> Option<String> {
+    const COMPOSED: &str = "the offline writer composed this from the evidence";
+    let failed: Vec<_> = attempts
+        .iter()
+        .filter(|attempt| *attempt.model != *target.name && attempt.outcome != Outcome::Outhedged)
+        .map(|attempt| (attempt.model.clone(), attempt.outcome))
+        .collect();
+    match (target.offline, failed.is_empty()) {
+        (false, true) => None,
+        (false, false) => Some(format!("a fallback answered: {}", list(&failed))),
+        (true, false) => Some(format!("all providers failed: {}; {COMPOSED}", list(&failed))),
+        (true, true) if pinned => Some(format!("it was asked for: {COMPOSED}")),
+        (true, true) if course.desk.catalog().only_offline() => {
+            Some(format!("no model is configured; {COMPOSED}"))
+        }
+        (true, true) => Some(COMPOSED.to_owned()),
     }
 }

@@ -5,7 +5,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::Catalog;
+use super::{Board, Catalog};
 use crate::Config;
 use crate::error::Error;
 
@@ -18,16 +18,21 @@ pub type ConfigUpdates = watch::Receiver<Arc<Update>>;
 /// The catalogue in force. A call takes it once and keeps it to its end, so that no call sees two.
 pub struct Live {
     current: ArcSwap<Catalog>,
+    board: Board,
     refused: ArcSwap<Vec<String>>,
     /// One replacement at a time.
     turn: Mutex<()>,
 }
 
 impl Live {
-    /// Begins with this one.
-    pub fn new(catalog: Catalog) -> Self {
-        let refused = ArcSwap::from_pointee(Vec::new());
-        Self { current: ArcSwap::from_pointee(catalog), refused, turn: Mutex::new(()) }
+    /// Begins with this configuration.
+    ///
+    /// # Errors
+    /// A provider cannot be made from its settings.
+    pub fn new(config: &Config) -> Result<Self, Error> {
+        let board = Board::default();
+        let current = ArcSwap::from_pointee(Catalog::build(config, &board)?);
+        Ok(Self { current, board, refused: ArcSwap::from_pointee(Vec::new()), turn: Mutex::new(()) })
     }
 
     /// The catalogue in force.
@@ -55,7 +60,7 @@ impl Live {
         let old = self.load();
         let (config, kept) = keep_fixed(config, old.config());
         let version = old.version() + 1;
-        match build(&config) {
+        match build(&config, &self.board) {
             Ok(catalog) => {
                 let models = catalog.targets().len();
                 self.current.store(Arc::new(catalog.numbered(version)));
@@ -111,12 +116,12 @@ impl Live {
     }
 }
 
-fn build(config: &Config) -> Result<Catalog, Vec<String>> {
+fn build(config: &Config, board: &Board) -> Result<Catalog, Vec<String>> {
     let faults = config.validate();
     if !faults.is_empty() {
         return Err(faults);
     }
-    Catalog::build(config).map_err(|error| match error {
+    Catalog::build(config, board).map_err(|error| match error {
         Error::Config(faults) => faults,
         other => vec![other.to_string()],
     })
@@ -155,11 +160,11 @@ mod tests {
     }
 
     fn live() -> Live {
-        Live::new(Catalog::build(&with("one")).unwrap())
+        Live::new(&with("one")).unwrap()
     }
 
     fn first(live: &Live) -> String {
-        live.load().targets()[0].name.clone()
+        live.load().targets()[0].name.to_string()
     }
 
     #[test]
@@ -168,7 +173,7 @@ mod tests {
         let held = live.load();
         assert_eq!(live.apply(with("two")), Ok(2));
         assert_eq!((first(&live).as_str(), live.version()), ("acme/two", 2));
-        assert_eq!((held.targets()[0].name.as_str(), held.version()), ("acme/one", 1));
+        assert_eq!((&*held.targets()[0].name, held.version()), ("acme/one", 1));
     }
 
     #[test]

@@ -1,186 +1,140 @@
 //! The desk: one use case per file, and what they share.
+//!
+//! A request becomes a [`course::Course`]; [`obtain`] looks whether its answer is there already or on its way, [`choice`]
+//! decides which models may answer, [`walk`] goes down their chain, and [`generate`] or [`stream_generate`] ask each.
+mod board;
+mod breakdown;
+mod budget;
+mod budgets;
 mod catalog;
+mod choice;
+mod count_tokens;
+mod course;
+mod embed;
 mod facts;
 mod flights;
 mod forget;
+mod gate;
 mod generate;
-mod journal;
+mod ledger;
 mod live;
+mod obtain;
+mod rerank;
 mod stream_generate;
 mod usage;
+mod walk;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::sync::mpsc;
-
-use crate::domain::{Answer, Attempt, Completion, Order, StopReason, StoredAnswer, Usage};
-use crate::error::{Error, list};
+use crate::cache::Cache;
+use crate::config::Config;
+use crate::domain::{Backoff, BreakerRules};
 use crate::metrics::Metrics;
 use crate::ports::{Clock, Store};
 
+pub use board::{Board, Check, ModelHealth, ProviderHealth, Standing};
+pub use budget::BudgetPage;
+pub use budgets::{BudgetError, Budgets, Reservation};
 pub use catalog::{Catalog, Target};
+pub use count_tokens::Counted;
+pub use embed::Embedded;
 pub use facts::TaskFacts;
-pub use journal::Leftover;
+pub use gate::{Full, Gate, Pass};
+pub use ledger::{Ledger, LedgerBehind, LedgerFull, LedgerTask};
 pub use live::{ConfigUpdates, Live, Update};
+pub use obtain::Visit;
+pub use rerank::Ranked;
 pub use usage::UsagePage;
 
-use flights::{Flights, Lead, Place};
-use journal::Journal;
-
-use copydesk_types::TenantId;
-
-/// How many records of abandoned calls may wait to be written.
-const LEFTOVERS: usize = 1_024;
+use flights::Flights;
+use walk::Manner;
 
 /// Everything that a use case needs.
 pub struct Desk {
     live: Arc<Live>,
-    catalog: Arc<Catalog>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
-    flights: Flights,
-    leftovers: mpsc::Sender<Leftover>,
-    price_version: String,
+    ledger: Arc<Ledger>,
+    budgets: Arc<Budgets>,
+    cache: Arc<dyn Cache>,
+    /// Calls with a request id.
+    by_id: Flights,
+    /// Calls whose answer may be given to all who say the same.
+    by_words: Flights,
+    settings: Settings,
+}
+
+/// What a desk is made of.
+pub struct Parts {
+    /// The configured models.
+    pub live: Arc<Live>,
+    /// Where answers are kept.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The instruments.
+    pub metrics: Metrics,
+    /// Where every call is written down.
+    pub ledger: Arc<Ledger>,
+    /// What may be spent.
+    pub budgets: Arc<Budgets>,
+    /// Answers and vectors given before.
+    pub cache: Arc<dyn Cache>,
+}
+
+/// Settings that stay as they are while the process runs.
+struct Settings {
     retention: Duration,
+    manner: Manner,
+    cache_ttl: Duration,
+    embedding_ttl: Duration,
+    /// The name under which request ids are claimed.
+    replica: String,
 }
 
 impl Desk {
-    /// A desk, and the records of abandoned calls that [`Desk::write_leftovers`] must be given.
-    pub fn new(
-        live: Arc<Live>,
-        store: Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
-        metrics: Metrics,
-        config: &crate::Config,
-    ) -> (Self, mpsc::Receiver<Leftover>) {
-        let (leftovers, receiver) = mpsc::channel(LEFTOVERS);
-        let (price_version, retention) = (config.price_version.clone(), config.answer_retention());
-        let (flights, catalog) = (Flights::default(), live.load());
-        (
-            Self { live, catalog, store, clock, metrics, flights, leftovers, price_version, retention },
-            receiver,
-        )
+    /// A desk.
+    pub fn new(parts: Parts, config: &Config) -> Self {
+        let Parts { live, store, clock, metrics, ledger, budgets, cache } = parts;
+        let settings = Settings {
+            retention: config.answer_retention(),
+            manner: config.retry.manner(),
+            cache_ttl: Duration::from_secs(config.cache.ttl_s.into()),
+            embedding_ttl: Duration::from_secs(config.cache.embedding_ttl_s.into()),
+            replica: ledger.replica().run().to_owned(),
+        };
+        let (by_id, by_words) = (Flights::default(), Flights::default());
+        Self { live, store, clock, metrics, ledger, budgets, cache, by_id, by_words, settings }
     }
 
-    /// The configuration in force.
-    pub fn live(&self) -> &Live {
-        &self.live
+    /// The configured models, as they are now.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.live.load()
     }
+}
 
-    /// The configured models.
-    pub fn catalog(&self) -> &Catalog {
-        &self.catalog
-    }
-
-    /// A place for this call: with an answer that is there or on its way, or at the head of a new one.
-    async fn seat(&self, tenant: TenantId, order: &Order) -> Result<Seat, Error> {
-        let Some(request_id) = &order.request_id else { return Ok(Seat::Lead(Lead::alone())) };
-        loop {
-            let place = match self.flights.enter(tenant, request_id, &order.fingerprint)? {
-                Place::Join(running) => running.outcome().await,
-                // The one before may have finished between a look at the store and this; so look now.
-                Place::Lead(lead) => match self.kept(tenant, order, request_id).await? {
-                    Some(answer) => Some(Ok(answer)),
-                    None => return Ok(Seat::Lead(lead)),
-                },
-            };
-            // `None`: the one at the head was cancelled; somebody else takes its place.
-            if let Some(outcome) = place {
-                return outcome.map(|answer| Seat::Answered(Box::new(answer.replayed())));
-            }
-        }
-    }
-
-    async fn kept(&self, tenant: TenantId, order: &Order, request_id: &str) -> Result<Option<Answer>, Error> {
-        match self.store.answer(tenant, request_id, self.clock.now_ms()).await? {
-            Some(kept) => same_body(kept, order).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// Writes the journal, and the answer if the call has an id, in one transaction; then the answer may be given.
-    async fn keep(&self, mut journal: Journal<'_>, order: &Order, answer: Answer) -> Result<Answer, Error> {
-        let now = self.clock.now_ms();
-        let stored = order.request_id.clone().map(|request_id| StoredAnswer {
-            request_id,
-            fingerprint: order.fingerprint.clone(),
-            answer: answer.clone(),
-            created_ms: now,
-            expires_ms: now.saturating_add(i64::try_from(self.retention.as_millis()).unwrap_or(i64::MAX)),
-        });
-        match journal.close(stored.as_ref()).await? {
-            // Another replica was faster: its answer is the one that counts.
-            Some(earlier) => same_body(earlier, order).map(Answer::replayed),
-            None => Ok(answer),
-        }
-    }
-
-    fn completion(&self, end: Ending<'_>, order: &Order, attempts: Vec<Attempt>) -> Completion {
-        Completion {
-            model: end.target.name.clone(),
-            provider: end.target.provider_name.clone(),
-            stop_reason: end.stop_reason,
-            usage: end.usage,
-            cost: attempts.iter().map(|attempt| attempt.cost).sum(),
-            price_version: self.price_version.clone(),
-            degraded_reason: degraded_reason(&self.catalog, end.target, order.model.is_some(), &attempts),
-            attempts,
-            latency_us: micros(end.started),
-            replayed: false,
-            tier: None,
-            decision: None,
-            cached: false,
-            overhead_us: 0,
-            queued_us: 0,
-            first_token_us: 0,
-            budget_warnings: Vec::new(),
+impl crate::config::BreakerConfig {
+    /// As the breakers want them.
+    pub(crate) fn rules(&self) -> BreakerRules {
+        BreakerRules {
+            failures: self.failures,
+            failure_ratio: self.failure_ratio,
+            window: Duration::from_secs(self.window_s.into()),
+            open: Duration::from_secs(self.open_s.into()),
         }
     }
 }
 
-/// Where a call begins.
-enum Seat {
-    /// With an answer given before.
-    Answered(Box<Answer>),
-    /// With nothing: it must be made.
-    Lead(Lead),
-}
-
-/// How the answering call ended.
-struct Ending<'a> {
-    target: &'a Target,
-    stop_reason: StopReason,
-    usage: Usage,
-    started: Instant,
-}
-
-fn same_body(kept: StoredAnswer, order: &Order) -> Result<Answer, Error> {
-    if kept.fingerprint == order.fingerprint {
-        Ok(kept.answer)
-    } else {
-        Err(Error::RequestIdTaken { request_id: kept.request_id })
+impl crate::config::RetryConfig {
+    fn manner(&self) -> Manner {
+        let ms = |number: u32| Duration::from_millis(number.into());
+        let backoff = Backoff { base: ms(self.base_ms), longest: ms(self.longest_ms) };
+        Manner { rounds: self.rounds, backoff, ratio: self.budget_ratio }
     }
 }
 
-fn degraded_reason(catalog: &Catalog, target: &Target, pinned: bool, attempts: &[Attempt]) -> Option<String> {
-    const COMPOSED: &str = "the offline writer composed this from the evidence";
-    let failed: Vec<_> = attempts
-        .iter()
-        .filter(|attempt| attempt.model != target.name)
-        .map(|attempt| (attempt.model.clone(), attempt.outcome))
-        .collect();
-    match (target.offline, failed.is_empty()) {
-        (false, true) => None,
-        (false, false) => Some(format!("a fallback answered: {}", list(&failed))),
-        (true, false) => Some(format!("all providers failed: {}; {COMPOSED}", list(&failed))),
-        (true, true) if pinned => Some(format!("it was asked for: {COMPOSED}")),
-        (true, true) if catalog.only_offline() => Some(format!("no model is configured; {COMPOSED}")),
-        (true, true) => Some(COMPOSED.to_owned()),
-    }
-}
-
-fn micros(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+fn micros_of(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

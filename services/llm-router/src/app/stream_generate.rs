@@ -1,166 +1,182 @@
-//! The answer as it is written. Before the first token a failing model is replaced without anybody seeing it; after
-//! it the stream ends with an error, because two halves of different answers make no answer.
-use std::time::{Duration, Instant};
+//! The answer as it is written. Before the first token a failing model is replaced without anybody seeing it. After it the
+//! stream ends with an error, or begins anew where the request says so: two halves of different answers make no answer.
+use std::sync::Arc;
+use std::time::Duration;
 
-use copydesk_types::TenantId;
+use async_trait::async_trait;
 use futures_util::StreamExt;
 use tokio::time::timeout;
+use tracing::Instrument;
 
-use super::generate::{Failures, call};
-use super::{Desk, Ending, Journal, Seat, Target};
-use crate::domain::{Answer, Order, Outcome, StopReason, Usage};
-use crate::error::Error;
-use crate::ports::{EventSink, Gone};
+use super::Desk;
+use super::choice::size;
+use super::course::{Course, Left, Open, Stop};
+use super::generate::{Ending, call, completion};
+use super::obtain::{Making, Visit};
+use super::walk::{Errand, walk};
+use crate::domain::{Answer, Order, Outcome, StopReason, ToolCall, Usage};
+use crate::error::{Error, Failure};
+use crate::ports::{EventSink, StreamEvent};
 use crate::providers::http::REPLY_LIMIT;
 use crate::providers::{Piece, PieceStream, ProviderError};
 
-/// A stream that has begun.
-struct Open<'a> {
-    target: &'a Target,
-    first: Piece,
-    rest: PieceStream,
-}
-
-/// A stream that has ended well.
-struct Written {
-    text: String,
-    stop_reason: StopReason,
-    usage: Option<Usage>,
-}
-
 impl Desk {
-    /// Hands the answer to `sink` as it is written, and its completion last. A call that was made before gets the
-    /// stored answer in one piece.
+    /// Hands the answer to `sink` as it is written; returns it whole at the end. A call that was made before gets the
+    /// stored answer in one piece, one that is under way is heard from its beginning.
     ///
     /// # Errors
     /// As [`Error`] says; after an error the sink gets nothing more.
     #[tracing::instrument(name = "llm_router.stream_generate", skip_all, fields(gen_ai.operation.name = "chat", copydesk.task = order.prompt.task.as_str_name()))]
     pub async fn stream_generate(
-        &self,
-        tenant: TenantId,
-        order: &Order,
-        sink: &dyn EventSink,
-    ) -> Result<(), Error> {
-        let started = Instant::now();
-        let lead = match self.seat(tenant, order).await? {
-            Seat::Answered(answer) => return replay(*answer, sink).await,
-            Seat::Lead(lead) => lead,
-        };
-        let outcome = self.write_stream(tenant, order, started, sink).await;
-        lead.publish(&outcome);
-        sink.done(outcome?.completion).await.map_err(gone)
-    }
-
-    async fn write_stream(
-        &self,
-        tenant: TenantId,
-        order: &Order,
-        started: Instant,
-        sink: &dyn EventSink,
+        self: &Arc<Self>,
+        visit: Visit,
+        order: Order,
+        sink: Arc<dyn EventSink>,
     ) -> Result<Answer, Error> {
-        let mut journal = Journal::open(self, tenant, order);
-        let open = match self.open(order, &mut journal).await {
-            Ok(open) => open,
-            Err(error) => {
-                journal.close(None).await?;
-                return Err(error);
-            }
-        };
-        let target = open.target;
-        match pump(open, &mut journal, sink).await? {
-            Ok(Written { text, stop_reason, usage }) => {
-                let usage = journal.end(Outcome::Ok, usage);
-                let end = Ending { target, stop_reason, usage, started };
-                let completion = self.completion(end, order, journal.attempts());
-                self.keep(
-                    journal,
-                    order,
-                    Answer {
-                        text,
-                        structured: None,
-                        tool_calls: Vec::new(),
-                        reasoning: String::new(),
-                        completion,
-                    },
-                )
-                .await
-            }
-            Err(error) => {
-                log_broken(target, &error);
-                journal.end(Outcome::StreamBroken, None);
-                journal.close(None).await?;
-                Err(Error::StreamBroken { model: target.name.clone() })
-            }
-        }
+        self.obtain(visit, Arc::new(order), sink, make).await
     }
+}
 
-    /// The first stream that begins.
-    async fn open<'a>(&'a self, order: &'a Order, journal: &mut Journal<'a>) -> Result<Open<'a>, Error> {
-        let mut failures = Failures::default();
-        for target in self.catalog.route(order.model.as_deref()) {
-            journal.begin(target, &[]);
-            match begin(target, order).await {
-                Ok((first, rest)) => return Ok(Open { target, first, rest }),
-                Err(error) => {
-                    journal.end(error.outcome, None);
-                    failures.add(target, &error)?;
+async fn make(desk: Arc<Desk>, order: Arc<Order>, making: Making) -> Result<Answer, Error> {
+    let (course, decision, mut stops) = desk.depart(&order, &making).await?;
+    let errand = Begin { order: Arc::clone(&order), hedge: desk.hedges(&order) };
+    let pinned = order.model.is_some();
+    loop {
+        let (begun, stop) = walk(&course, &stops, desk.settings.manner, &errand).await?;
+        match pump(begun, making.sink.as_ref()).await? {
+            Ok(Written { text, reasoning, tool_calls, stop_reason, usage, first_token_us }) => {
+                let end = Ending { stop: &stop, stop_reason, usage, first_token_us, pinned };
+                let completion = completion(&course, decision, end);
+                let answer = Answer { text, structured: None, tool_calls, reasoning, completion };
+                return desk.keep(&course, &order, answer).await;
+            }
+            Err(error) => {
+                log_broken(&stop, &error);
+                stops.retain(|other| other.target.name != stop.target.name);
+                if !order.routing.restart || stops.is_empty() {
+                    return Err(Error::StreamBroken(Failure::of(&stop.target.name, &error)));
                 }
+                let (model, outcome) = (stop.target.name.to_string(), error.outcome);
+                making.sink.event(StreamEvent::Restarted { model, outcome }).await?;
             }
         }
-        Err(failures.into())
     }
 }
 
 /// Opens a stream and waits for its first piece, both within the limit for the first token.
-async fn begin(target: &Target, order: &Order) -> Result<(Piece, PieceStream), ProviderError> {
-    let call = call(target, order, Vec::new());
-    let open = async {
-        let mut rest = target.provider.stream(&call).await?;
-        let first = next(&mut rest).await?;
-        match &first {
-            Piece::Done { stop_reason, .. } if *stop_reason != StopReason::Refusal => {
-                Err(ProviderError::new(Outcome::BadReply, "the answer is empty"))
+struct Begin {
+    order: Arc<Order>,
+    hedge: bool,
+}
+
+/// A stream that has begun.
+struct Begun {
+    open: Open,
+    first: Piece,
+    rest: PieceStream,
+    idle: Duration,
+}
+
+#[async_trait]
+impl Errand for Begin {
+    type Gain = Begun;
+
+    async fn ask(&self, course: &Arc<Course>, stop: &Stop) -> Result<Begun, Left> {
+        let target = &stop.target;
+        let mut open = course.open(stop, size(&self.order.prompt, target, 0)).await?;
+        let call = call(target, &self.order, Vec::new());
+        let span = tracing::info_span!("llm_router.attempt", gen_ai.operation.name = "chat", gen_ai.request.model = %target.name, gen_ai.provider.name = %target.provider_name, copydesk.outcome = tracing::field::Empty);
+        let begin = async {
+            let mut rest = target.provider.stream(&call).await?;
+            let first = next(&mut rest).await?;
+            match &first {
+                Piece::Done { stop_reason, .. } if *stop_reason != StopReason::Refusal => {
+                    Err(ProviderError::new(Outcome::BadReply, "the answer is empty"))
+                }
+                _ => Ok((first, rest)),
             }
-            _ => Ok((first, rest)),
+        };
+        let limit = open.limit(target.first_token);
+        match within(limit, "no first token in time", begin.instrument(span.clone())).await {
+            Ok((first, rest)) => {
+                open.first_token();
+                span.record("copydesk.outcome", Outcome::Ok.as_str());
+                Ok(Begun { open, first, rest, idle: target.idle })
+            }
+            Err(error) => {
+                span.record("copydesk.outcome", error.outcome.as_str());
+                open.failed(&error);
+                Err(error.into())
+            }
         }
-    };
-    within(target.first_token, "no first token in time", open).await
+    }
+
+    fn hedge_after(&self, stop: &Stop) -> Option<Duration> {
+        if self.hedge { stop.target.health.read(|pace| pace.first_token.reliable_p95()) } else { None }
+    }
+}
+
+/// A stream that has ended well.
+struct Written {
+    text: String,
+    reasoning: String,
+    tool_calls: Vec<ToolCall>,
+    stop_reason: StopReason,
+    usage: Usage,
+    first_token_us: u64,
 }
 
 /// Hands pieces on until the stream ends. The outer error is the reader's, the inner one the model's.
-async fn pump(
-    open: Open<'_>,
-    journal: &mut Journal<'_>,
-    sink: &dyn EventSink,
-) -> Result<Result<Written, ProviderError>, Error> {
-    let Open { target, first, mut rest } = open;
-    let mut text = String::new();
+async fn pump(begun: Begun, sink: &dyn EventSink) -> Result<Result<Written, ProviderError>, Error> {
+    let Begun { mut open, first, mut rest, idle } = begun;
+    let (mut text, mut reasoning, mut tool_calls) = (String::new(), String::new(), Vec::new());
     let mut piece = first;
     loop {
-        match piece {
-            Piece::Done { stop_reason, usage } => return Ok(Ok(Written { text, stop_reason, usage })),
-            Piece::Reasoning(_) | Piece::ToolCall(_) => {}
+        let event = match piece {
+            Piece::Done { stop_reason, usage } => {
+                let first_token_us = open.first_token_us();
+                let usage = open.done(usage);
+                return Ok(Ok(Written { text, reasoning, tool_calls, stop_reason, usage, first_token_us }));
+            }
             Piece::Text(more) => {
-                journal.wrote(more.len());
-                if text.len() + more.len() > REPLY_LIMIT {
-                    let words = "the stream grew beyond the limit of an answer";
-                    return Ok(Err(ProviderError::new(Outcome::StreamBroken, words)));
-                }
+                open.wrote(more.len());
                 text.push_str(&more);
-                sink.delta(more).await.map_err(gone)?;
+                StreamEvent::Text(more)
+            }
+            Piece::Reasoning(more) => {
+                open.wrote(more.len());
+                reasoning.push_str(&more);
+                StreamEvent::Reasoning(more)
+            }
+            Piece::ToolCall(call) => {
+                open.wrote(call.name.len());
+                tool_calls.push(call.clone());
+                StreamEvent::ToolCall(call)
+            }
+        };
+        let broken = if text.len() + reasoning.len() > REPLY_LIMIT {
+            let words = "the stream grew beyond the limit of an answer";
+            Err(ProviderError::new(Outcome::StreamBroken, words))
+        } else {
+            sink.event(event).await?;
+            within(idle, "the stream fell silent", next(&mut rest)).await
+        };
+        match broken {
+            Ok(next) => piece = next,
+            Err(error) => {
+                // Whatever ended it, for the ledger it broke after its first token.
+                let end = ProviderError { outcome: Outcome::StreamBroken, ..error };
+                open.failed(&end);
+                return Ok(Err(end));
             }
         }
-        piece = match within(target.idle, "the stream fell silent", next(&mut rest)).await {
-            Ok(piece) => piece,
-            Err(error) => return Ok(Err(error)),
-        };
     }
 }
 
 // A function of its own, since a `dyn Error` may not be held while something is awaited.
-fn log_broken(target: &Target, error: &ProviderError) {
+fn log_broken(stop: &Stop, error: &ProviderError) {
     let cause = error as &dyn std::error::Error;
-    tracing::warn!(model = target.name, error = cause, "an answer broke off");
+    tracing::warn!(model = %stop.target.name, error = cause, "an answer broke off");
 }
 
 async fn next(stream: &mut PieceStream) -> Result<Piece, ProviderError> {
@@ -174,15 +190,4 @@ async fn within<T>(
     work: impl Future<Output = Result<T, ProviderError>>,
 ) -> Result<T, ProviderError> {
     timeout(limit, work).await.unwrap_or_else(|_| Err(ProviderError::new(Outcome::Timeout, detail)))
-}
-
-async fn replay(answer: Answer, sink: &dyn EventSink) -> Result<(), Error> {
-    if !answer.text.is_empty() {
-        sink.delta(answer.text).await.map_err(gone)?;
-    }
-    sink.done(answer.completion).await.map_err(gone)
-}
-
-fn gone(_: Gone) -> Error {
-    Error::ReaderGone
 }

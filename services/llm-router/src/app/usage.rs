@@ -1,8 +1,8 @@
 //! A page of the ledger.
-use copydesk_types::{NanoDollars, RunId, TenantId};
+use copydesk_types::{NanoDollars, TenantId};
 
 use super::Desk;
-use crate::domain::{UsageCursor, UsageRow};
+use crate::domain::{UsageCursor, UsageFilter, UsageRow};
 use crate::error::Error;
 
 /// A page of the ledger.
@@ -16,20 +16,21 @@ pub struct UsagePage {
 }
 
 impl Desk {
-    /// At most `size` records older than `before`.
+    /// At most `size` records that match and are older than `before`. A caller finds all calls that it has made.
     ///
     /// # Errors
-    /// The store failed.
+    /// The store failed, or the ledger is behind.
     #[tracing::instrument(name = "llm_router.list_usage", skip_all, fields(copydesk.page_size = size))]
     pub async fn list_usage(
         &self,
         tenant: TenantId,
-        run: Option<RunId>,
+        filter: &UsageFilter,
         before: UsageCursor,
         size: u32,
     ) -> Result<UsagePage, Error> {
-        let mut rows = self.store.usage(tenant, run, before, size.saturating_add(1)).await?;
-        let total = self.store.total(tenant, run).await?;
+        self.ledger.flushed().await?;
+        let mut rows = self.store.usage(tenant, filter, before, size.saturating_add(1)).await?;
+        let total = self.store.total(tenant, filter).await?;
         let more = rows.len() > size as usize;
         rows.truncate(size as usize);
         let next = rows.last().filter(|_| more).map(|row| UsageCursor { time_ms: row.time_ms, id: row.id });

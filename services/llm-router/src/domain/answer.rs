@@ -6,7 +6,7 @@ use copydesk_types::NanoDollars;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Decision, Tier, ToolCall};
+use super::{Decision, Signal, Tier, ToolCall};
 
 /// A whole answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,16 @@ impl Answer {
     /// The same answer, marked as given before.
     pub fn replayed(mut self) -> Self {
         self.completion.replayed = true;
+        self
+    }
+
+    /// The same answer, given to somebody who says the same words: it costs nothing this time.
+    pub fn from_cache(mut self) -> Self {
+        let completion = &mut self.completion;
+        completion.cached = true;
+        completion.cost = NanoDollars::default();
+        completion.usage = Usage::default();
+        completion.attempts.clear();
         self
     }
 }
@@ -113,6 +123,16 @@ pub struct Usage {
 impl Usage {
     /// More tokens than any one call has.
     const MOST: u64 = 1_000_000_000;
+
+    /// Both together.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            input: self.input.saturating_add(other.input),
+            cached_input: self.cached_input.saturating_add(other.cached_input),
+            output: self.output.saturating_add(other.output),
+            estimated: self.estimated || other.estimated,
+        }
+    }
 
     /// False for a provider's report that cannot be true.
     pub fn is_plausible(&self) -> bool {
@@ -209,6 +229,44 @@ impl Outcome {
     /// The name in contract, ledger and metrics.
     pub fn as_str(self) -> &'static str {
         OUTCOMES.iter().find(|(outcome, _)| *outcome == self).map_or("PROVIDER_ERROR", |(_, name)| name)
+    }
+
+    /// What it says about the model.
+    pub fn signal(self) -> Signal {
+        match self {
+            Outcome::Ok => Signal::Good,
+            Outcome::ProviderError
+            | Outcome::Timeout
+            | Outcome::Unreachable
+            | Outcome::BadReply
+            | Outcome::StreamBroken
+            | Outcome::Auth
+            | Outcome::NotFound => Signal::Bad,
+            Outcome::RateLimited
+            | Outcome::RefusedInput
+            | Outcome::SchemaUnsupported
+            | Outcome::Cancelled
+            | Outcome::BreakerOpen
+            | Outcome::QueueFull
+            | Outcome::Outhedged => Signal::Neutral,
+        }
+    }
+
+    /// True when the same model may do better a little later.
+    pub fn may_be_repeated(self) -> bool {
+        matches!(
+            self,
+            Outcome::RateLimited
+                | Outcome::ProviderError
+                | Outcome::Unreachable
+                | Outcome::StreamBroken
+                | Outcome::QueueFull
+        )
+    }
+
+    /// True when it may pass by itself.
+    pub fn is_transient(self) -> bool {
+        self.may_be_repeated() || matches!(self, Outcome::Timeout | Outcome::BreakerOpen | Outcome::BadReply)
     }
 
     /// True when another model may do better with the same request.

@@ -16,6 +16,9 @@ pub struct Order {
     pub request_id: Option<String>,
     /// A hash of the whole request, in hex: what "the same body" means.
     pub fingerprint: String,
+    /// A hash of what is said and how it is routed, in hex, whoever says it: what "the same words" means. `None` when the
+    /// answer must be a new one.
+    pub words: Option<String>,
     /// For whom.
     pub attribution: Attribution,
     /// The model that must answer, `<provider>/<model>`; `None`: the router chooses.
@@ -275,6 +278,8 @@ pub struct Call {
     pub model: String,
     /// The model's context window in tokens; 0 when unknown.
     pub context_tokens: u32,
+    /// The most tokens to write: what the prompt asks for, as far as the model goes.
+    pub max_output_tokens: u32,
     /// What to write.
     pub prompt: Arc<Prompt>,
     /// Turns after the prompt's own: a repair round.

@@ -9,13 +9,13 @@ use super::Turn;
 mod size;
 
 /// The most errors that are told to a model; more would not make its second try better.
-const MAX_ERRORS: usize = 8;
+pub(super) const MAX_ERRORS: usize = 8;
 
 /// The most characters of one error, since an error quotes what it complains about.
 const MAX_ERROR_CHARS: usize = 200;
 
 /// The deepest answer: a level more costs several in the protobuf form of JSON, whose readers stop at a hundred.
-const MAX_DEPTH: usize = 24;
+pub(super) const MAX_DEPTH: usize = 24;
 
 /// A JSON schema, ready to check with.
 #[derive(Clone)]
@@ -59,17 +59,21 @@ impl Schema {
         if depth(&value) > MAX_DEPTH {
             return Err(vec![format!("the answer is nested more than {MAX_DEPTH} deep")]);
         }
-        let errors: Vec<String> = self
-            .validator
-            .iter_errors(&value)
-            .take(MAX_ERRORS)
-            .map(|error| shorten(&format!("{}: {error}", error.instance_path())))
-            .collect();
+        let errors: Vec<String> = self.faults(&value).take(MAX_ERRORS).map(|(_, fault)| fault).collect();
         match value {
             Value::Object(map) if errors.is_empty() => Ok(map),
             _ if errors.is_empty() => Err(vec!["the answer is not a JSON object".to_owned()]),
             _ => Err(errors),
         }
+    }
+
+    /// Everything wrong with a value: where, as a JSON pointer, and what, the place included.
+    pub(super) fn faults<'a>(&'a self, value: &'a Value) -> impl Iterator<Item = (String, String)> + 'a {
+        self.validator.iter_errors(value).map(|error| {
+            let place = error.instance_path().to_string();
+            let fault = shorten(&format!("{place}: {error}"));
+            (place, fault)
+        })
     }
 }
 
@@ -83,7 +87,8 @@ pub fn repair_turns(answer: &str, errors: &[String]) -> Vec<Turn> {
     vec![Turn::text(Role::Assistant, shown), Turn::text(Role::User, text)]
 }
 
-fn parse(text: &str) -> Option<Value> {
+/// The first JSON value of a text, with or without words around it.
+pub(super) fn parse(text: &str) -> Option<Value> {
     let trimmed = text.trim();
     if let Ok(value) = serde_json::from_str(trimmed) {
         return Some(value);
@@ -94,7 +99,7 @@ fn parse(text: &str) -> Option<Value> {
 }
 
 /// Levels of arrays and objects. The parser bounds it, so that this cannot run out of stack.
-fn depth(value: &Value) -> usize {
+pub(super) fn depth(value: &Value) -> usize {
     let inner = match value {
         Value::Array(items) => items.iter().map(depth).max(),
         Value::Object(map) => map.values().map(depth).max(),

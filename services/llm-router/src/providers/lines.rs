@@ -22,29 +22,57 @@ pub enum LineError {
 }
 
 impl Lines {
-    /// The lines that these bytes complete, without their ends, which may be LF, CR or both.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<String>, LineError> {
-        let mut found = Vec::new();
-        for &byte in bytes {
-            let second_half = byte == b'\n' && self.after_return;
-            self.after_return = byte == b'\r';
-            match byte {
-                b'\n' if second_half => {}
-                b'\n' | b'\r' => found.push(self.take()?),
-                _ if self.pending.len() >= LONGEST => return Err(LineError::TooLong),
-                _ => self.pending.push(byte),
+    /// Hands over each line that these bytes complete, without its end, which may be LF, CR or both. A line that lies
+    /// in these bytes alone is not copied.
+    ///
+    /// # Errors
+    /// A line is too long or no text, or `take` failed; nothing may be pushed after that.
+    pub fn push<E: From<LineError>>(
+        &mut self,
+        mut bytes: &[u8],
+        mut take: impl FnMut(&str) -> Result<(), E>,
+    ) -> Result<(), E> {
+        while !bytes.is_empty() {
+            if std::mem::take(&mut self.after_return) {
+                bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
             }
+            let Some(end) = memchr::memchr2(b'\n', b'\r', bytes) else { return Ok(self.keep(bytes)?) };
+            let (line, rest) = bytes.split_at(end);
+            self.after_return = rest.starts_with(b"\r");
+            bytes = rest.get(1..).unwrap_or_default();
+            self.give(line, &mut take)?;
         }
-        Ok(found)
+        Ok(())
     }
 
     /// What stands after the last line end, if anything does.
     pub fn rest(&mut self) -> Result<Option<String>, LineError> {
-        if self.pending.is_empty() { Ok(None) } else { self.take().map(Some) }
+        if self.pending.is_empty() {
+            return Ok(None);
+        }
+        String::from_utf8(std::mem::take(&mut self.pending)).map(Some).map_err(|_| LineError::NotText)
     }
 
-    fn take(&mut self) -> Result<String, LineError> {
-        String::from_utf8(std::mem::take(&mut self.pending)).map_err(|_| LineError::NotText)
+    fn give<E: From<LineError>>(
+        &mut self,
+        line: &[u8],
+        take: &mut impl FnMut(&str) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.pending.is_empty() && line.len() <= LONGEST {
+            return take(std::str::from_utf8(line).map_err(|_| LineError::NotText)?);
+        }
+        self.keep(line)?;
+        let result = take(std::str::from_utf8(&self.pending).map_err(|_| LineError::NotText)?);
+        self.pending.clear();
+        result
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Result<(), LineError> {
+        if self.pending.len() + bytes.len() > LONGEST {
+            return Err(LineError::TooLong);
+        }
+        self.pending.extend_from_slice(bytes);
+        Ok(())
     }
 }
 
@@ -52,14 +80,24 @@ impl Lines {
 mod tests {
     use super::*;
 
+    fn push(lines: &mut Lines, bytes: &[u8]) -> Result<Vec<String>, LineError> {
+        let mut found = Vec::new();
+        lines.push(bytes, |line| {
+            found.push(line.to_owned());
+            Ok::<_, LineError>(())
+        })?;
+        Ok(found)
+    }
+
     #[test]
     fn every_cut_gives_the_same_lines() {
-        let text = "é\r\nzwei\rdrei\n\n終\n".as_bytes();
+        let text = "é\r\nzwei\rdrei\n\n\r\n終\n\r".as_bytes();
         for cut in 0..=text.len() {
             let mut lines = Lines::default();
-            let mut found = lines.push(&text[..cut]).unwrap();
-            found.extend(lines.push(&text[cut..]).unwrap());
-            assert_eq!(found, ["é", "zwei", "drei", "", "終"], "cut at {cut}");
+            let mut found = push(&mut lines, &text[..cut]).unwrap();
+            found.extend(push(&mut lines, &[]).unwrap());
+            found.extend(push(&mut lines, &text[cut..]).unwrap());
+            assert_eq!(found, ["é", "zwei", "drei", "", "", "終", ""], "cut at {cut}");
             assert_eq!(lines.rest(), Ok(None));
         }
     }
@@ -67,9 +105,12 @@ mod tests {
     #[test]
     fn keeps_an_unfinished_line_and_refuses_endless_ones() {
         let mut lines = Lines::default();
-        assert_eq!(lines.push(b"half"), Ok(vec![]));
+        assert_eq!(push(&mut lines, b"half"), Ok(vec![]));
         assert_eq!(lines.rest(), Ok(Some("half".into())));
-        assert_eq!(lines.push(&vec![b'a'; LONGEST + 1]), Err(LineError::TooLong));
-        assert_eq!(Lines::default().push(&[0xff, b'\n']), Err(LineError::NotText));
+        assert_eq!(push(&mut lines, &vec![b'a'; LONGEST + 1]), Err(LineError::TooLong));
+        let mut long = vec![b'a'; LONGEST + 1];
+        long.push(b'\n');
+        assert_eq!(push(&mut Lines::default(), &long), Err(LineError::TooLong));
+        assert_eq!(push(&mut Lines::default(), &[0xff, b'\n']), Err(LineError::NotText));
     }
 }

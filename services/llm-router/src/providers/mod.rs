@@ -1,4 +1,5 @@
 //! The family of providers. To add one: its file, its `mod` line and its line in [`ENTRIES`].
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,17 +10,36 @@ use crate::config::ProviderConfig;
 use crate::domain::{Call, Capabilities, EmbedCall, Outcome, RerankCall, StopReason, ToolCall, Usage};
 
 mod anthropic;
+mod calls;
+mod checks;
+mod cohere;
+mod form;
+#[cfg(test)]
+mod fuzz;
+mod gemini;
 pub(crate) mod http;
+mod jina;
 mod lines;
 mod offline;
 mod ollama;
 mod openai;
+mod picture;
 mod sse;
+mod tei;
 
 pub use offline::MODEL as OFFLINE_MODEL;
 
 /// Every kind of provider there is.
-pub static ENTRIES: [Entry; 4] = [openai::ENTRY, anthropic::ENTRY, ollama::ENTRY, offline::ENTRY];
+pub static ENTRIES: [Entry; 8] = [
+    openai::ENTRY,
+    anthropic::ENTRY,
+    gemini::ENTRY,
+    ollama::ENTRY,
+    cohere::ENTRY,
+    jina::ENTRY,
+    tei::ENTRY,
+    offline::ENTRY,
+];
 
 /// One kind of provider.
 pub struct Entry {
@@ -43,6 +63,11 @@ pub struct Preset {
     pub name: &'static str,
     /// Where it listens.
     pub base_url: &'static str,
+    /// True when a stream must be asked to count tokens at its end; otherwise it counts by itself, or refuses to be
+    /// asked.
+    pub stream_options: bool,
+    /// True when it takes a JSON schema; otherwise it promises JSON at most, and is told the schema in words.
+    pub json_schema: bool,
 }
 
 /// The kind with this name, or of the preset with this name.
@@ -117,6 +142,13 @@ pub struct Reply {
     pub reasoning: String,
 }
 
+impl Reply {
+    /// True when nothing was said and nothing asked for. A refusal says something by its stop reason.
+    pub fn is_empty(&self) -> bool {
+        self.text.trim().is_empty() && self.tool_calls.is_empty() && self.stop_reason != StopReason::Refusal
+    }
+}
+
 /// A piece of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
@@ -135,8 +167,8 @@ pub enum Piece {
     },
 }
 
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
+/// Why there is no answer. It shows itself without `message`.
+#[derive(thiserror::Error)]
 #[error("{outcome}: {detail}")]
 pub struct ProviderError {
     /// The reason, as the contract names it.
@@ -165,6 +197,29 @@ impl ProviderError {
         self.source = Some(Box::new(source));
         self
     }
+
+    /// The same with the status of the reply, unless it has one.
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.status.get_or_insert(status);
+        self
+    }
+}
+
+impl fmt::Debug for ProviderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProviderError")
+            .field("outcome", &self.outcome)
+            .field("detail", &self.detail)
+            .field("retry_after", &self.retry_after)
+            .field("status", &self.status)
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a kind without a pen says when it is asked to write.
+fn writes_nothing() -> ProviderError {
+    ProviderError::new(Outcome::BadReply, "this kind of provider writes no text")
 }
 
 /// A provider that cannot be made from its settings.
@@ -192,7 +247,8 @@ mod tests {
             let name = file.unwrap().file_name().into_string().unwrap();
             files.push(name.trim_end_matches(".rs").to_owned());
         }
-        files.retain(|name| !["mod", "http", "lines", "sse"].contains(&name.as_str()));
+        let shared = ["mod", "calls", "checks", "form", "fuzz", "http", "lines", "picture", "sse"];
+        files.retain(|name| !shared.contains(&name.as_str()));
         files.sort();
         let mut kinds: Vec<_> = ENTRIES.iter().map(|entry| entry.kind).collect();
         kinds.sort_unstable();

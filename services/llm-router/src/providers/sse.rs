@@ -1,61 +1,67 @@
-//! Server-sent events, as the WHATWG text defines them; `id` and `retry` are of no use here and skipped.
-use super::lines::{LineError, Lines};
-
-/// One event.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Event {
-    /// Its name; empty when it has none.
-    pub name: String,
-    /// Its data, lines joined by LF.
-    pub data: String,
-}
+//! Server-sent events, as the WHATWG text defines them. Only the data matters here: every protocol of the family
+//! repeats in it what the event's name says, and `id` and `retry` are of no use.
+use super::lines::{LONGEST, LineError, Lines};
 
 /// Makes events out of bytes that arrive in any cut.
 #[derive(Debug, Default)]
 pub struct Decoder {
     lines: Lines,
-    name: String,
-    data: Option<String>,
+    event: Unfinished,
+}
+
+/// The event whose lines are arriving. Its buffer serves one event after another.
+#[derive(Debug, Default)]
+struct Unfinished {
+    data: String,
+    has_data: bool,
     begun: bool,
 }
 
 impl Decoder {
-    /// The events that these bytes complete. An event without data is none; one that the end of the body cuts off
-    /// is never given.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<Event>, LineError> {
-        let mut events = Vec::new();
-        for line in self.lines.push(bytes)? {
-            let line = if self.begun { line.as_str() } else { line.trim_start_matches('\u{feff}') };
-            self.begun = true;
-            if line.is_empty() {
-                let name = std::mem::take(&mut self.name);
-                events.extend(self.data.take().map(|data| Event { name, data }));
-            } else {
-                self.field(line)?;
+    /// Hands over the data of each event that these bytes complete, its lines joined by LF. An event without data is
+    /// none; one that the end of the body cuts off is never given.
+    ///
+    /// # Errors
+    /// A line or an event is too long or no text, or `take` failed; nothing may be pushed after that.
+    pub fn push<E: From<LineError>>(
+        &mut self,
+        bytes: &[u8],
+        mut take: impl FnMut(&str) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Self { lines, event } = self;
+        lines.push(bytes, |line| {
+            if !event.add(line)? {
+                return Ok(());
             }
-        }
-        Ok(events)
+            take(&event.data)?;
+            event.data.clear();
+            Ok(())
+        })
     }
+}
 
-    fn field(&mut self, line: &str) -> Result<(), LineError> {
-        let (name, value) = line.split_once(':').unwrap_or((line, ""));
-        let value = value.strip_prefix(' ').unwrap_or(value);
-        match name {
-            "event" => self.name = value.to_owned(),
-            "data" => match &mut self.data {
-                Some(data) if data.len() + value.len() > super::lines::LONGEST => {
-                    return Err(LineError::TooLong);
-                }
-                Some(data) => {
-                    data.push('\n');
-                    data.push_str(value);
-                }
-                None => self.data = Some(value.to_owned()),
-            },
-            // A comment has an empty name; other names mean nothing to us.
-            _ => {}
+impl Unfinished {
+    /// Takes a line; true when it ends an event that has data.
+    fn add(&mut self, line: &str) -> Result<bool, LineError> {
+        let begun = std::mem::replace(&mut self.begun, true);
+        let line = if begun { line } else { line.trim_start_matches('\u{feff}') };
+        if line.is_empty() {
+            return Ok(std::mem::take(&mut self.has_data));
         }
-        Ok(())
+        // A comment has an empty name; other names mean nothing to us.
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        if name != "data" {
+            return Ok(false);
+        }
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        if self.data.len() + value.len() > LONGEST {
+            return Err(LineError::TooLong);
+        }
+        if std::mem::replace(&mut self.has_data, true) {
+            self.data.push('\n');
+        }
+        self.data.push_str(value);
+        Ok(false)
     }
 }
 
@@ -63,26 +69,37 @@ impl Decoder {
 mod tests {
     use super::*;
 
-    fn decode(text: &str, cut: usize) -> Vec<(String, String)> {
+    fn decode(text: &str, cut: usize) -> Vec<String> {
         let mut decoder = Decoder::default();
-        let mut events = decoder.push(&text.as_bytes()[..cut]).unwrap();
-        events.extend(decoder.push(&text.as_bytes()[cut..]).unwrap());
-        events.into_iter().map(|e| (e.name, e.data)).collect()
+        let mut events = Vec::new();
+        for part in [&text.as_bytes()[..cut], &text.as_bytes()[cut..]] {
+            let take = |data: &str| {
+                events.push(data.to_owned());
+                Ok::<_, LineError>(())
+            };
+            decoder.push(part, take).unwrap();
+        }
+        events
     }
 
     #[test]
     fn every_cut_gives_the_same_events() {
         let text = "\u{feff}: hello\r\nevent: a\r\ndata: {\"x\":\"é終\"}\r\n\r\ndata:one\ndata: two\n\nid: 3\nretry: 5\n\nevent: lost\n\ndata\n\ndata: cut off";
-        let expected = [("a", "{\"x\":\"é終\"}"), ("", "one\ntwo"), ("", "")];
         for cut in 0..=text.len() {
-            let events = decode(text, cut);
-            let events: Vec<(&str, &str)> = events.iter().map(|(n, d)| (n.as_str(), d.as_str())).collect();
-            assert_eq!(events, expected, "cut at {cut}");
+            assert_eq!(decode(text, cut), ["{\"x\":\"é終\"}", "one\ntwo", ""], "cut at {cut}");
         }
     }
 
     #[test]
     fn only_one_blank_after_the_colon_goes() {
-        assert_eq!(decode("data:  x \n\n", 3), [(String::new(), " x ".to_owned())]);
+        assert_eq!(decode("data:  x \n\n", 3), [" x "]);
+    }
+
+    #[test]
+    fn an_endless_event_is_refused() {
+        let mut decoder = Decoder::default();
+        let line = format!("data: {}\n", "a".repeat(LONGEST / 2));
+        let mut push = || decoder.push(line.as_bytes(), |_| Ok::<_, LineError>(()));
+        assert_eq!([push(), push(), push()], [Ok(()), Ok(()), Err(LineError::TooLong)]);
     }
 }

@@ -5,12 +5,14 @@ use async_trait::async_trait;
 use copydesk_proto::llm_router::v1 as pb;
 use copydesk_proto::llm_router::v1::llm_service_server::LlmService;
 use copydesk_proto::llm_router::v1::stream_generate_response::Event;
-use copydesk_rpc::{Caller, ProducedStream, ServiceError, StreamSink, Violations, produce};
+use copydesk_rpc::{CallContext, Caller, ProducedStream, ServiceError, StreamSink, Violations, produce};
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use super::Rpc;
-use crate::domain::Completion;
-use crate::ports::{EventSink, Gone};
+use crate::app::Visit;
+use crate::error::Error;
+use crate::ports::{EventSink, Gone, StreamEvent};
 use crate::wire;
 
 /// How many events of a stream may wait for their reader.
@@ -25,48 +27,58 @@ impl LlmService for Rpc {
         request: Request<pb::GenerateRequest>,
     ) -> Result<Response<pb::GenerateResponse>, Status> {
         let caller = Caller::of(&request)?;
-        let order = wire::order(request.into_inner(), "", true, self.desk.catalog())?;
-        let answer = self.desk.generate(caller.tenant, &order).await.map_err(ServiceError::from)?;
-        Ok(Response::new(wire::answer(answer)))
+        let visit = visit(&caller);
+        let order = wire::order(request.into_inner(), "", true, &self.desk.catalog())?;
+        let analyses = order.prompt.analyses.clone();
+        let answer = self.desk.generate(visit, order).await.map_err(ServiceError::from)?;
+        Ok(Response::new(wire::answer(answer, &analyses)))
     }
 
     async fn stream_generate(
         &self,
         request: Request<pb::StreamGenerateRequest>,
     ) -> Result<Response<Self::StreamGenerateStream>, Status> {
-        let caller = Caller::of(&request)?;
+        let visit = visit(&Caller::of(&request)?);
         let mut violations = Violations::new();
         let inner = request.into_inner().request;
         violations.check(inner.is_some(), "request", "must be set");
         violations.finish()?;
-        let order = wire::order(inner.unwrap_or_default(), "request.", false, self.desk.catalog())?;
+        let order = wire::order(inner.unwrap_or_default(), "request.", false, &self.desk.catalog())?;
         let desk = Arc::clone(&self.desk);
         let stream = produce(WAITING, move |sink| async move {
-            let sink = Sink(sink);
-            desk.stream_generate(caller.tenant, &order, &sink).await.map_err(ServiceError::from)
+            let sink = Arc::new(Sink(sink));
+            let heard: Arc<dyn EventSink> = Arc::clone(&sink) as Arc<dyn EventSink>;
+            let answer = desk.stream_generate(visit, order, heard).await?;
+            let done = sink.send(Event::Done(wire::completion(answer.completion))).await;
+            done.map_err(|gone| Error::from(gone).into())
         });
         Ok(Response::new(stream))
     }
 
-    async fn embed(
-        &self,
-        _request: Request<pb::EmbedRequest>,
-    ) -> Result<Response<pb::EmbedResponse>, Status> {
-        Err(Status::unimplemented("embed"))
+    async fn embed(&self, request: Request<pb::EmbedRequest>) -> Result<Response<pb::EmbedResponse>, Status> {
+        let visit = visit(&Caller::of(&request)?);
+        let order = wire::embed_order(request.into_inner(), &self.desk.catalog())?;
+        let embedded = self.desk.embed(visit, order).await.map_err(ServiceError::from)?;
+        Ok(Response::new(wire::embedded(embedded)))
     }
 
     async fn rerank(
         &self,
-        _request: Request<pb::RerankRequest>,
+        request: Request<pb::RerankRequest>,
     ) -> Result<Response<pb::RerankResponse>, Status> {
-        Err(Status::unimplemented("rerank"))
+        let visit = visit(&Caller::of(&request)?);
+        let order = wire::rerank_order(request.into_inner(), &self.desk.catalog())?;
+        let ranked = self.desk.rerank(visit, order).await.map_err(ServiceError::from)?;
+        Ok(Response::new(wire::ranked(ranked)))
     }
 
     async fn count_tokens(
         &self,
-        _request: Request<pb::CountTokensRequest>,
+        request: Request<pb::CountTokensRequest>,
     ) -> Result<Response<pb::CountTokensResponse>, Status> {
-        Err(Status::unimplemented("count_tokens"))
+        Caller::of(&request)?;
+        let (model, turns) = wire::count_order(request.into_inner(), &self.desk.catalog())?;
+        Ok(Response::new(wire::count(self.desk.count_tokens(model.as_deref(), turns).await)))
     }
 }
 
@@ -80,11 +92,20 @@ impl Sink {
 
 #[async_trait]
 impl EventSink for Sink {
-    async fn delta(&self, text: String) -> Result<(), Gone> {
-        self.send(Event::Delta(pb::Delta { text })).await
+    async fn event(&self, event: StreamEvent) -> Result<(), Gone> {
+        self.send(match event {
+            StreamEvent::Text(text) => Event::Delta(pb::Delta { text }),
+            StreamEvent::Reasoning(text) => Event::Reasoning(pb::Delta { text }),
+            StreamEvent::ToolCall(call) => Event::ToolCall(wire::tool_call(call)),
+            StreamEvent::Restarted { model, outcome } => {
+                Event::Restarted(pb::Restarted { model, outcome: outcome.as_str().to_owned() })
+            }
+        })
+        .await
     }
+}
 
-    async fn done(&self, completion: Completion) -> Result<(), Gone> {
-        self.send(Event::Done(wire::completion(completion))).await
-    }
+fn visit(caller: &Caller) -> Visit {
+    let deadline = CallContext::current().deadline();
+    Visit { tenant: caller.tenant, arrived: Instant::now(), deadline }
 }

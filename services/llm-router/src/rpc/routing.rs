@@ -15,7 +15,7 @@ impl RoutingService for Rpc {
         request: Request<pb::ListModelsRequest>,
     ) -> Result<Response<pb::ListModelsResponse>, Status> {
         Caller::of(&request)?;
-        let models = self.desk.live().load().targets().iter().map(wire::model).collect();
+        let models = self.desk.catalog().targets().iter().map(|target| wire::model(target)).collect();
         Ok(Response::new(pb::ListModelsResponse { models }))
     }
 

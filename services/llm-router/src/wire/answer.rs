@@ -2,19 +2,24 @@
 use copydesk_proto::llm_router::v1 as pb;
 use copydesk_proto::types::v1 as types;
 
+use super::analyses::results;
 use super::json;
 use super::routing::{decision, tier};
-use crate::domain::{Answer, Attempt, Completion, StopReason, ToolCall, Usage};
+use crate::domain::{Answer, Attempt, Completion, StopReason, ToolCall, Usage, split};
 
 /// An answer as the contract has it.
-pub fn answer(answer: Answer) -> pb::GenerateResponse {
+///
+/// `analyses` are the names of the analyses that were asked for; the answer is taken apart by them.
+pub fn answer(answer: Answer, analyses: &[String]) -> pb::GenerateResponse {
+    let parts = answer.structured.as_ref().filter(|_| !analyses.is_empty());
+    let parts = parts.map(|whole| split(whole, analyses)).unwrap_or_default();
     pb::GenerateResponse {
         text: answer.text,
         structured: answer.structured.map(json::to_struct),
         completion: Some(completion(answer.completion)),
         tool_calls: answer.tool_calls.into_iter().map(tool_call).collect(),
         reasoning: answer.reasoning,
-        analyses: Vec::new(),
+        analyses: results(parts),
     }
 }
 

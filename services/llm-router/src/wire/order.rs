@@ -7,12 +7,13 @@ use copydesk_types::RunId;
 use prost::Message as _;
 use serde_json::{Map, Value};
 
+use super::analyses::analyses;
 use super::brief::{brief, evidence};
 use super::routing::routing;
 use super::turns::{tools, turns};
 use super::{Faults, MAX_SCHEMA_BYTES, MAX_WORD, json};
 use crate::app::Catalog;
-use crate::domain::{Attribution, Order, Prompt, Schema};
+use crate::domain::{Attribution, Order, Prompt, Schema, Turn};
 
 const MAX_OUTPUT_TOKENS: u32 = 131_072;
 const DEFAULT_OUTPUT_TOKENS: u32 = 2_048;
@@ -42,6 +43,7 @@ pub fn order(
 ) -> Result<Order, ServiceError> {
     let mut faults = Faults { violations: Violations::new(), prefix };
     let fingerprint = fingerprint(&request);
+    let words = words(&request);
     faults.word("request_id", &request.request_id, MAX_REQUEST_ID);
     let attribution = attribution(request.attribution.unwrap_or_default(), &mut faults);
     let task = pb::Task::try_from(request.task).unwrap_or_else(|_| {
@@ -50,12 +52,17 @@ pub fn order(
     });
     let model = Some(request.model).filter(|model| !model.is_empty());
     if let Some(model) = model.as_deref().filter(|model| !catalog.has(model)) {
-        let known: Vec<&str> = catalog.targets().iter().map(|t| t.name.as_str()).collect();
+        let known: Vec<&str> = catalog.targets().iter().map(|t| &*t.name).collect();
         let shown: String = model.chars().take(MAX_WORD).collect();
         faults.push("model", format!("{shown:?} is not configured; there are {}", known.join(", ")));
     }
     let routing = routing(request.routing.unwrap_or_default(), catalog, &mut faults);
-    let turns = turns(request.messages, &mut faults);
+    let mut turns = turns(request.messages, &mut faults);
+    let several = request.analyses.len();
+    let combined = analyses(request.analyses, &mut faults);
+    if let Some(combined) = &combined {
+        turns.push(Turn::text(pb::Role::User, combined.instruction.clone()));
+    }
     let (tools, tool_choice) = tools(request.tools, request.tool_choice, &mut faults);
     let prompt = Prompt {
         task,
@@ -70,7 +77,7 @@ pub fn order(
         stop: stop(request.stop, &mut faults),
         tools,
         tool_choice,
-        analyses: Vec::new(),
+        analyses: combined.as_ref().map(|combined| combined.names.clone()).unwrap_or_default(),
         extra: extra(request.extra, &mut faults),
     };
     faults.check(prompt.top_p.is_none_or(|p| p > 0.0 && p <= 1.0), "top_p", "must be above 0 and at most 1");
@@ -80,9 +87,13 @@ pub fn order(
     faults.check(heat, "temperature", "must be 0 to 2");
     let tokens = (1..=MAX_OUTPUT_TOKENS).contains(&prompt.max_output_tokens);
     faults.check(tokens, "max_output_tokens", "must be 1 to 131,072");
+    let alone = several == 0 || (prompt.schema.is_none() && prompt.tools.is_empty());
+    faults.check(alone, "analyses", "are not taken together with response_schema or tools");
+    faults.check(several == 0 || schema_allowed, "analyses", "are not taken by a stream");
     faults.violations.finish()?;
+    let prompt = Prompt { schema: combined.map(|combined| combined.schema).or(prompt.schema), ..prompt };
     let request_id = Some(request.request_id).filter(|id| !id.is_empty());
-    Ok(Order { request_id, fingerprint, attribution, model, routing, prompt: Arc::new(prompt) })
+    Ok(Order { request_id, fingerprint, words, attribution, model, routing, prompt: Arc::new(prompt) })
 }
 
 /// What "the same body" means: every field but the id. Maps are sorted in our encoding, so it is stable.
@@ -91,7 +102,17 @@ fn fingerprint(request: &pb::GenerateRequest) -> String {
     blake3::hash(&anonymous.encode_to_vec()).to_hex().to_string()
 }
 
-fn attribution(whose: pb::Attribution, faults: &mut Faults<'_>) -> Attribution {
+/// The hash of a call that may be answered by what was answered before: at temperature 0, unless it does not want that.
+fn words(request: &pb::GenerateRequest) -> Option<String> {
+    let bypass = request.routing.as_ref().is_some_and(|routing| routing.cache() == pb::CacheMode::Bypass);
+    if request.temperature != Some(0.0) || bypass {
+        return None;
+    }
+    let words = pb::GenerateRequest { request_id: String::new(), attribution: None, ..request.clone() };
+    Some(blake3::hash(&words.encode_to_vec()).to_hex().to_string())
+}
+
+pub(super) fn attribution(whose: pb::Attribution, faults: &mut Faults<'_>) -> Attribution {
     let run = match whose.run_id.as_str() {
         "" => None,
         text => text.parse::<RunId>().map_err(|e| faults.push("attribution.run_id", e.to_string())).ok(),

@@ -123,8 +123,8 @@ fn candidate(candidate: Candidate, position: u32) -> pb::Candidate {
 /// A model as the contract has it.
 pub fn model(target: &Target) -> pb::Model {
     pb::Model {
-        name: target.name.clone(),
-        kind: target.kind.to_owned(),
+        name: target.name.to_string(),
+        kind: target.kind.clone(),
         input_nanos_per_million: target.price.input,
         output_nanos_per_million: target.price.output,
         offline: target.offline,

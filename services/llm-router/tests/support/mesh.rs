@@ -1,7 +1,7 @@
 //! The service behind its full stack, and requests for it.
 use std::future::Future;
 
-use copydesk_llm_router::{Config, ModelConfig, Peers, ProviderConfig, build};
+use copydesk_llm_router::{Config, ModelConfig, Peers, ProviderConfig, RetryConfig, build};
 use copydesk_proto::llm_router::v1 as pb;
 use copydesk_proto::types::v1 as types;
 use copydesk_rpc::{Channel, testing};
@@ -116,9 +116,10 @@ pub fn openai(name: &str, url: &str) -> ProviderConfig {
     }
 }
 
-/// Only these providers, without the offline writer.
+/// Only these providers, without the offline writer, each asked once.
 pub fn only(providers: Vec<ProviderConfig>) -> Config {
-    Config { providers, offline_fallback: false, ..Config::default() }
+    let retry = RetryConfig { rounds: 1, ..RetryConfig::default() };
+    Config { providers, retry, offline_fallback: false, ..Config::default() }
 }
 
 pub fn ask(text: &str) -> pb::GenerateRequest {

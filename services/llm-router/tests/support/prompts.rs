@@ -99,8 +99,13 @@ pub fn writer() -> Arc<dyn Provider> {
 }
 
 pub async fn reply(prompt: Prompt) -> Result<Reply, ProviderError> {
-    let call =
-        Call { model: "extractive".into(), context_tokens: 0, prompt: Arc::new(prompt), more: Vec::new() };
+    let call = Call {
+        model: "extractive".into(),
+        context_tokens: 0,
+        max_output_tokens: 2_048,
+        prompt: Arc::new(prompt),
+        more: Vec::new(),
+    };
     writer().generate(&call).await
 }
 

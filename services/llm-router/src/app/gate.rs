@@ -1,0 +1,283 @@
+//! The places of one provider: so many calls at once, so many calls and tokens in any minute. A call that finds no place
+//! waits for one, first come first served, but not for long.
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::domain::{Place, Rates, RateWindow};
+
+/// The places of one provider.
+pub struct Gate {
+    began: Instant,
+    limits: Mutex<Limits>,
+    places: Arc<Semaphore>,
+    /// Places that must vanish when they come free, because the limit was lowered.
+    surplus: AtomicUsize,
+    window: Mutex<RateWindow>,
+    /// Who holds it is next in line for the window.
+    turn: tokio::sync::Mutex<()>,
+    under_way: AtomicU32,
+    waiting: AtomicU32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    concurrency: usize,
+    rates: Rates,
+    queue: Duration,
+}
+
+/// No place came free in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full {
+    /// When there may be one.
+    pub retry_after: Option<Duration>,
+}
+
+impl Gate {
+    /// A gate without limits; `began` is where its time begins.
+    pub fn new(began: Instant) -> Self {
+        let limits =
+            Limits { concurrency: Semaphore::MAX_PERMITS, rates: Rates::default(), queue: Duration::ZERO };
+        Self {
+            began,
+            limits: Mutex::new(limits),
+            places: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+            surplus: AtomicUsize::new(0),
+            window: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+            under_way: AtomicU32::new(0),
+            waiting: AtomicU32::new(0),
+        }
+    }
+
+    /// Sets its limits: calls at once (0: any number), rates, and the longest wait. Calls under way go on.
+    pub fn set(&self, concurrency: u32, rates: Rates, queue: Duration) {
+        let wanted = if concurrency == 0 { Semaphore::MAX_PERMITS } else { concurrency as usize };
+        let mut limits = lock(&self.limits);
+        if wanted >= limits.concurrency {
+            let owed = wanted - limits.concurrency;
+            let kept = self
+                .surplus
+                .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| Some(n.saturating_sub(owed)));
+            self.places.add_permits(owed - kept.unwrap_or(0).min(owed));
+        } else {
+            let excess = limits.concurrency - wanted;
+            let gone = self.places.forget_permits(excess);
+            self.surplus.fetch_add(excess - gone, Ordering::AcqRel);
+        }
+        *limits = Limits { concurrency: wanted, rates, queue };
+    }
+
+    /// A place for a call of about so many tokens; waits for it until `by` at the most.
+    ///
+    /// # Errors
+    /// There is none in time.
+    pub async fn enter(self: &Arc<Self>, tokens: u64, by: Option<Instant>) -> Result<Pass, Full> {
+        let limits = *lock(&self.limits);
+        let until = Instant::now() + limits.queue;
+        let until = by.map_or(until, |by| by.min(until));
+        let permit = match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => self.wait_for_place(until).await?,
+        };
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        let mut pass = Pass { gate: Arc::clone(self), permit: Some(permit), place: None };
+        if !limits.rates.are_unlimited() {
+            pass.place = Some(self.wait_for_window(limits.rates, tokens, until).await?);
+        }
+        Ok(pass)
+    }
+
+    /// How long until a call of about so many tokens would find room in the window; `None` when it does now.
+    pub fn window_wait(&self, tokens: u64) -> Option<Duration> {
+        let rates = lock(&self.limits).rates;
+        if rates.are_unlimited() {
+            None
+        } else {
+            lock(&self.window).wait(rates, tokens, self.began.elapsed())
+        }
+    }
+
+    /// The longest that a call waits here.
+    pub fn queue_limit(&self) -> Duration {
+        lock(&self.limits).queue
+    }
+
+    /// Calls under way.
+    pub fn under_way(&self) -> u32 {
+        self.under_way.load(Ordering::Relaxed)
+    }
+
+    /// Calls that wait.
+    pub fn waiting(&self) -> u32 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    async fn wait_for_place(&self, until: Instant) -> Result<OwnedSemaphorePermit, Full> {
+        let _counted = Counted::new(&self.waiting);
+        let place = timeout_at(until, Arc::clone(&self.places).acquire_owned()).await;
+        place.ok().and_then(Result::ok).ok_or(Full { retry_after: None })
+    }
+
+    async fn wait_for_window(&self, rates: Rates, tokens: u64, until: Instant) -> Result<Place, Full> {
+        // Nobody in line: no need to stand in it.
+        if let Ok(_turn) = self.turn.try_lock()
+            && let Ok(place) = self.take(rates, tokens)
+        {
+            return Ok(place);
+        }
+        let _counted = Counted::new(&self.waiting);
+        let full = |wait| Full { retry_after: Some(wait) };
+        let Ok(_turn) = timeout_at(until, self.turn.lock()).await else {
+            return Err(Full { retry_after: self.window_wait(tokens) });
+        };
+        loop {
+            match self.take(rates, tokens) {
+                Ok(place) => return Ok(place),
+                // Waiting in vain helps nobody: the next model is tried now.
+                Err(wait) if Instant::now() + wait > until => return Err(full(wait)),
+                Err(wait) => sleep(wait).await,
+            }
+        }
+    }
+
+    fn take(&self, rates: Rates, tokens: u64) -> Result<Place, Duration> {
+        lock(&self.window).take(rates, tokens, self.began.elapsed())
+    }
+}
+
+/// A place. Dropping it makes it free; the window remembers the call.
+pub struct Pass {
+    gate: Arc<Gate>,
+    permit: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
+}
+
+impl Pass {
+    /// The true number of tokens.
+    pub fn correct(&self, tokens: u64) {
+        if let Some(place) = self.place {
+            lock(&self.gate.window).correct(place, tokens);
+        }
+    }
+
+    /// The call was not made after all.
+    pub fn give_back(mut self) {
+        if let Some(place) = self.place.take() {
+            lock(&self.gate.window).give_back(place);
+        }
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let Some(permit) = self.permit.take() else { return };
+        self.gate.under_way.fetch_sub(1, Ordering::Relaxed);
+        let surplus = &self.gate.surplus;
+        if surplus.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1)).is_ok() {
+            permit.forget();
+        }
+    }
+}
+
+/// Counts who is here.
+struct Counted<'a>(&'a AtomicU32);
+
+impl<'a> Counted<'a> {
+    fn new(counter: &'a AtomicU32) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(counter)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUEUE: Duration = Duration::from_secs(5);
+
+    fn gate(concurrency: u32, requests: u32, tokens: u32) -> Arc<Gate> {
+        let gate = Arc::new(Gate::new(Instant::now()));
+        gate.set(concurrency, Rates { requests, tokens }, QUEUE);
+        gate
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_waits_for_a_place_but_not_for_long() {
+        let gate = gate(1, 0, 0);
+        let first = gate.enter(1, None).await.unwrap();
+        assert_eq!((gate.under_way(), gate.waiting()), (1, 0));
+        let second = tokio::spawn({
+            let gate = Arc::clone(&gate);
+            async move { gate.enter(1, None).await.map(|_| ()) }
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(gate.waiting(), 1);
+        drop(first);
+        assert_eq!(second.await.unwrap(), Ok(()));
+        let _held = gate.enter(1, None).await.unwrap();
+        let began = Instant::now();
+        assert!(gate.enter(1, None).await.is_err());
+        assert_eq!(began.elapsed(), QUEUE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hundred_callers_get_exactly_the_rate() {
+        let gate = gate(0, 10, 0);
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..100 {
+            let gate = Arc::clone(&gate);
+            calls.spawn(async move { gate.enter(1, None).await.is_ok() });
+        }
+        let began = Instant::now();
+        let passed = calls.join_all().await.into_iter().filter(|ok| *ok).count();
+        assert_eq!(passed, 10);
+        assert!(began.elapsed() <= QUEUE, "nobody waits in vain for a minute");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_short_wait_for_the_window_is_waited_for() {
+        let gate = gate(0, 0, 100);
+        drop(gate.enter(90, None).await.unwrap());
+        tokio::time::advance(Duration::from_secs(57)).await;
+        assert_eq!(gate.window_wait(50), Some(Duration::from_secs(3)));
+        let began = Instant::now();
+        let pass = gate.enter(50, None).await.unwrap();
+        assert_eq!(began.elapsed(), Duration::from_secs(3));
+        pass.correct(100);
+        let by = Some(Instant::now() + Duration::from_secs(1));
+        assert_eq!(gate.enter(1, by).await.err(), Some(Full { retry_after: Some(Duration::from_secs(60)) }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn limits_change_under_way() {
+        let gate = gate(2, 0, 0);
+        let (one, two) = (gate.enter(1, None).await.unwrap(), gate.enter(1, None).await.unwrap());
+        gate.set(1, Rates::default(), Duration::ZERO);
+        drop(one);
+        assert!(gate.enter(1, None).await.is_err(), "the first place is gone");
+        drop(two);
+        let held = gate.enter(1, None).await.unwrap();
+        gate.set(3, Rates::default(), Duration::ZERO);
+        let _more = (gate.enter(1, None).await.unwrap(), gate.enter(1, None).await.unwrap());
+        assert!(gate.enter(1, None).await.is_err());
+        drop(held);
+        gate.set(0, Rates::default(), Duration::ZERO);
+        let passes: Vec<_> = futures_util::future::join_all((0..50).map(|_| gate.enter(1, None))).await;
+        assert!(passes.iter().all(Result::is_ok));
+    }
+}
