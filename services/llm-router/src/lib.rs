@@ -98,7 +98,7 @@ pub async fn build(
     let routes = Routes::new(llm)
         .add_service(RoutingServiceServer::new(handler.clone()))
         .add_service(UsageServiceServer::new(handler));
-    let forgetter = desk;
+    let (forgetter, checker) = (Arc::clone(&desk), desk);
     let service = Service::new(NAME, routes, GRPC_SERVICES.to_vec(), FILE_DESCRIPTOR_SET)
         .with_task("ledger", move |stop| ledger_task.run(stop))
         .with_task("budgets", move |stop| async move { budgets.run(&ledger, stop).await })
@@ -106,6 +106,7 @@ pub async fn build(
             "expiry of stored answers",
             move |stop| async move { forgetter.forget_answers(stop).await },
         )
+        .with_task("checks of providers", move |stop| async move { checker.check_providers(stop).await })
         .with_task("configuration updates", move |stop| async move { live.follow(updates, stop).await })
         .with_ready(move || {
             let database = database.clone();

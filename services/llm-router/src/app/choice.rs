@@ -93,7 +93,7 @@ impl From<Obstacle> for Error {
 }
 
 /// The decision at this moment.
-fn decide_now(
+pub(super) fn decide_now(
     catalog: &Catalog,
     wanted: &Wanted<'_>,
     budget_left: Option<NanoDollars>,

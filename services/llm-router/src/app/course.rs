@@ -175,7 +175,8 @@ impl Course {
             return Err(Left::Budget(Error::OverCost { most: self.most.unwrap_or(0) }));
         }
         if !target.is_free() {
-            let reserved = self.desk.budgets.reserve(self.tenant, &self.attribution, self.ordered_ms, worst).await;
+            let reserved =
+                self.desk.budgets.reserve(self.tenant, &self.attribution, self.ordered_ms, worst).await;
             let reservation = reserved.map_err(|error| match error {
                 BudgetError::Store(_) => Left::Ended(error.into()),
                 BudgetError::Exhausted { .. } => Left::Budget(error.into()),

@@ -109,19 +109,6 @@ pub(super) struct Ride {
 }
 
 impl Ride {
-    /// The whole answer.
-    pub(super) async fn answer(&self) -> Result<Answer, Error> {
-        let mut changed = self.flight.changed.subscribe();
-        loop {
-            if let Some(end) = &lock(&self.flight.log).end {
-                return end.clone();
-            }
-            if changed.changed().await.is_err() {
-                return Err(Error::Vanished);
-            }
-        }
-    }
-
     /// Everything from the beginning, handed on as it comes; the answer at the end.
     pub(super) async fn follow(&self, sink: &dyn EventSink) -> Result<Answer, Error> {
         let mut changed = self.flight.changed.subscribe();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::domain::{Place, Rates, RateWindow};
+use crate::domain::{Place, RateWindow, Rates};
 
 /// The places of one provider.
 pub struct Gate {

@@ -19,6 +19,7 @@ mod generate;
 mod ledger;
 mod live;
 mod obtain;
+mod providers;
 mod rerank;
 mod stream_generate;
 mod usage;
@@ -44,6 +45,7 @@ pub use gate::{Full, Gate, Pass};
 pub use ledger::{Ledger, LedgerBehind, LedgerFull, LedgerTask};
 pub use live::{ConfigUpdates, Live, Update};
 pub use obtain::Visit;
+pub use providers::Providers;
 pub use rerank::Ranked;
 pub use usage::UsagePage;
 

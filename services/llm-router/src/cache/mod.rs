@@ -73,29 +73,3 @@ pub fn build(config: &CacheConfig, metrics: Metrics) -> Result<Arc<dyn Cache>, E
 fn kept(value: &Bytes, ttl: Duration) -> bool {
     value.len() <= MAX_VALUE_BYTES && ttl.as_millis() > 0
 }
-
-#[cfg(test)]
-mod tests {
-    use copydesk_types::Secret;
-
-    use super::*;
-
-    #[test]
-    fn faults_come_together_and_show_no_secret() {
-        assert!(faults(&CacheConfig::default()).is_empty());
-        for url in ["http://:s3cret@cache", "rediss://:s3cret@cache", "s3cret", "redis://"] {
-            let config = CacheConfig {
-                ttl_s: 604_801,
-                embedding_ttl_s: 31_536_001,
-                memory_mib: 0,
-                redis_url: Some(Secret::new(url)),
-            };
-            let found = faults(&config);
-            assert_eq!(found.len(), 4, "{url}: {found:?}");
-            assert!(!found.concat().contains("s3cret"));
-        }
-        let config =
-            CacheConfig { redis_url: Some(Secret::new("redis://cache:6379/1")), ..CacheConfig::default() };
-        assert!(faults(&config).is_empty());
-    }
-}

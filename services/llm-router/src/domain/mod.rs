@@ -1,8 +1,8 @@
 //! What a call and its answer are, without any transport, clock or storage.
 mod answer;
 mod breaker;
-mod cache_key;
 mod budget;
+mod cache_key;
 mod call;
 mod capability;
 mod combined;
@@ -19,10 +19,10 @@ mod window;
 
 pub use answer::{Answer, Attempt, Completion, Outcome, StopReason, Usage};
 pub use breaker::{Breaker, BreakerRules, BreakerState, Signal, Ticket};
-pub use cache_key::{CacheKey, CacheKind};
 pub use budget::{
     Budget, BudgetKey, Limits, Period, Slice, Standing, SubjectKind, Window, date, reconciled, slice_of,
 };
+pub use cache_key::{CacheKey, CacheKind};
 pub use call::{
     Brief, Call, Direction, EmbedCall, Image, ImageSource, Order, Part, Passage, Prompt, RerankCall, Tool,
     ToolCall, ToolChoice, ToolResult, Turn, estimate_tokens,
@@ -30,13 +30,13 @@ pub use call::{
 pub use capability::Capabilities;
 pub use combined::{Analysis, CombineFault, Combined, Parts, combine, split};
 pub use decision::{Candidate, Decision, Routing, Strategy, Tier, Verdict, Weights};
+pub use ledger::{
+    Attribution, CostBreakdown, CostGroup, Dimension, Entry, StoredAnswer, UsageCursor, UsageFilter, UsageRow,
+};
 pub use pace::{Latencies, Pace};
 pub use ranking::{RankingFault, RerankOrder, check_ranking};
 pub use retry::{Backoff, RetryBudget};
 pub use route::{Ask, ModelFacts, ModelState, decide};
-pub use ledger::{
-    Attribution, CostBreakdown, CostGroup, Dimension, Entry, StoredAnswer, UsageCursor, UsageFilter, UsageRow,
-};
 pub use structured::{Schema, repair_turns};
 pub use tokens::{Encoding, TokenCount, count_tokens};
 pub use vectors::{

@@ -2,7 +2,7 @@
 use async_trait::async_trait;
 use copydesk_proto::llm_router::v1 as pb;
 use copydesk_proto::llm_router::v1::routing_service_server::RoutingService;
-use copydesk_rpc::Caller;
+use copydesk_rpc::{Caller, Violations};
 use tonic::{Request, Response, Status};
 
 use super::Rpc;
@@ -21,15 +21,24 @@ impl RoutingService for Rpc {
 
     async fn explain_route(
         &self,
-        _request: Request<pb::ExplainRouteRequest>,
+        request: Request<pb::ExplainRouteRequest>,
     ) -> Result<Response<pb::ExplainRouteResponse>, Status> {
-        Err(Status::unimplemented("explain_route"))
+        let tenant = Caller::of(&request)?.tenant;
+        let mut violations = Violations::new();
+        let inner = request.into_inner().request;
+        violations.check(inner.is_some(), "request", "must be set");
+        violations.finish()?;
+        let order = wire::order(inner.unwrap_or_default(), "request.", true, &self.desk.catalog())?;
+        let decision = wire::decision(self.desk.explain(tenant, &order).await);
+        Ok(Response::new(pb::ExplainRouteResponse { decision: Some(decision) }))
     }
 
     async fn list_providers(
         &self,
-        _request: Request<pb::ListProvidersRequest>,
+        request: Request<pb::ListProvidersRequest>,
     ) -> Result<Response<pb::ListProvidersResponse>, Status> {
-        Err(Status::unimplemented("list_providers"))
+        let tenant = Caller::of(&request)?.tenant;
+        let providers = self.desk.list_providers(tenant, request.into_inner().check).await;
+        Ok(Response::new(wire::providers(&providers)))
     }
 }

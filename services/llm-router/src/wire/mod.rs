@@ -2,23 +2,25 @@
 mod analyses;
 mod answer;
 mod brief;
+mod budget;
 mod count;
 mod embed;
-mod budget;
 mod json;
 mod order;
+mod providers;
 mod rerank;
 mod routing;
 mod turns;
 mod usage;
 
 pub use answer::{answer, completion, tool_call};
+pub use budget::{budget, budget_after, budget_cursor, budget_key, limits};
 pub use count::{count, count_order};
 pub use embed::{embed_order, embedded};
-pub use budget::{budget, budget_after, budget_cursor, budget_key, limits};
 pub use order::order;
+pub use providers::providers;
 pub use rerank::{ranked, rerank_order};
-pub use routing::model;
+pub use routing::{decision, model};
 pub use usage::{cost_breakdown, dimensions, times, usage_query, usage_record};
 
 use copydesk_rpc::Violations;
