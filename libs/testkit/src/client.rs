@@ -7,6 +7,7 @@ use copydesk_proto::learning::v1::brand_service_client::BrandServiceClient;
 use copydesk_proto::learning::v1::feedback_service_client::FeedbackServiceClient;
 use copydesk_proto::learning::v1::lesson_service_client::LessonServiceClient;
 use copydesk_proto::learning::v1::outcome_service_client::OutcomeServiceClient;
+use copydesk_proto::llm_router::v1::routing_service_client::RoutingServiceClient;
 use copydesk_proto::llm_router::v1::usage_service_client::UsageServiceClient;
 use copydesk_proto::retrieval::v1::ingestion_service_client::IngestionServiceClient;
 use copydesk_proto::retrieval::v1::knowledge_service_client::KnowledgeServiceClient;
@@ -97,6 +98,11 @@ impl Client {
     /// Outcomes.
     pub fn outcomes(&self) -> OutcomeServiceClient<Keyed> {
         OutcomeServiceClient::new(self.keyed())
+    }
+
+    /// Which models there are.
+    pub fn routing(&self) -> RoutingServiceClient<Keyed> {
+        RoutingServiceClient::new(self.keyed())
     }
 
     /// The ledger.

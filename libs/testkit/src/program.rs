@@ -207,9 +207,21 @@ impl Program {
     /// # Errors
     /// When `kill` cannot be run.
     pub fn ask_to_end(&self) -> anyhow::Result<()> {
-        let status = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status()?;
+        self.signal("TERM")
+    }
+
+    /// Sends SIGHUP: the program reads its configuration anew.
+    ///
+    /// # Errors
+    /// When `kill` cannot be run.
+    pub fn hang_up(&self) -> anyhow::Result<()> {
+        self.signal("HUP")
+    }
+
+    fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status()?;
         if !status.success() {
-            bail!("kill -TERM failed");
+            bail!("kill -{name} failed");
         }
         Ok(())
     }

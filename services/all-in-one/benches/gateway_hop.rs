@@ -66,10 +66,10 @@ async fn run() -> anyhow::Result<()> {
     config.gateway.rate_limits.read = u32::MAX;
     let telemetry = telemetry::start(&config.telemetry, "gateway-hop")?;
     let router = Topology::One(copydesk_llm_router::NAME);
-    let router = Mesh::start(&config, folder.path(), router, &telemetry).await?;
+    let router = Mesh::start(&config, folder.path(), router, &telemetry, None).await?;
     config.peers.llm_router = format!("http://{}", router.address);
     let gateway = Topology::One(copydesk_gateway::NAME);
-    let gateway = Mesh::start(&config, folder.path(), gateway, &telemetry).await?;
+    let gateway = Mesh::start(&config, folder.path(), gateway, &telemetry, None).await?;
 
     let token = mint(&folder.path().join("identity"))?;
     let direct = Target::connect("direct", &router.address.to_string(), Some(&token)).await?;

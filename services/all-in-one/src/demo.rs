@@ -57,8 +57,9 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     config.telemetry.keep_spans = KEEP_SPANS;
     let telemetry = telemetry::start(&config.telemetry, "copydesk-demo")?;
     crate::commands::discover(&mut config).await;
+    crate::reload::fetch_keys(&mut config)?;
     eprintln!("{}", crate::commands::writer(&config));
-    let mesh = Mesh::start(&config, folder.path(), Topology::All, &telemetry).await?;
+    let mesh = Mesh::start(&config, folder.path(), Topology::All, &telemetry, None).await?;
     let up = began.elapsed();
 
     let key_file = mesh.dev_key.as_ref().context("the mesh has no key")?;

@@ -20,4 +20,5 @@ pub mod documents;
 pub mod identity;
 pub mod mesh;
 mod out;
+mod reload;
 mod show;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use copydesk_gateway::Gateway;
+use copydesk_llm_router::ConfigUpdates;
 use copydesk_rpc::server::{Limits, ServerStack, TokenAuthenticator, TransportOptions};
 use copydesk_rpc::{
     AccessTable, Channel, HttpService, ReadyCheck, RpcMetrics, Service, ServiceContext, Trust, Verifier,
@@ -59,6 +60,7 @@ struct Parts<'a> {
     telemetry: &'a Telemetry,
     access: AccessTable,
     database_url: Option<copydesk_types::Secret>,
+    updates: Option<ConfigUpdates>,
 }
 
 /// A service behind its layers, and what the process must know of it.
@@ -69,7 +71,7 @@ struct Built {
 }
 
 impl Mesh {
-    /// Starts. When this returns, the services answer.
+    /// Starts. When this returns, the services answer. The llm-router takes new settings from `updates` while it runs.
     ///
     /// # Errors
     /// When the data folder is in use, a database cannot be opened, or a port cannot be bound.
@@ -78,6 +80,7 @@ impl Mesh {
         data: &Path,
         topology: Topology,
         telemetry: &Telemetry,
+        updates: Option<ConfigUpdates>,
     ) -> anyhow::Result<Mesh> {
         let names: Vec<&'static str> = match topology {
             Topology::All => identity::RANKS.to_vec(),
@@ -94,6 +97,7 @@ impl Mesh {
             telemetry,
             access: AccessTable::from_descriptors(copydesk_proto::FILE_DESCRIPTOR_SET)?,
             database_url: configured_database(config)?,
+            updates,
         };
         let listener = bind(&listen_address(config, topology), "server.listen").await?;
         let admin_listener = bind(&admin_address(config, topology), "server.admin").await?;

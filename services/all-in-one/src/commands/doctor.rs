@@ -45,6 +45,9 @@ pub(super) async fn doctor(source: &SourceArgs) -> anyhow::Result<ExitCode> {
                 ports(&config, &mut say).await;
             }
             super::discover(&mut config).await;
+            if let Err(error) = crate::reload::fetch_keys(&mut config) {
+                say("keys", State::Bad, error.to_string());
+            }
             models(&config, &mut say);
             providers(&config, &mut say).await;
             embedder(&config, &mut say);

@@ -5,6 +5,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::{ServeArgs, ServiceName};
 use crate::config::Config;
 use crate::mesh::{Mesh, Topology};
+use crate::reload::{Reloader, Source};
 
 pub(super) async fn up(args: ServeArgs) -> anyhow::Result<()> {
     serve(args, Topology::All, "copydesk").await
@@ -19,13 +20,16 @@ async fn serve(args: ServeArgs, topology: Topology, name: &'static str) -> anyho
     let mut flags = source.settings;
     flags.extend(listen.map(|text| ("server.listen".to_owned(), text)));
     flags.extend(admin.map(|text| ("server.admin".to_owned(), text)));
-    let mut config = Config::load(source.config.as_deref(), &source.data, flags)?;
+    let data = source.data.clone();
+    let mut source = Source::new(source.config, source.data, flags);
+    let config = source.load().await?;
     let telemetry = telemetry::start(&config.telemetry, name)?;
-    discover(&mut config).await;
     // Asked for before the mesh starts, so that a signal during the start is not lost.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let hang_up = signal(SignalKind::hangup())?;
+    let (reloader, updates) = Reloader::new(source, config.clone());
     let mesh = tokio::select! {
-        mesh = Mesh::start(&config, &source.data, topology, &telemetry) => mesh?,
+        mesh = Mesh::start(&config, &data, topology, &telemetry, Some(updates)) => mesh?,
         _ = terminate.recv() => return end(telemetry).await,
         _ = interrupt.recv() => return end(telemetry).await,
     };
@@ -36,6 +40,7 @@ async fn serve(args: ServeArgs, topology: Topology, name: &'static str) -> anyho
         _ = terminate.recv() => false,
         _ = interrupt.recv() => false,
         () = mesh.died() => true,
+        () = reloader.run(hang_up) => true,
     };
     tracing::info!("stopping: calls in flight go on to their end");
     tokio::select! {

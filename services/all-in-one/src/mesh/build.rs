@@ -94,8 +94,8 @@ fn public_names(names: &[String]) -> Vec<&'static str> {
 async fn llm_router(parts: &Parts<'_>) -> anyhow::Result<Service> {
     let name = llm_router::NAME;
     let config = parts.config.llm_router.clone();
-    let (database, context) = (parts.database(name), parts.context(name)?);
-    Ok(llm_router::build(config, &database, context, llm_router::Peers {}, None).await?)
+    let (database, context, updates) = (parts.database(name), parts.context(name)?, parts.updates.clone());
+    Ok(llm_router::build(config, &database, context, llm_router::Peers {}, updates).await?)
 }
 
 async fn retrieval(parts: &Parts<'_>) -> anyhow::Result<Service> {

@@ -72,8 +72,9 @@ impl House {
     pub async fn start_with(more: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let config = settings(folder.path(), more);
-        let mesh =
-            Mesh::start(&config, folder.path(), Topology::All, telemetry()).await.expect("the mesh starts");
+        let mesh = Mesh::start(&config, folder.path(), Topology::All, telemetry(), None)
+            .await
+            .expect("the mesh starts");
         let key = std::fs::read_to_string(mesh.dev_key.as_ref().expect("a key")).expect("the key");
         let client = Client::new(&mesh.address.to_string(), Some(&key)).expect("client");
         Self { mesh, client, folder }
