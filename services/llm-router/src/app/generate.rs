@@ -42,7 +42,7 @@ impl Desk {
             task: order.prompt.task,
             operation: Operation::Chat,
             arrived: making.visit.arrived,
-            deadline: making.deadline.clone(),
+            deadline: making.visit.deadline.clone(),
             most: order.routing.max_cost,
             price_version: String::new(),
         };

@@ -49,6 +49,7 @@ pub use providers::Providers;
 pub use rerank::Ranked;
 pub use usage::UsagePage;
 
+pub use flights::Deadline;
 use flights::Flights;
 use walk::Manner;
 

@@ -29,8 +29,15 @@ pub struct Visit {
     pub tenant: TenantId,
     /// When the call came.
     pub arrived: Instant,
-    /// When it ends.
-    pub deadline: Option<Instant>,
+    /// When the answer must be there.
+    pub deadline: Deadline,
+}
+
+impl Visit {
+    /// A call that comes now and ends at `deadline`; `None`: when its caller goes.
+    pub fn now(tenant: TenantId, deadline: Option<Instant>) -> Self {
+        Self { tenant, arrived: Instant::now(), deadline: Deadline::at(deadline) }
+    }
 }
 
 /// How the answer is made when it is not there: whole, or handed to a sink as it is written.
@@ -39,7 +46,6 @@ pub(super) type Make<Fut> = fn(Arc<Desk>, Arc<Order>, Making) -> Fut;
 /// What an answer is made with.
 pub(super) struct Making {
     pub(super) visit: Visit,
-    pub(super) deadline: Deadline,
     /// Who hears the answer as it is written.
     pub(super) sink: Arc<dyn EventSink>,
 }
@@ -72,8 +78,8 @@ impl Desk {
         }
         let key = (visit.tenant, order.request_id.clone().unwrap_or_default());
         let (desk, whose, task) = (Arc::clone(self), visit.clone(), Arc::clone(&order));
-        let boarded = self.by_id.board(key, &order.fingerprint, visit.deadline, |flight| {
-            let visit = Visit { deadline: None, ..whose };
+        let boarded = self.by_id.board(key, &order.fingerprint, &visit.deadline, |flight| {
+            let visit = Visit { deadline: flight.deadline.clone(), ..whose };
             async move { desk.once(visit, task, flight, make).await }
         })?;
         match boarded {
@@ -106,17 +112,16 @@ impl Desk {
         if let Some(answer) = self.claim(tenant, &request_id, &order, &flight.deadline).await? {
             return replay(answer.replayed(), flight.as_ref()).await;
         }
-        let claimed = Claimed { desk: Arc::clone(&self), tenant, request_id: request_id.clone() };
+        let mut claimed =
+            Claimed { desk: Arc::clone(&self), tenant, request_id: request_id.clone(), open: true };
         let sink: Arc<dyn EventSink> = flight;
         let making = Arc::clone(&self).by_words(visit, order, sink, make);
         let result = tokio::select! {
             result = making => result,
             lost = claimed.keep() => Err(lost),
         };
-        if result.is_ok() {
-            // Storing the answer has taken the claim away.
-            std::mem::forget(claimed);
-        }
+        // Storing the answer has closed the claim.
+        claimed.open = result.is_err();
         result
     }
 
@@ -162,8 +167,7 @@ impl Desk {
         Fut: Future<Output = Result<Answer, Error>> + Send + 'static,
     {
         let Some(words) = order.words.clone().filter(|_| !self.settings.cache_ttl.is_zero()) else {
-            let deadline = Deadline::at(visit.deadline);
-            return make(Arc::clone(&self), order, Making { visit, deadline, sink }).await;
+            return make(Arc::clone(&self), order, Making { visit, sink }).await;
         };
         let key = CacheKey::new(visit.tenant, CacheKind::Answer, &[words.as_bytes()]);
         if let Some(answer) = self.cached(&key).await {
@@ -172,9 +176,9 @@ impl Desk {
         }
         let (desk, whose, task) = (Arc::clone(&self), visit.clone(), Arc::clone(&order));
         let boarded =
-            self.by_words.board((visit.tenant, words), "", visit.deadline, |flight| async move {
-                let deadline = flight.deadline.clone();
-                let making = Making { visit: Visit { deadline: None, ..whose }, deadline, sink: flight };
+            self.by_words.board((visit.tenant, words), "", &visit.deadline, |flight| async move {
+                let visit = Visit { deadline: flight.deadline.clone(), ..whose };
+                let making = Making { visit, sink: flight };
                 let answer = make(Arc::clone(&desk), task, making).await?;
                 desk.cache_answer(&key, &answer).await;
                 Ok(answer)
@@ -233,6 +237,8 @@ struct Claimed {
     desk: Arc<Desk>,
     tenant: TenantId,
     request_id: String,
+    /// False once its answer is stored.
+    open: bool,
 }
 
 impl Claimed {
@@ -256,6 +262,9 @@ impl Claimed {
 
 impl Drop for Claimed {
     fn drop(&mut self) {
+        if !self.open {
+            return;
+        }
         let (desk, tenant, id) = (Arc::clone(&self.desk), self.tenant, std::mem::take(&mut self.request_id));
         // Bounded by the store's own limits; should it fail, the claim ends by itself.
         tokio::spawn(async move {

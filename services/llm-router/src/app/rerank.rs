@@ -8,7 +8,6 @@ use tokio::time::timeout;
 use super::Desk;
 use super::choice::Wanted;
 use super::course::{Course, Departure, Left, Size, Stop};
-use super::flights::Deadline;
 use super::generate::{Ending, completion};
 use super::obtain::Visit;
 use super::walk::{Errand, walk};
@@ -57,7 +56,7 @@ impl Desk {
             task: Task::Unspecified,
             operation: Operation::Rerank,
             arrived: visit.arrived,
-            deadline: Deadline::at(visit.deadline),
+            deadline: visit.deadline.clone(),
             most: None,
             price_version: String::new(),
         };
