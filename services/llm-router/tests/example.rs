@@ -1,4 +1,6 @@
 //! The documented example is good, and routes as it says.
+#![allow(clippy::unwrap_used, reason = "a failed step must stop the test")]
+
 use copydesk_llm_router::app::{Board, Catalog};
 use copydesk_llm_router::domain::{Ask, Capabilities, Decision, Routing, Strategy, Tier, decide};
 use copydesk_llm_router::{Config, resolve_keys};
