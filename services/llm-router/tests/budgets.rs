@@ -192,7 +192,7 @@ async fn all_budgets_of_a_call_are_reserved_or_none() {
             (100, 300, 1_000)
         );
         let error = router.budgets.reserve(TENANT, &of_run, NOW, NanoDollars(101)).await.err().unwrap();
-        let BudgetError::Exhausted { subject, period, limit, left: least, resets_in } = error else {
+        let BudgetError::Exhausted { subject, period, limit, left: least, resets_in, .. } = error else {
             panic!("{error}")
         };
         assert_eq!((subject, period, limit.0, least.0), (SubjectKind::Run, Period::Total, 100, 100));
