@@ -89,8 +89,10 @@ pub enum Error {
         limited: Vec<String>,
     },
     /// No model that may be asked can do what the call needs.
-    #[error("no configured model can answer this call: {}", .lacking.join(", "))]
+    #[error("no model that may be asked can do what the call needs ({}){}", .needs.join(", "), also(.lacking))]
     NobodyAble {
+        /// What the call needs.
+        needs: Vec<&'static str>,
         /// What each of them lacks.
         lacking: Vec<String>,
     },
@@ -226,6 +228,10 @@ pub fn list(attempts: &[(String, Outcome)]) -> String {
 
 fn join(failures: &[Failure]) -> String {
     failures.iter().map(Failure::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn also(lacking: &[String]) -> String {
+    if lacking.is_empty() { String::new() } else { format!(": {}", lacking.join(", ")) }
 }
 
 fn now(dark: &[String], limited: &[String]) -> String {

@@ -62,7 +62,7 @@ impl Desk {
         let left = self.budgets.left(tenant, attribution, now).await;
         let decision = decide_now(catalog, wanted, left, seed);
         let stops = stops(catalog, &decision, wanted.model.is_some());
-        let Some(obstacle) = obstacle(&decision, &stops) else { return Ok((decision, stops)) };
+        let Some(obstacle) = obstacle(&decision, &stops, wanted.needs) else { return Ok((decision, stops)) };
         let Obstacle::Money(worst) = obstacle else { return Err(obstacle.into()) };
         // The budgets say best what is wanting; what they were asked for is given back at once.
         drop(self.budgets.reserve(tenant, attribution, now, NanoDollars(worst)).await?);
@@ -139,7 +139,7 @@ fn stops(catalog: &Catalog, decision: &Decision, pinned: bool) -> Vec<Stop> {
 }
 
 /// Why nobody is to be asked: the chain is empty, or only the offline writer is left for want of money.
-fn obstacle(decision: &Decision, stops: &[Stop]) -> Option<Obstacle> {
+fn obstacle(decision: &Decision, stops: &[Stop], needs: Capabilities) -> Option<Obstacle> {
     let of = |verdict: Verdict| decision.candidates.iter().filter(move |c| c.verdict == verdict);
     if stops.iter().all(|stop| stop.target.offline)
         && let Some(worst) = of(Verdict::OverBudget).map(|c| c.worst_cost_nanos).min()
@@ -158,7 +158,7 @@ fn obstacle(decision: &Decision, stops: &[Stop]) -> Option<Obstacle> {
     } else {
         let lacking = of(Verdict::LacksCapability);
         let lacking = lacking.map(|c| format!("{} lacks {}", c.model, c.lacks.names().join(", "))).collect();
-        Error::NobodyAble { lacking }
+        Error::NobodyAble { needs: needs.names(), lacking }
     }))
 }
 

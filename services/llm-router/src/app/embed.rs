@@ -70,7 +70,7 @@ impl Desk {
         };
         let (course, decision, mut stops) = self.depart_for(departure, &wanted).await?;
         stops.truncate(1);
-        let stop = stops.first().cloned().ok_or(Error::NobodyAble { lacking: Vec::new() })?;
+        let stop = stops.first().cloned().ok_or(Error::Vanished)?;
         let distinct = Distinct::of(inputs);
         let form = Form { dimensions, purpose };
         let mut known = self.known(tenant, &stop.target, &distinct.texts, &form).await;
