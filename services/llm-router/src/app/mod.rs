@@ -10,6 +10,7 @@ mod catalog;
 mod choice;
 mod count_tokens;
 mod course;
+mod draft;
 mod embed;
 mod facts;
 mod flights;
