@@ -181,10 +181,15 @@ impl Desk {
             })?;
         match boarded {
             Boarded::First(ride) => ride.follow(sink.as_ref()).await,
-            Boarded::Joined(ride) => {
-                let answer = ride.follow(sink.as_ref()).await?.from_cache();
-                self.keep_again(visit.tenant, &order, answer).await
-            }
+            Boarded::Joined(ride) => match ride.follow(sink.as_ref()).await {
+                Ok(answer) => self.keep_again(visit.tenant, &order, answer.from_cache()).await,
+                // The words are the same, whose money they cost is not.
+                Err(Error::BudgetExhausted { .. }) if ride.is_silent() => {
+                    let deadline = Deadline::at(visit.deadline);
+                    make(Arc::clone(&self), order, Making { visit, deadline, sink }).await
+                }
+                Err(error) => Err(error),
+            },
         }
     }
 
