@@ -78,6 +78,9 @@ impl Desk {
         let cached = distinct.places.iter().filter(|place| known[**place].is_some()).count();
         let usage = self.fill(&course, &stops, &distinct.texts, &form, &mut known).await?;
         let each: Vec<Vec<f32>> = known.into_iter().flatten().collect();
+        // Each batch was checked alone; a model that changed between two of them, or since some were kept, is not.
+        check_vectors(&each, distinct.texts.len(), dimensions, stop.target.embedding_dimensions)
+            .map_err(|fault| Error::BadVectors { model: stop.target.name.to_string(), fault })?;
         let vectors = distinct.spread(&each).ok_or(Error::Vanished)?;
         let end = Ending {
             stop: &stop,
@@ -106,7 +109,12 @@ impl Desk {
         let key = |text: &String| embedding_key(tenant, &target.name, form.dimensions, form.purpose, text);
         let keys: Vec<_> = texts.iter().map(key).collect();
         let kept = self.cache.get_many(&keys).await;
-        kept.into_iter().map(|bytes| bytes.as_deref().and_then(decode_vector)).collect()
+        // The configuration may have changed since.
+        let fits = |vector: &Vec<f32>| {
+            check_vectors(std::slice::from_ref(vector), 1, form.dimensions, target.embedding_dimensions)
+                .is_ok()
+        };
+        kept.into_iter().map(|bytes| bytes.as_deref().and_then(decode_vector).filter(fits)).collect()
     }
 
     /// Asks for those that are not known, in batches.
