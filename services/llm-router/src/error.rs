@@ -80,6 +80,12 @@ pub enum Error {
         /// The shortest time after which a provider said to ask again.
         retry_after: Option<Duration>,
     },
+    /// The caller's time was over before a model answered.
+    #[error("the deadline passed before a model answered: {}", join(.failures))]
+    TooLate {
+        /// Each failure in order.
+        failures: Vec<Failure>,
+    },
     /// Every model that could answer is left out for now.
     #[error("no model can be asked now: {}", now(.dark, .limited))]
     NobodyNow {
@@ -87,6 +93,8 @@ pub enum Error {
         dark: Vec<String>,
         /// Those whose provider asked us to wait, or whose rate window is full.
         limited: Vec<String>,
+        /// The shortest time after which one of them may be asked.
+        retry_after: Option<Duration>,
     },
     /// No model that may be asked can do what the call needs.
     #[error("no model that may be asked can do what the call needs ({}){}", .needs.join(", "), also(.lacking))]
@@ -276,8 +284,12 @@ impl From<Error> for ServiceError {
             Error::NobodyAble { .. } => refused("NO_CAPABLE_MODEL"),
             Error::TooLong { .. } => refused("PROMPT_TOO_LONG"),
             Error::AllFailed { failures, retry_after } => all_failed(text, &failures, retry_after),
-            Error::NobodyNow { dark, limited } => {
-                ServiceError::unavailable("ALL_MODELS_FAILED", text, RETRY_AFTER)
+            Error::TooLate { failures } => {
+                ServiceError::new(Kind::DeadlineExceeded, "DEADLINE_EXCEEDED", text)
+                    .with_metadata("attempts", join(&failures))
+            }
+            Error::NobodyNow { dark, limited, retry_after } => {
+                ServiceError::unavailable("ALL_MODELS_FAILED", text, retry_after.unwrap_or(RETRY_AFTER))
                     .with_metadata("attempts", now(&dark, &limited))
             }
             Error::OverCost { .. } => {
@@ -309,7 +321,11 @@ fn all_failed(text: String, failures: &[Failure], retry_after: Option<Duration>)
     let said = failures.iter().filter_map(|f| f.message.as_ref().map(|s| format!("{}: {}", f.model, s.0)));
     let said = said.collect::<Vec<_>>().join("; ");
     let error = error.with_metadata("attempts", join(failures));
-    if said.is_empty() { error } else { error.with_metadata("provider_messages", said) }
+    let error = if said.is_empty() { error } else { error.with_metadata("provider_messages", said) };
+    match failures {
+        [only] => with_failure(error, only.clone()),
+        _ => error,
+    }
 }
 
 fn with_failure(error: ServiceError, failure: Failure) -> ServiceError {

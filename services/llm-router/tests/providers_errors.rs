@@ -65,7 +65,6 @@ async fn replies_that_make_no_sense_are_told_apart_from_failures() {
             reply("200 OK", "", "not json"),
             reply("200 OK", "", "[]"),
             reply("200 OK", "", "{}"),
-            vec![Act::Send(b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{".to_vec()), Act::Close],
             vec![
                 Act::Send(b"HTTP/1.1 200 OK\r\ncontent-length: 17000000\r\n\r\n".to_vec()),
                 Act::WaitForClient,
@@ -74,6 +73,17 @@ async fn replies_that_make_no_sense_are_told_apart_from_failures() {
             let shown = format!("{} {script:?}", kind.kind);
             let error = error(kind.kind, script).await;
             assert_eq!((error.outcome, error.status), (Outcome::BadReply, Some(200)), "{shown}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_breaks_off_is_a_broken_one_not_a_faulty_one() {
+    for kind in &KINDS {
+        for end in [Act::Close, Act::Reset] {
+            let begun = b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{".to_vec();
+            let error = error(kind.kind, vec![Act::Send(begun), end]).await;
+            assert_eq!((error.outcome, error.status), (Outcome::StreamBroken, Some(200)), "{}", kind.kind);
         }
     }
 }

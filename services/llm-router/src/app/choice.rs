@@ -38,6 +38,11 @@ impl<'a> Wanted<'a> {
             max_output_tokens: order.prompt.max_output_tokens,
         }
     }
+
+    /// What a call may count as in a provider's window of tokens.
+    fn tokens(&self) -> u64 {
+        self.input_tokens.saturating_add(self.max_output_tokens.into())
+    }
 }
 
 impl Desk {
@@ -62,7 +67,9 @@ impl Desk {
         let left = self.budgets.left(tenant, attribution, now).await;
         let decision = decide_now(catalog, wanted, left, seed);
         let stops = stops(catalog, &decision, wanted.model.is_some());
-        let Some(obstacle) = obstacle(&decision, &stops, wanted.needs) else { return Ok((decision, stops)) };
+        let Some(obstacle) = obstacle(catalog, &decision, &stops, wanted) else {
+            return Ok((decision, stops));
+        };
         let Obstacle::Money(worst) = obstacle else { return Err(obstacle.into()) };
         // The budgets say best what is wanting; what they were asked for is given back at once.
         drop(self.budgets.reserve(tenant, attribution, now, NanoDollars(worst)).await?);
@@ -99,7 +106,7 @@ pub(super) fn decide_now(
     budget_left: Option<NanoDollars>,
     seed: u64,
 ) -> Decision {
-    let tokens = wanted.input_tokens.saturating_add(u64::from(wanted.max_output_tokens));
+    let tokens = wanted.tokens();
     let states: Vec<ModelState> = catalog.targets().iter().map(|target| state(target, tokens)).collect();
     let ask = Ask {
         needs: wanted.needs,
@@ -139,7 +146,7 @@ fn stops(catalog: &Catalog, decision: &Decision, pinned: bool) -> Vec<Stop> {
 }
 
 /// Why nobody is to be asked: the chain is empty, or only the offline writer is left for want of money.
-fn obstacle(decision: &Decision, stops: &[Stop], needs: Capabilities) -> Option<Obstacle> {
+fn obstacle(catalog: &Catalog, decision: &Decision, stops: &[Stop], wanted: &Wanted<'_>) -> Option<Obstacle> {
     let of = |verdict: Verdict| decision.candidates.iter().filter(move |c| c.verdict == verdict);
     if stops.iter().all(|stop| stop.target.offline)
         && let Some(worst) = of(Verdict::OverBudget).map(|c| c.worst_cost_nanos).min()
@@ -152,14 +159,29 @@ fn obstacle(decision: &Decision, stops: &[Stop], needs: Capabilities) -> Option<
     let names = |verdict| -> Vec<String> { of(verdict).map(|c| c.model.to_string()).collect() };
     let (dark, limited) = (names(Verdict::BreakerOpen), names(Verdict::RateLimited));
     Some(Obstacle::Other(if !dark.is_empty() || !limited.is_empty() {
-        Error::NobodyNow { dark, limited }
+        let waits = decision
+            .candidates
+            .iter()
+            .map(|one| wait(&catalog.targets()[one.index], one.verdict, wanted.tokens()));
+        let retry_after = waits.flatten().min();
+        Error::NobodyNow { dark, limited, retry_after }
     } else if of(Verdict::TooSmall).next().is_some() {
         Error::TooLong { input_tokens: decision.estimated_input_tokens }
     } else {
         let lacking = of(Verdict::LacksCapability);
         let lacking = lacking.map(|c| format!("{} lacks {}", c.model, c.lacks.names().join(", "))).collect();
-        Error::NobodyAble { needs: needs.names(), lacking }
+        Error::NobodyAble { needs: wanted.needs.names(), lacking }
     }))
+}
+
+/// When a model that is left out for now may be asked; `None` when that is not known, or it is left out for good.
+fn wait(target: &Target, verdict: Verdict, tokens: u64) -> Option<Duration> {
+    let standing = target.health.standing(&target.breaker_rules);
+    match (verdict, standing.breaker) {
+        (Verdict::BreakerOpen, BreakerState::Open(left)) => Some(left),
+        (Verdict::RateLimited, _) => standing.limited.max(target.provider_health.gate.window_wait(tokens)),
+        _ => None,
+    }
 }
 
 /// The decision as an answer carries it.

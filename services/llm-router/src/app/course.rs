@@ -310,6 +310,12 @@ impl Open {
         self.end(error.outcome, None, error.retry_after, error.status.unwrap_or(0));
     }
 
+    /// It answered nothing; the tokens that it counted are paid all the same.
+    pub(super) fn empty(mut self, counted: Option<Usage>) -> ProviderError {
+        self.end(Outcome::BadReply, counted, None, 0);
+        ProviderError::new(Outcome::BadReply, "the answer is empty")
+    }
+
     /// It answered what does not have the form asked for; its tokens are paid all the same, and it counts as alive.
     pub(super) fn useless(mut self, counted: Option<Usage>) {
         self.alive = true;

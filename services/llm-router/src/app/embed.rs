@@ -77,6 +77,9 @@ impl Desk {
         let cached = distinct.places.iter().filter(|place| known[**place].is_some()).count();
         let usage = self.fill(&course, &stops, &distinct.texts, &form, &mut known).await?;
         let each: Vec<Vec<f32>> = known.into_iter().flatten().collect();
+        // Each batch was checked alone; a model that changed between two of them, or since some were kept, is not.
+        check_vectors(&each, distinct.texts.len(), dimensions, stop.target.embedding_dimensions)
+            .map_err(|fault| Error::BadVectors { model: stop.target.name.to_string(), fault })?;
         let vectors = distinct.spread(&each).ok_or(Error::Vanished)?;
         let end = Ending {
             stop: &stop,
@@ -99,13 +102,18 @@ impl Desk {
         texts: &[String],
         form: &Form,
     ) -> Vec<Option<Vec<f32>>> {
-        if self.settings.embedding_ttl.is_zero() {
+        if self.embedding_ttl().is_zero() {
             return vec![None; texts.len()];
         }
         let key = |text: &String| embedding_key(tenant, &target.name, form.dimensions, form.purpose, text);
         let keys: Vec<_> = texts.iter().map(key).collect();
         let kept = self.cache.get_many(&keys).await;
-        kept.into_iter().map(|bytes| bytes.as_deref().and_then(decode_vector)).collect()
+        // The configuration may have changed since.
+        let fits = |vector: &Vec<f32>| {
+            check_vectors(std::slice::from_ref(vector), 1, form.dimensions, target.embedding_dimensions)
+                .is_ok()
+        };
+        kept.into_iter().map(|bytes| bytes.as_deref().and_then(decode_vector).filter(fits)).collect()
     }
 
     /// Asks for those that are not known, in batches.
@@ -120,7 +128,7 @@ impl Desk {
         let missing: Vec<usize> = (0..texts.len()).filter(|at| known[*at].is_none()).collect();
         let wanted: Vec<&str> = missing.iter().map(|at| texts[*at].as_str()).collect();
         let most = stops.first().map_or(1, |stop| stop.target.embedding_batch);
-        let manner = self.settings.manner;
+        let manner = self.manner();
         let work = batches(&wanted, most).into_iter().map(|range| {
             let inputs: Vec<String> = wanted[range.clone()].iter().map(|text| (*text).to_owned()).collect();
             let batch = Batch { inputs, dimensions: form.dimensions, purpose: form.purpose };
@@ -142,14 +150,14 @@ impl Desk {
     }
 
     async fn keep_vectors(&self, course: &Course, target: &Target, batch: &Batch, vectors: &[Vec<f32>]) {
-        if self.settings.embedding_ttl.is_zero() {
+        if self.embedding_ttl().is_zero() {
             return;
         }
         let key =
             |text: &String| embedding_key(course.tenant, &target.name, batch.dimensions, batch.purpose, text);
         let entries =
             batch.inputs.iter().zip(vectors).map(|(text, vector)| (key(text), encode_vector(vector)));
-        self.cache.put_many(entries.collect(), self.settings.embedding_ttl).await;
+        self.cache.put_many(entries.collect(), self.embedding_ttl()).await;
     }
 }
 

@@ -61,6 +61,11 @@ impl Deadline {
         }
     }
 
+    /// True when nobody waits any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.left().is_some_and(|left| left.is_zero())
+    }
+
     /// The time left; `None`: any.
     pub(super) fn left(&self) -> Option<Duration> {
         self.instant().map(|at| at.saturating_duration_since(Instant::now()))
@@ -133,18 +138,31 @@ impl Ride {
     }
 }
 
+/// The most text of one event of an answer that is there already, in bytes: a reader takes messages of 4 MiB at most.
+const PIECE: usize = 256 << 10;
+
 /// Hands on an answer that is there already.
 pub(super) async fn replay(answer: Answer, sink: &dyn EventSink) -> Result<Answer, Error> {
-    if !answer.reasoning.is_empty() {
-        sink.event(StreamEvent::Reasoning(answer.reasoning.clone())).await?;
+    for piece in pieces(&answer.reasoning) {
+        sink.event(StreamEvent::Reasoning(piece.to_owned())).await?;
     }
-    if !answer.text.is_empty() {
-        sink.event(StreamEvent::Text(answer.text.clone())).await?;
+    for piece in pieces(&answer.text) {
+        sink.event(StreamEvent::Text(piece.to_owned())).await?;
     }
     for call in &answer.tool_calls {
         sink.event(StreamEvent::ToolCall(call.clone())).await?;
     }
     Ok(answer)
+}
+
+/// A text in pieces; of an empty one, none.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (piece, after) = rest.split_at(rest.floor_char_boundary(PIECE));
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 impl Drop for Ride {
@@ -156,6 +174,13 @@ impl Drop for Ride {
         if map.get(key).is_some_and(|ride| ride.strong_count() == 0) {
             map.remove(key);
         }
+    }
+}
+
+impl Ride {
+    /// True when nothing was heard of it.
+    pub(super) fn is_silent(&self) -> bool {
+        lock(&self.flight.log).events.is_empty()
     }
 }
 

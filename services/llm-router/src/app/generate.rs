@@ -10,12 +10,12 @@ use tracing::Instrument;
 
 use super::choice::{Wanted, shown, size};
 use super::course::{Course, Departure, Left, Open, Stop};
+use super::draft::{Draft, Object};
 use super::obtain::{Deaf, Making, Visit, same_body};
 use super::walk::{Errand, walk};
 use super::{Desk, Target};
 use crate::domain::{
-    Answer, Attempt, Call, Completion, Decision, Order, Outcome, Parts, Schema, StopReason, ToolCall, Turn,
-    Usage, repair_turns,
+    Answer, Attempt, Call, Completion, Decision, Order, Outcome, Prompt, StopReason, ToolCall, Turn, Usage,
 };
 use crate::error::{Error, list};
 use crate::providers::{ProviderError, Reply};
@@ -98,7 +98,7 @@ pub(super) fn completion(course: &Course, decision: Decision, end: Ending<'_>) -
         cost: account.cost,
         price_version: decision.price_version.to_string(),
         degraded_reason: degraded_reason(course, &stop.target, pinned, &account.attempts),
-        attempts: account.attempts,
+        attempts: in_order(account.attempts, stop),
         latency_us: account.latency_us,
         replayed: false,
         tier: Some(stop.tier),
@@ -109,6 +109,15 @@ pub(super) fn completion(course: &Course, decision: Decision, end: Ending<'_>) -
         first_token_us,
         budget_warnings: account.warnings,
     }
+}
+
+/// The answering one last: a model that was overtaken ends after the one that overtook it.
+fn in_order(mut attempts: Vec<Attempt>, stop: &Stop) -> Vec<Attempt> {
+    let answering = |attempt: &Attempt| attempt.outcome == Outcome::Ok && *attempt.model == *stop.target.name;
+    if let Some(at) = attempts.iter().rposition(answering) {
+        attempts[at..].rotate_left(1);
+    }
+    attempts
 }
 
 /// How the answering call ended.
@@ -123,7 +132,7 @@ pub(super) struct Ending<'a> {
 async fn make(desk: Arc<Desk>, order: Arc<Order>, making: Making) -> Result<Answer, Error> {
     let (course, decision, stops) = desk.depart(&order, &making).await?;
     let errand = Whole { order: Arc::clone(&order), hedge: desk.hedges(&order) };
-    let (found, stop) = walk(&course, &stops, desk.settings.manner, &errand).await?;
+    let (found, stop) = walk(&course, &stops, desk.manner(), &errand).await?;
     let Found { text, structured, tool_calls, reasoning, stop_reason, usage } = found;
     let pinned = order.model.is_some();
     let end = Ending { stop: &stop, stop_reason, usage, first_token_us: 0, pinned };
@@ -153,10 +162,10 @@ impl Errand for Whole {
 
     async fn ask(&self, course: &Arc<Course>, stop: &Stop) -> Result<Found, Left> {
         let Some(schema) = &self.order.prompt.schema else {
-            let (reply, open) = self.call(course, stop, Vec::new()).await?;
+            let (reply, open) = self.call(course, stop, &self.order.prompt, Vec::new()).await?;
             return Ok(Found::of(reply, open, None));
         };
-        let (reply, open) = self.call(course, stop, Vec::new()).await?;
+        let (reply, open) = self.call(course, stop, &self.order.prompt, Vec::new()).await?;
         let draft = match Draft::read(schema, &self.order.prompt.analyses, &reply.text) {
             Ok(object) => return Ok(Found::of(reply, open, Some(object))),
             Err(draft) => draft,
@@ -164,7 +173,8 @@ impl Errand for Whole {
         open.useless(reply.usage);
         // The offline writer would only say the same again.
         if !stop.target.offline {
-            let (reply, open) = self.call(course, stop, draft.repair_turns(&reply.text)).await?;
+            let prompt = draft.repair_prompt(&self.order.prompt, schema);
+            let (reply, open) = self.call(course, stop, &prompt, draft.repair_turns(&reply.text)).await?;
             match draft.mend(schema, &self.order.prompt.analyses, &reply.text) {
                 Some(object) => return Ok(Found::of(reply, open, Some(object))),
                 None => open.useless(reply.usage),
@@ -180,37 +190,40 @@ impl Errand for Whole {
 
 impl Whole {
     /// One call to one model. A good reply comes with the call still open, for the judgement of its form.
-    async fn call(&self, course: &Arc<Course>, stop: &Stop, more: Vec<Turn>) -> Result<(Reply, Open), Left> {
+    async fn call(
+        &self,
+        course: &Arc<Course>,
+        stop: &Stop,
+        prompt: &Arc<Prompt>,
+        more: Vec<Turn>,
+    ) -> Result<(Reply, Open), Left> {
         let target = &stop.target;
         let more_bytes = more.iter().map(|turn| turn.text.len()).sum();
-        let mut open = course.open(stop, size(&self.order.prompt, target, more_bytes)).await?;
-        let call = call(target, &self.order, more);
+        let mut open = course.open(stop, size(prompt, target, more_bytes)).await?;
+        let call = call(target, prompt, more);
         let span = tracing::info_span!("llm_router.attempt", gen_ai.operation.name = "chat", gen_ai.request.model = %target.name, gen_ai.provider.name = %target.provider_name, copydesk.outcome = tracing::field::Empty);
         let work = target.provider.generate(&call).instrument(span.clone());
-        let reply = match timeout(open.limit(target.total), work).await {
-            Err(_) => Err(ProviderError::new(Outcome::Timeout, "no answer in time")),
+        let error = match timeout(open.limit(target.total), work).await {
+            Err(_) => ProviderError::new(Outcome::Timeout, "no answer in time"),
+            Ok(Err(error)) => error,
             Ok(Ok(reply)) if reply.is_empty() => {
-                Err(ProviderError::new(Outcome::BadReply, "the answer is empty"))
+                span.record("copydesk.outcome", Outcome::BadReply.as_str());
+                return Err(open.empty(reply.usage).into());
             }
-            Ok(reply) => reply,
-        };
-        match reply {
-            Ok(reply) => {
+            Ok(Ok(reply)) => {
                 span.record("copydesk.outcome", Outcome::Ok.as_str());
                 open.wrote(reply.text.len() + reply.reasoning.len());
-                Ok((reply, open))
+                return Ok((reply, open));
             }
-            Err(error) => {
-                span.record("copydesk.outcome", error.outcome.as_str());
-                open.failed(&error);
-                Err(error.into())
-            }
-        }
+        };
+        span.record("copydesk.outcome", error.outcome.as_str());
+        open.failed(&error);
+        Err(error.into())
     }
 }
 
 impl Found {
-    fn of(reply: Reply, open: Open, object: Option<(String, Map<String, Value>)>) -> Self {
+    fn of(reply: Reply, open: Open, object: Option<Object>) -> Self {
         let usage = open.done(reply.usage);
         let (text, structured) = match object {
             Some((text, map)) => (text, Some(map)),
@@ -221,49 +234,6 @@ impl Found {
     }
 }
 
-/// A checked object and its JSON text.
-type Object = (String, Map<String, Value>);
-
-/// An answer that does not have its form yet.
-enum Draft {
-    /// One object, and what is wrong with it.
-    Whole(Vec<String>),
-    /// Several analyses, some of which may be good.
-    Parts(Parts),
-}
-
-impl Draft {
-    fn read(schema: &Schema, analyses: &[String], text: &str) -> Result<Object, Self> {
-        if analyses.is_empty() {
-            return schema.read(text).map(object).map_err(Self::Whole);
-        }
-        let parts = Parts::read(schema, analyses, text);
-        if parts.is_whole() { Ok(object(parts.good)) } else { Err(Self::Parts(parts)) }
-    }
-
-    fn repair_turns(&self, text: &str) -> Vec<Turn> {
-        match self {
-            Self::Whole(faults) => repair_turns(text, faults),
-            Self::Parts(parts) => parts.repair_turns(text),
-        }
-    }
-
-    /// The object with a second answer; `None` when that is not good either.
-    fn mend(self, schema: &Schema, analyses: &[String], text: &str) -> Option<Object> {
-        match self {
-            Self::Whole(_) => schema.read(text).map(object).ok(),
-            Self::Parts(parts) => {
-                let merged = parts.merge(Parts::read(schema, analyses, text));
-                merged.is_whole().then(|| object(merged.good))
-            }
-        }
-    }
-}
-
-fn object(map: Map<String, Value>) -> Object {
-    (Value::Object(map.clone()).to_string(), map)
-}
-
 impl Desk {
     /// Whether a call is hedged: as it says, or as its task does.
     pub(super) fn hedges(&self, order: &Order) -> bool {
@@ -272,12 +242,12 @@ impl Desk {
 }
 
 /// The call that a model gets.
-pub(super) fn call(target: &Target, order: &Order, more: Vec<Turn>) -> Call {
+pub(super) fn call(target: &Target, prompt: &Arc<Prompt>, more: Vec<Turn>) -> Call {
     Call {
         model: target.model.clone(),
         context_tokens: target.context_tokens,
-        max_output_tokens: target.clamp(order.prompt.max_output_tokens),
-        prompt: Arc::clone(&order.prompt),
+        max_output_tokens: target.clamp(prompt.max_output_tokens),
+        prompt: Arc::clone(prompt),
         more,
     }
 }

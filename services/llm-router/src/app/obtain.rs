@@ -137,7 +137,7 @@ impl Desk {
         loop {
             match self
                 .store
-                .claim(tenant, request_id, &order.fingerprint, &self.settings.replica, CLAIM)
+                .claim(tenant, request_id, &order.fingerprint, self.ledger.replica().run(), CLAIM)
                 .await?
             {
                 Claim::Mine => return Ok(None),
@@ -166,7 +166,7 @@ impl Desk {
     where
         Fut: Future<Output = Result<Answer, Error>> + Send + 'static,
     {
-        let Some(words) = order.words.clone().filter(|_| !self.settings.cache_ttl.is_zero()) else {
+        let Some(words) = order.words.clone().filter(|_| !self.cache_ttl().is_zero()) else {
             return make(Arc::clone(&self), order, Making { visit, sink }).await;
         };
         let key = CacheKey::new(visit.tenant, CacheKind::Answer, &[words.as_bytes()]);
@@ -185,10 +185,14 @@ impl Desk {
             })?;
         match boarded {
             Boarded::First(ride) => ride.follow(sink.as_ref()).await,
-            Boarded::Joined(ride) => {
-                let answer = ride.follow(sink.as_ref()).await?.from_cache();
-                self.keep_again(visit.tenant, &order, answer).await
-            }
+            Boarded::Joined(ride) => match ride.follow(sink.as_ref()).await {
+                Ok(answer) => self.keep_again(visit.tenant, &order, answer.from_cache()).await,
+                // The words are the same, whose money they cost is not.
+                Err(Error::BudgetExhausted { .. }) if ride.is_silent() => {
+                    make(Arc::clone(&self), order, Making { visit, sink }).await
+                }
+                Err(error) => Err(error),
+            },
         }
     }
 
@@ -203,7 +207,7 @@ impl Desk {
             return;
         }
         if let Ok(bytes) = serde_json::to_vec(answer) {
-            self.cache.put(*key, Bytes::from(bytes), self.settings.cache_ttl).await;
+            self.cache.put(*key, Bytes::from(bytes), self.cache_ttl()).await;
         }
     }
 
@@ -221,7 +225,8 @@ impl Desk {
     /// The answer as it is kept for repeats; `None` for a call without an id.
     pub(super) fn stored(&self, order: &Order, answer: &Answer) -> Option<StoredAnswer> {
         let now = self.clock.now_ms();
-        let retention = i64::try_from(self.settings.retention.as_millis()).unwrap_or(i64::MAX);
+        let retention = self.catalog().config().answer_retention();
+        let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
         order.request_id.clone().map(|request_id| StoredAnswer {
             request_id,
             fingerprint: order.fingerprint.clone(),
@@ -246,7 +251,7 @@ impl Claimed {
     async fn keep(&self) -> Error {
         loop {
             sleep(RENEWAL).await;
-            let (store, owner) = (&self.desk.store, &self.desk.settings.replica);
+            let (store, owner) = (&self.desk.store, self.desk.ledger.replica().run());
             match store.renew_claim(self.tenant, &self.request_id, owner, CLAIM).await {
                 Ok(true) => {}
                 Ok(false) => return Error::Vanished,
@@ -268,7 +273,7 @@ impl Drop for Claimed {
         let (desk, tenant, id) = (Arc::clone(&self.desk), self.tenant, std::mem::take(&mut self.request_id));
         // Bounded by the store's own limits; should it fail, the claim ends by itself.
         tokio::spawn(async move {
-            let _ = desk.store.release_claim(tenant, &id, &desk.settings.replica).await;
+            let _ = desk.store.release_claim(tenant, &id, desk.ledger.replica().run()).await;
         });
     }
 }

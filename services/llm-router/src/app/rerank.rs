@@ -63,7 +63,7 @@ impl Desk {
         let (course, decision, stops) = self.depart_for(departure, &wanted).await?;
         let pinned = order.model.is_some();
         let errand = Rank { order, input };
-        let ((results, usage), stop) = walk(&course, &stops, self.settings.manner, &errand).await?;
+        let ((results, usage), stop) = walk(&course, &stops, self.manner(), &errand).await?;
         let end = Ending { stop: &stop, stop_reason: StopReason::End, usage, first_token_us: 0, pinned };
         let completion = completion(&course, decision, end);
         self.ledger.append(visit.tenant, &course.take_rows())?;

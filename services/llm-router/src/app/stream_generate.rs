@@ -42,7 +42,7 @@ async fn make(desk: Arc<Desk>, order: Arc<Order>, making: Making) -> Result<Answ
     let errand = Begin { order: Arc::clone(&order), hedge: desk.hedges(&order) };
     let pinned = order.model.is_some();
     loop {
-        let (begun, stop) = walk(&course, &stops, desk.settings.manner, &errand).await?;
+        let (begun, stop) = walk(&course, &stops, desk.manner(), &errand).await?;
         match pump(begun, making.sink.as_ref()).await? {
             Ok(Written { text, reasoning, tool_calls, stop_reason, usage, first_token_us }) => {
                 let end = Ending { stop: &stop, stop_reason, usage, first_token_us, pinned };
@@ -84,20 +84,18 @@ impl Errand for Begin {
     async fn ask(&self, course: &Arc<Course>, stop: &Stop) -> Result<Begun, Left> {
         let target = &stop.target;
         let mut open = course.open(stop, size(&self.order.prompt, target, 0)).await?;
-        let call = call(target, &self.order, Vec::new());
+        let call = call(target, &self.order.prompt, Vec::new());
         let span = tracing::info_span!("llm_router.attempt", gen_ai.operation.name = "chat", gen_ai.request.model = %target.name, gen_ai.provider.name = %target.provider_name, copydesk.outcome = tracing::field::Empty);
         let begin = async {
             let mut rest = target.provider.stream(&call).await?;
-            let first = next(&mut rest).await?;
-            match &first {
-                Piece::Done { stop_reason, .. } if *stop_reason != StopReason::Refusal => {
-                    Err(ProviderError::new(Outcome::BadReply, "the answer is empty"))
-                }
-                _ => Ok((first, rest)),
-            }
+            Ok((next(&mut rest).await?, rest))
         };
         let limit = open.limit(target.first_token);
         match within(limit, "no first token in time", begin.instrument(span.clone())).await {
+            Ok((Piece::Done { stop_reason, usage }, _)) if stop_reason != StopReason::Refusal => {
+                span.record("copydesk.outcome", Outcome::BadReply.as_str());
+                Err(open.empty(usage).into())
+            }
             Ok((first, rest)) => {
                 open.first_token();
                 span.record("copydesk.outcome", Outcome::Ok.as_str());

@@ -70,8 +70,10 @@ impl Failures {
         Ok(error)
     }
 
-    fn into_error(self) -> Error {
+    fn into_error(self, course: &Course) -> Error {
         match (self.budget, self.list.as_slice()) {
+            // The last model is not to blame when nobody waits any more, and asking again at once is no use.
+            (None, _) if course.deadline.is_over() => Error::TooLate { failures: self.list },
             (Some(budget), _) => budget,
             (None, [Failure { outcome: Outcome::SchemaUnsupported, .. }]) => Error::SchemaUnsupported,
             (None, _) => Error::AllFailed { failures: self.list, retry_after: self.retry_after },
@@ -102,11 +104,11 @@ pub(super) async fn walk<E: Errand>(
     }
     // Who may not spend gets no second-rate answer in place of a clear one.
     if way.failures.budget.is_some() {
-        return Err(way.failures.into_error());
+        return Err(way.failures.into_error(course));
     }
     match way.round(0, offline).await? {
         Ended::With(gain) => Ok(*gain),
-        Ended::Without(_) => Err(way.failures.into_error()),
+        Ended::Without(_) => Err(way.failures.into_error(course)),
     }
 }
 
@@ -153,6 +155,9 @@ impl<E: Errand> Way<'_, E> {
         for (n, stop) in stops.iter().copied().enumerate() {
             if hedged.is_some_and(|at| at == n) {
                 continue;
+            }
+            if self.course.deadline.is_over() {
+                break;
             }
             let provider = &stop.target.provider_health;
             if round == 0 {

@@ -96,7 +96,7 @@ fn candidate(candidate: Candidate, position: u32) -> pb::Candidate {
     let (verdict, words) = match candidate.verdict {
         Verdict::Suitable => (pb::Verdict::Suitable, ""),
         Verdict::NotInChain => (pb::Verdict::NotInChain, "not in the chain"),
-        Verdict::LacksCapability => (pb::Verdict::LacksCapability, "lacks "),
+        Verdict::LacksCapability => (pb::Verdict::LacksCapability, "needs "),
         Verdict::TooSmall => (pb::Verdict::TooSmall, "too small for prompt and answer"),
         Verdict::OverBudget => (pb::Verdict::OverBudget, "its worst case costs more than is left"),
         Verdict::BreakerOpen => (pb::Verdict::BreakerOpen, "its circuit breaker is open"),

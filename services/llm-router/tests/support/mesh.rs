@@ -45,6 +45,13 @@ impl Mesh {
         }
     }
 
+    /// How the providers do.
+    pub async fn providers(&self) -> Vec<pb::Provider> {
+        let mut routing = self.routing.clone();
+        let call = async { routing.list_providers(pb::ListProvidersRequest::default()).await };
+        user(tenant(1), call).await.unwrap().into_inner().providers
+    }
+
     pub async fn ledger(&self, tenant: TenantId) -> pb::ListUsageResponse {
         let call = async { self.usage.clone().list_usage(pb::ListUsageRequest::default()).await };
         user(tenant, call).await.unwrap().into_inner()
@@ -62,11 +69,28 @@ pub async fn generate(
 
 /// The text, and the completion or the status that ended it.
 pub async fn streamed(mesh: &Mesh, request: pb::GenerateRequest) -> (String, Result<pb::Completion, Status>) {
+    streamed_to(mesh, 1, request).await
+}
+
+/// Opens a stream.
+pub async fn open(
+    mesh: &Mesh,
+    of: u128,
+    request: pb::GenerateRequest,
+) -> Result<tonic::Streaming<pb::StreamGenerateResponse>, Status> {
     let mut llm = mesh.llm.clone();
     let request = pb::StreamGenerateRequest { request: Some(request) };
-    let opened = user(tenant(1), async { llm.stream_generate(request).await }).await;
-    let mut events = match opened {
-        Ok(events) => events.into_inner(),
+    user(tenant(of), async { llm.stream_generate(request).await }).await.map(tonic::Response::into_inner)
+}
+
+/// The same as [`streamed`] for any tenant.
+pub async fn streamed_to(
+    mesh: &Mesh,
+    of: u128,
+    request: pb::GenerateRequest,
+) -> (String, Result<pb::Completion, Status>) {
+    let mut events = match open(mesh, of, request).await {
+        Ok(events) => events,
         Err(status) => return (String::new(), Err(status)),
     };
     let (mut text, mut done) = (String::new(), None);
@@ -162,6 +186,45 @@ pub fn completion(text: &str) -> String {
         "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
     });
     body.to_string()
+}
+
+/// JSON as the contract carries it; an object.
+pub fn object(value: serde_json::Value) -> prost_types::Struct {
+    match proto(value).kind {
+        Some(prost_types::value::Kind::StructValue(object)) => object,
+        other => panic!("{other:?} is no object"),
+    }
+}
+
+fn proto(value: serde_json::Value) -> prost_types::Value {
+    use serde_json::Value;
+    match value {
+        Value::Null => prost_types::Value {
+            kind: Some(prost_types::value::Kind::NullValue(prost_types::NullValue::NullValue.into())),
+        },
+        Value::Bool(yes) => yes.into(),
+        Value::Number(number) => number.as_f64().unwrap().into(),
+        Value::String(text) => text.into(),
+        Value::Array(list) => list.into_iter().map(proto).collect::<Vec<_>>().into(),
+        Value::Object(map) => {
+            let fields = map.into_iter().map(|(name, value)| (name, proto(value))).collect();
+            let object = prost_types::Struct { fields };
+            prost_types::Value { kind: Some(prost_types::value::Kind::StructValue(object)) }
+        }
+    }
+}
+
+/// What a status' ErrorInfo says under this name.
+pub fn metadata(status: &tonic::Status, name: &str) -> String {
+    use tonic_types::StatusExt;
+    let info = status.get_error_details().error_info().cloned();
+    info.and_then(|info| info.metadata.get(name).cloned()).unwrap_or_default()
+}
+
+/// When a status says to ask again.
+pub fn retry_delay(status: &tonic::Status) -> Option<std::time::Duration> {
+    use tonic_types::StatusExt;
+    status.get_error_details().retry_info().and_then(|info| info.retry_delay)
 }
 
 /// The reason in a status' ErrorInfo.

@@ -12,10 +12,14 @@ use tokio::sync::{Semaphore, mpsc};
 pub enum Act {
     /// Write these bytes.
     Send(Vec<u8>),
+    /// Reply with the JSON that this makes of the request's body.
+    Make(fn(&Value) -> String),
     /// Cut the connection hard.
     Reset,
     /// End the connection.
     Close,
+    /// Write these bytes again and again until the client has gone, and tell then.
+    Drip(Vec<u8>),
     /// Write nothing more, and tell when the client has gone.
     WaitForClient,
     /// Go on when [`Server::go_on`] says so, once for each time it says so.
@@ -86,7 +90,7 @@ impl Server {
         self.word.add_permits(1);
     }
 
-    /// Waits until a client has gone whose script said [`Act::WaitForClient`].
+    /// Waits until a client has gone whose script said [`Act::WaitForClient`] or [`Act::Drip`].
     pub async fn departure(&mut self) {
         self.gone.recv().await.unwrap();
     }
@@ -101,6 +105,7 @@ async fn serve(
     gone: mpsc::UnboundedSender<()>,
 ) {
     while let Some(request) = read_request(&mut socket).await {
+        let body = request.body.clone();
         log.lock().unwrap().push(request);
         let _ = arrived.send(());
         let script = {
@@ -112,11 +117,24 @@ async fn serve(
                 Act::Send(bytes) => {
                     let _ = socket.write_all(&bytes).await;
                 }
+                Act::Make(make) => {
+                    for act in json("200 OK", "", &make(&body)) {
+                        let Act::Send(bytes) = act else { unreachable!("a whole reply is sent") };
+                        let _ = socket.write_all(&bytes).await;
+                    }
+                }
                 Act::Reset => {
                     let _ = socket.set_zero_linger();
                     return;
                 }
                 Act::Close => return,
+                Act::Drip(bytes) => {
+                    while socket.write_all(&bytes).await.is_ok() {
+                        tokio::task::yield_now().await;
+                    }
+                    let _ = gone.send(());
+                    return;
+                }
                 Act::WaitForWord => word.acquire().await.unwrap().forget(),
                 Act::WaitForClient => {
                     let mut byte = [0];

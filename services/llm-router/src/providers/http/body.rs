@@ -64,7 +64,7 @@ pub async fn read(reply: Response, limit: usize) -> Result<Bytes, ProviderError>
     let mut body = BytesMut::new();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|e| {
-            ProviderError::new(Outcome::BadReply, "the reply broke off").with_source(e.without_url())
+            ProviderError::new(Outcome::StreamBroken, "the reply broke off").with_source(e.without_url())
         })?;
         if first.len() + body.len() + chunk.len() > limit {
             return Err(too_long());
