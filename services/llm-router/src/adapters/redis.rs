@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use copydesk_types::Secret;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Pipeline, RedisError, ServerErrorKind};
+use redis::{
+    AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Pipeline, RedisError, ServerErrorKind,
+};
 use tokio::time::{Instant, timeout};
 
 /// How long a server is waited for.

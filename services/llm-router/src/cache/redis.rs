@@ -79,9 +79,13 @@ impl Cache for RedisCache {
         loop {
             let mut step = pipe();
             step.cmd("SCAN").arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(SCAN_KEYS);
-            let ((next, names),): ((u64, Vec<String>),) = self.server.ask(&step).await.map_err(|_| Unreachable)?;
+            let ((next, names),): ((u64, Vec<String>),) =
+                self.server.ask(&step).await.map_err(|_| Unreachable)?;
             if !names.is_empty() {
-                self.server.ask::<()>(pipe().cmd("UNLINK").arg(names).ignore()).await.map_err(|_| Unreachable)?;
+                self.server
+                    .ask::<()>(pipe().cmd("UNLINK").arg(names).ignore())
+                    .await
+                    .map_err(|_| Unreachable)?;
             }
             if next == 0 {
                 return Ok(());
