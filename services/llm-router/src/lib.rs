@@ -11,6 +11,7 @@ mod config;
 mod discovery;
 pub mod domain;
 mod error;
+pub mod limits;
 pub mod metrics;
 mod offline;
 pub mod ports;
@@ -71,7 +72,8 @@ pub async fn build(
     if !faults.is_empty() {
         return Err(Error::Config(faults));
     }
-    let live = Arc::new(app::Live::new(&config)?);
+    let board = app::Board::new(limits::build(&config.cache)?);
+    let live = Arc::new(app::Live::new(&config, board)?);
     let database = Database::open(database, NAME, &MIGRATOR).await?;
     let store = Arc::new(DatabaseStore::new(database.clone()));
     let metrics = metrics::Metrics::new(&context.meter);

@@ -8,21 +8,28 @@ use tokio::time::Instant;
 
 use super::Gate;
 use crate::domain::{Breaker, BreakerRules, BreakerState, Outcome, Pace, Rates, RetryBudget, Signal, Ticket};
+use crate::limits::SharedLimits;
 
 /// The state of all models and providers.
 pub struct Board {
     began: Instant,
+    shared: Option<Arc<dyn SharedLimits>>,
     models: Mutex<HashMap<String, Arc<ModelHealth>>>,
     providers: Mutex<HashMap<String, Arc<ProviderHealth>>>,
 }
 
 impl Default for Board {
     fn default() -> Self {
-        Self { began: Instant::now(), models: Mutex::default(), providers: Mutex::default() }
+        Self::new(None)
     }
 }
 
 impl Board {
+    /// Knows nothing yet. The limits of providers are these, or each replica's own.
+    pub fn new(shared: Option<Arc<dyn SharedLimits>>) -> Self {
+        Self { began: Instant::now(), shared, models: Mutex::default(), providers: Mutex::default() }
+    }
+
     /// The state of a model, `<provider>/<model>`.
     pub fn model(&self, name: &str) -> Arc<ModelHealth> {
         let fresh = || Arc::new(ModelHealth { began: self.began, inner: Mutex::default() });
@@ -37,9 +44,13 @@ impl Board {
         rates: Rates,
         queue: Duration,
     ) -> Arc<ProviderHealth> {
+        let gate = || match &self.shared {
+            Some(limits) => Gate::sharing(self.began, name, Arc::clone(limits)),
+            None => Gate::new(self.began),
+        };
         let fresh = || {
             Arc::new(ProviderHealth {
-                gate: Arc::new(Gate::new(self.began)),
+                gate: Arc::new(gate()),
                 retries: Mutex::default(),
                 check: Mutex::default(),
             })

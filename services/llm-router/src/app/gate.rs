@@ -1,5 +1,10 @@
 //! The places of one provider: so many calls at once, so many calls and tokens in any minute. A call that finds no place
 //! waits for one, first come first served, but not for long.
+//!
+//! Where replicas share limits, a call needs a place among those of all replicas too. The process' own limits go on
+//! counting: they are the limits while the shared ones cannot be reached.
+mod shared;
+
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,6 +13,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::domain::{Place, RateWindow, Rates};
+use crate::limits::SharedLimits;
+use shared::{Answer, Held, Shared};
 
 /// The places of one provider.
 pub struct Gate {
@@ -21,6 +28,7 @@ pub struct Gate {
     turn: tokio::sync::Mutex<()>,
     under_way: AtomicU32,
     waiting: AtomicU32,
+    shared: Option<Shared>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +36,36 @@ struct Limits {
     concurrency: usize,
     rates: Rates,
     queue: Duration,
+}
+
+impl Limits {
+    /// Calls at once; 0: any number.
+    fn at_once(&self) -> u32 {
+        u32::try_from(self.concurrency).unwrap_or(0)
+    }
+}
+
+/// What a call lacks.
+#[derive(Debug, Clone, Copy)]
+struct Busy {
+    /// How long until the window has room; zero: it has room.
+    wait: Duration,
+    /// True when too many calls of all replicas are under way.
+    crowded: bool,
+}
+
+impl Busy {
+    /// Waiting in vain helps nobody: the next model is tried now.
+    fn in_vain(&self, until: Instant) -> bool {
+        let now = Instant::now();
+        now + self.wait > until || (self.crowded && now >= until)
+    }
+}
+
+impl From<Busy> for Full {
+    fn from(busy: Busy) -> Self {
+        Self { retry_after: Some(busy.wait).filter(|wait| !wait.is_zero()) }
+    }
 }
 
 /// No place came free in time.
@@ -51,7 +89,13 @@ impl Gate {
             turn: tokio::sync::Mutex::default(),
             under_way: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
+            shared: None,
         }
+    }
+
+    /// The same, with limits shared by all who name the provider alike.
+    pub fn sharing(began: Instant, provider: &str, limits: Arc<dyn SharedLimits>) -> Self {
+        Self { shared: Some(Shared::new(provider, limits)), ..Self::new(began) }
     }
 
     /// Sets its limits: calls at once (0: any number), rates, and the longest wait. Calls under way go on.
@@ -85,21 +129,21 @@ impl Gate {
             Err(_) => self.wait_for_place(until).await?,
         };
         self.under_way.fetch_add(1, Ordering::Relaxed);
-        let mut pass = Pass { gate: Arc::clone(self), permit: Some(permit), place: None };
-        if !limits.rates.are_unlimited() {
-            pass.place = Some(self.wait_for_window(limits.rates, tokens, until).await?);
+        let mut pass = Pass { gate: Arc::clone(self), permit: Some(permit), room: Room::default() };
+        if !limits.rates.are_unlimited() || (self.shared.is_some() && limits.at_once() > 0) {
+            pass.room = self.wait_for_room(limits, tokens, until).await?;
         }
         Ok(pass)
     }
 
-    /// How long until a call of about so many tokens would find room in the window; `None` when it does now.
+    /// How long until a call of about so many tokens would find room in the window, as far as this process knows; `None`
+    /// when it does now.
     pub fn window_wait(&self, tokens: u64) -> Option<Duration> {
         let rates = lock(&self.limits).rates;
         if rates.are_unlimited() {
-            None
-        } else {
-            lock(&self.window).wait(rates, tokens, self.began.elapsed())
+            return None;
         }
+        self.own_wait(rates, tokens).max(self.shared.as_ref().and_then(|shared| shared.known_wait(tokens)))
     }
 
     /// The longest that a call waits here.
@@ -123,52 +167,103 @@ impl Gate {
         place.ok().and_then(Result::ok).ok_or(Full { retry_after: None })
     }
 
-    async fn wait_for_window(&self, rates: Rates, tokens: u64, until: Instant) -> Result<Place, Full> {
-        // Nobody in line: no need to stand in it.
-        if let Ok(_turn) = self.turn.try_lock()
-            && let Ok(place) = self.take(rates, tokens)
-        {
-            return Ok(place);
+    async fn wait_for_room(&self, limits: Limits, tokens: u64, until: Instant) -> Result<Room, Full> {
+        // Nobody in line: no need to stand in it. The lock is not kept, so that many may ask the shared limits at once.
+        if self.turn.try_lock().is_ok() {
+            match self.take(limits, tokens).await {
+                Ok(room) => return Ok(room),
+                Err(busy) if busy.in_vain(until) => return Err(busy.into()),
+                Err(_) => {}
+            }
         }
         let _counted = Counted::new(&self.waiting);
-        let full = |wait| Full { retry_after: Some(wait) };
         let Ok(_turn) = timeout_at(until, self.turn.lock()).await else {
             return Err(Full { retry_after: self.window_wait(tokens) });
         };
         loop {
-            match self.take(rates, tokens) {
-                Ok(place) => return Ok(place),
-                // Waiting in vain helps nobody: the next model is tried now.
-                Err(wait) if Instant::now() + wait > until => return Err(full(wait)),
-                Err(wait) => sleep(wait).await,
+            match self.take(limits, tokens).await {
+                Ok(room) => return Ok(room),
+                Err(busy) if busy.in_vain(until) => return Err(busy.into()),
+                Err(busy) => self.pause(busy, until).await,
             }
         }
     }
 
-    fn take(&self, rates: Rates, tokens: u64) -> Result<Place, Duration> {
-        lock(&self.window).take(rates, tokens, self.began.elapsed())
+    async fn take(&self, limits: Limits, tokens: u64) -> Result<Room, Busy> {
+        let Some(shared) = &self.shared else {
+            return Ok(Room { place: self.take_own(limits.rates, tokens)?, held: None });
+        };
+        // What this process did is in the shared window too: where there is no room here, there is none.
+        if let Some(wait) = self.own_wait(limits.rates, tokens) {
+            return Err(Busy { wait, crowded: false });
+        }
+        match shared.take(limits.rates, limits.at_once(), tokens).await {
+            Answer::Taken(held) => Ok(Room { place: self.note_own(limits.rates, tokens), held: Some(held) }),
+            Answer::Busy(busy) => Err(busy),
+            Answer::Away(mut held) => {
+                let place = self.take_own(limits.rates, tokens)?;
+                held.begin();
+                Ok(Room { place, held: Some(held) })
+            }
+        }
     }
+
+    fn own_wait(&self, rates: Rates, tokens: u64) -> Option<Duration> {
+        lock(&self.window).wait(rates, tokens, self.began.elapsed())
+    }
+
+    fn take_own(&self, rates: Rates, tokens: u64) -> Result<Option<Place>, Busy> {
+        if rates.are_unlimited() {
+            return Ok(None);
+        }
+        let taken = lock(&self.window).take(rates, tokens, self.began.elapsed());
+        taken.map(Some).map_err(|wait| Busy { wait, crowded: false })
+    }
+
+    fn note_own(&self, rates: Rates, tokens: u64) -> Option<Place> {
+        (!rates.are_unlimited()).then(|| lock(&self.window).note(tokens, self.began.elapsed()))
+    }
+
+    async fn pause(&self, busy: Busy, until: Instant) {
+        match &self.shared {
+            Some(shared) if busy.crowded => shared.pause(busy.wait, until).await,
+            _ => sleep(busy.wait).await,
+        }
+    }
+}
+
+/// What a call has of the limits, beside its permit.
+#[derive(Default)]
+struct Room {
+    place: Option<Place>,
+    held: Option<Held>,
 }
 
 /// A place. Dropping it makes it free; the window remembers the call.
 pub struct Pass {
     gate: Arc<Gate>,
     permit: Option<OwnedSemaphorePermit>,
-    place: Option<Place>,
+    room: Room,
 }
 
 impl Pass {
     /// The true number of tokens.
     pub fn correct(&self, tokens: u64) {
-        if let Some(place) = self.place {
+        if let Some(place) = self.room.place {
             lock(&self.gate.window).correct(place, tokens);
+        }
+        if let Some(held) = &self.room.held {
+            held.correct(tokens);
         }
     }
 
     /// The call was not made after all.
     pub fn give_back(mut self) {
-        if let Some(place) = self.place.take() {
+        if let Some(place) = self.room.place.take() {
             lock(&self.gate.window).give_back(place);
+        }
+        if let Some(held) = self.room.held.take() {
+            held.give_back();
         }
     }
 }

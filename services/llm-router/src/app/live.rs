@@ -25,12 +25,11 @@ pub struct Live {
 }
 
 impl Live {
-    /// Begins with this configuration.
+    /// Begins with this configuration, and what the board knows.
     ///
     /// # Errors
     /// A provider cannot be made from its settings.
-    pub fn new(config: &Config) -> Result<Self, Error> {
-        let board = Board::default();
+    pub fn new(config: &Config, board: Board) -> Result<Self, Error> {
         let current = ArcSwap::from_pointee(Catalog::build(config, &board)?);
         Ok(Self { current, board, refused: ArcSwap::from_pointee(Vec::new()), turn: Mutex::new(()) })
     }
@@ -160,7 +159,7 @@ mod tests {
     }
 
     fn live() -> Live {
-        Live::new(&with("one")).unwrap()
+        Live::new(&with("one"), Board::default()).unwrap()
     }
 
     fn first(live: &Live) -> String {

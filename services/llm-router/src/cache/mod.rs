@@ -18,7 +18,9 @@ use crate::error::Error;
 use crate::metrics::Metrics;
 
 pub use memory::MemoryCache;
-pub use redis::{BadUrl, Patience, RedisCache};
+pub use redis::RedisCache;
+
+pub use crate::adapters::{BadUrl, Patience};
 
 /// The largest value that is kept, in bytes; larger ones are passed over.
 pub const MAX_VALUE_BYTES: usize = 4 << 20;

@@ -51,13 +51,22 @@ impl RateWindow {
         self.forget(now);
         match self.wait(rates, tokens, now) {
             Some(wait) => Err(wait),
-            None => {
-                self.next += 1;
-                self.calls.push_back(Entry { number: self.next, at: now, tokens });
-                self.tokens += tokens;
-                Ok(Place(self.next))
-            }
+            None => Ok(self.note(tokens, now)),
         }
+    }
+
+    /// Counts a call of about so many tokens at `now`, whether or not it fits: somebody else has seen to that.
+    pub fn note(&mut self, tokens: u64, now: Duration) -> Place {
+        self.forget(now);
+        self.next += 1;
+        self.calls.push_back(Entry { number: self.next, at: now, tokens });
+        self.tokens += tokens;
+        Place(self.next)
+    }
+
+    /// True while a call is in the window, or was when the latest one was counted.
+    pub fn holds(&self, place: Place) -> bool {
+        self.calls.binary_search_by_key(&place.0, |entry| entry.number).is_ok()
     }
 
     /// How long until a call would fit; `None` when it does now.
