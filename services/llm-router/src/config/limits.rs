@@ -56,7 +56,8 @@ pub struct CacheConfig {
     pub embedding_ttl_s: u32,
     /// The most that is kept in memory, in MiB, 1 to 65,536.
     pub memory_mib: u32,
-    /// `redis://…`: kept there instead, shared by all replicas. When it does not answer, calls go on without a cache.
+    /// `redis://…`: kept there instead, shared by all replicas, and with it the limits of providers. When it does not
+    /// answer, calls go on without a cache, and each replica keeps to the limits by itself.
     #[schemars(with = "Option<String>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis_url: Option<Secret>,
