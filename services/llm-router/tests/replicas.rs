@@ -1,5 +1,11 @@
 //! Three routers that share a Redis keep one provider's limits together.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step must stop the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    dead_code,
+    reason = "a failed step must stop the test; the support code serves several tests"
+)]
 
 #[path = "support/redis.rs"]
 mod redis_server;
