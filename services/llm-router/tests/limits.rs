@@ -14,6 +14,9 @@ use support::mesh::{
 use support::server::{Act, Server, json};
 use tonic::{Code, Status};
 
+/// Sets one limit.
+type Limit = fn(ProviderConfig) -> ProviderConfig;
+
 fn good() -> Vec<Act> {
     json("200 OK", "", &completion("Hello."))
 }
@@ -48,7 +51,7 @@ async fn release(mesh: &Mesh, server: &mut Server, number: usize, others: &Serve
 
 #[tokio::test]
 async fn a_hundred_callers_get_exactly_the_rate_and_the_rest_another_model() {
-    let limits: [(&str, fn(ProviderConfig) -> ProviderConfig); 3] = [
+    let limits: [(&str, Limit); 3] = [
         ("requests", |provider| ProviderConfig { requests_per_minute: 10, ..provider }),
         ("tokens", |provider| ProviderConfig { tokens_per_minute: 1_000, ..provider }),
         ("concurrency", |provider| ProviderConfig { max_concurrency: 10, ..provider }),
