@@ -14,8 +14,8 @@ use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tracing::Subscriber;
-use tracing_subscriber::filter::filter_fn;
+use tracing::{Level, Subscriber};
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -149,8 +149,12 @@ fn sampler(config: &TelemetryConfig) -> Sampler {
 
 fn subscribe(config: &TelemetryConfig, tracers: &SdkTracerProvider) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(&config.log_filter).map_err(|e| TelemetryError(e.to_string()))?;
-    // The exporter's own calls must not be traced: each export would make the next one.
-    let ours = filter_fn(|meta| meta.is_event() || meta.target().starts_with("copydesk"));
+    // The exporter's own calls must not be traced: each export would make the next one. Said with its highest level,
+    // or every trace event of the transport would come here to be refused, thousands for one call.
+    let ours = filter_fn(|meta| {
+        *meta.level() <= Level::INFO && (meta.is_event() || meta.target().starts_with("copydesk"))
+    })
+    .with_max_level_hint(LevelFilter::INFO);
     let traces = tracing_opentelemetry::layer()
         .with_tracer(tracers.tracer("copydesk"))
         .with_location(false)

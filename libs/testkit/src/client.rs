@@ -7,6 +7,7 @@ use copydesk_proto::learning::v1::brand_service_client::BrandServiceClient;
 use copydesk_proto::learning::v1::feedback_service_client::FeedbackServiceClient;
 use copydesk_proto::learning::v1::lesson_service_client::LessonServiceClient;
 use copydesk_proto::learning::v1::outcome_service_client::OutcomeServiceClient;
+use copydesk_proto::llm_router::v1::llm_service_client::LlmServiceClient;
 use copydesk_proto::llm_router::v1::routing_service_client::RoutingServiceClient;
 use copydesk_proto::llm_router::v1::usage_service_client::UsageServiceClient;
 use copydesk_proto::retrieval::v1::ingestion_service_client::IngestionServiceClient;
@@ -98,6 +99,11 @@ impl Client {
     /// Outcomes.
     pub fn outcomes(&self) -> OutcomeServiceClient<Keyed> {
         OutcomeServiceClient::new(self.keyed())
+    }
+
+    /// Calls to models.
+    pub fn llm(&self) -> LlmServiceClient<Keyed> {
+        LlmServiceClient::new(self.keyed())
     }
 
     /// Which models there are.

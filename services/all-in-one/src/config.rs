@@ -211,6 +211,13 @@ mod tests {
     }
 
     #[test]
+    fn the_documented_example_has_no_unknown_setting() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/examples/llm-router.toml");
+        let config = Config::load(Some(Path::new(file)), Path::new("/nowhere"), Vec::new()).unwrap();
+        assert_eq!(config.llm_router.chains["content"].len(), 4);
+    }
+
+    #[test]
     fn the_defaults_are_good() {
         assert_eq!(Config::default().validate(), Vec::<String>::new());
     }

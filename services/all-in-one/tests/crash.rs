@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use copydesk_proto::agent_orchestrator::v1 as runs;
+use copydesk_proto::llm_router::v1 as llm;
 use copydesk_proto::retrieval::v1 as retrieval;
 use copydesk_testkit::client::Client;
 use copydesk_testkit::program::{self, Program};
@@ -21,6 +22,8 @@ async fn up(data: &Path, more: &[&str]) -> (Program, Client) {
     let client = program.client().expect("a client");
     (program, client)
 }
+
+const MANY_CALLS: [&str; 2] = ["--set", "gateway.rate_limits.generate=1000000"];
 
 const MANY_RUNS: [&str; 2] = ["--set", "gateway.rate_limits.generate=1000"];
 
@@ -224,4 +227,64 @@ async fn a_data_folder_has_one_owner() {
     // The first goes on, and its endpoints are still told.
     client.runs().list_runs(runs::ListRunsRequest::default()).await.expect("it answers");
     assert!(folder.path().join("endpoints.json").is_file());
+}
+
+/// Calls a model again and again until the program is gone; the steps of the calls that were answered.
+async fn answered_calls(client: Client, caller: usize, told: tokio::sync::mpsc::Sender<()>) -> Vec<String> {
+    let mut answered = Vec::new();
+    for n in 0.. {
+        let step = format!("call.{caller}.{n}");
+        let request = llm::GenerateRequest {
+            attribution: Some(llm::Attribution { step: step.clone(), ..Default::default() }),
+            messages: vec![llm::Message {
+                role: llm::Role::User.into(),
+                text: "Say what you know.".to_owned(),
+                parts: Vec::new(),
+            }],
+            ..Default::default()
+        };
+        if client.llm().generate(request).await.is_err() {
+            break;
+        }
+        answered.push(step);
+        let _ = told.send(()).await;
+    }
+    answered
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_answered_call_is_missing_in_the_ledger_after_kill_9() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (mut program, mut client) = up(folder.path(), &MANY_CALLS).await;
+    let mut expected = Vec::new();
+    for round in 0..3 {
+        let (told, mut heard) = tokio::sync::mpsc::channel(1);
+        let mut callers = tokio::task::JoinSet::new();
+        for caller in 0..8 {
+            callers.spawn(answered_calls(client.clone(), round * 8 + caller, told.clone()));
+        }
+        for _ in 0..40 * (round + 1) {
+            within(heard.recv()).await.expect("an answer");
+        }
+        program.kill9().expect("killed");
+        drop(heard);
+        expected.extend(callers.join_all().await.into_iter().flatten());
+        (program, client) = up(folder.path(), &MANY_CALLS).await;
+    }
+    let mut found = BTreeMap::new();
+    let mut request = llm::ListUsageRequest { page_size: 500, ..Default::default() };
+    loop {
+        let page = client.usage().list_usage(request.clone()).await.expect("the ledger").into_inner();
+        for record in page.records {
+            *found.entry(record.attribution.expect("an attribution").step).or_insert(0) += 1;
+        }
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    assert!(expected.len() >= 240, "{} calls were answered", expected.len());
+    for step in expected {
+        assert_eq!(found.get(&step), Some(&1), "{step} was answered");
+    }
 }

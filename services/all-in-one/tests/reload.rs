@@ -3,11 +3,13 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use copydesk_proto::llm_router::v1 as llm;
 use copydesk_testkit::program::Program;
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::commands::folder;
 use support::*;
 
@@ -64,6 +66,77 @@ fn with_model(base_url: &str, model: &str) -> String {
         "[[llm_router.providers]]\nname = \"acme\"\nkind = \"openai\"\nbase_url = \"{base_url}\"\napi_key = \"hush\"\n\
          models = [{{ name = \"{model}\" }}]\n"
     )
+}
+
+/// A provider that answers every call with the key that it came with, and the model that it asked for.
+fn provider() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("port");
+    let address = listener.local_addr().expect("address");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut reader = BufReader::new(stream.try_clone().expect("a reader"));
+            let (mut length, mut key, mut line) = (0, String::new(), String::new());
+            while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
+                match line.trim().split_once(": ") {
+                    Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                        length = value.parse().expect("a length");
+                    }
+                    Some((name, value)) if name.eq_ignore_ascii_case("authorization") => {
+                        key = value.to_owned()
+                    }
+                    _ => {}
+                }
+                line.clear();
+            }
+            let mut body = vec![0; length];
+            let Ok(()) = reader.read_exact(&mut body) else { continue };
+            let asked: Value = serde_json::from_slice(&body).expect("JSON");
+            let text = format!("{key} for {}", asked["model"].as_str().unwrap_or_default());
+            let message = json!({ "role": "assistant", "content": text });
+            let reply = json!({ "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }] })
+                .to_string();
+            let head =
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length:";
+            let _ = write!(stream, "{head} {}\r\n\r\n{reply}", reply.len());
+        }
+    });
+    format!("http://{address}/v1")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_go_to_the_new_model_with_the_new_key() {
+    let keys = tempfile::tempdir().expect("folder");
+    let key = keys.path().join("key");
+    fs::write(&key, "k3y-first\n").expect("written");
+    let with = |model: &str| {
+        let key = format!("api_key_file = {:?}", key.to_str().expect("UTF-8"));
+        with_model(&provider(), model).replace("api_key = \"hush\"", &key)
+    };
+    let running = Running::start(&with("one")).await;
+    let answer = async || {
+        let mut llm = running.program.client().expect("a client").llm();
+        let message = llm::Message {
+            role: llm::Role::User.into(),
+            text: "Who are you?".to_owned(),
+            ..Default::default()
+        };
+        let request = llm::GenerateRequest { messages: vec![message], ..Default::default() };
+        within(llm.generate(request)).await.expect("an answer").into_inner().text
+    };
+    assert_eq!(answer().await, "Bearer k3y-first for one");
+    running.replace(&with("two"));
+    running.until_models(&["acme/two", "offline/extractive"]).await;
+    assert_eq!(answer().await, "Bearer k3y-first for two");
+    // The file of the key is watched like the configuration.
+    fs::write(&key, "k3y-second\n").expect("written");
+    until("a third version", async || (running.said(ACCEPTED).len() == 2).then_some(())).await;
+    assert_eq!(answer().await, "Bearer k3y-second for two");
+    fs::write(&key, "\n").expect("written");
+    until("a refusal", async || (!running.said(REFUSED).is_empty()).then_some(())).await;
+    assert_eq!(running.said(REFUSED)[0]["faults"], "llm_router.providers[0].api_key_file: the key is blank");
+    assert_eq!(answer().await, "Bearer k3y-second for two");
+    let log = running.program.log().expect("a log");
+    assert!(!log.contains("k3y") && !log.contains("Bearer"), "a key is in the log");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

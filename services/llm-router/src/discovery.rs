@@ -18,12 +18,15 @@ const LIST_LIMIT: usize = 1 << 20;
 const OLLAMA_CONTEXT: u32 = 8_192;
 
 /// The providers whose keys `env` knows, in the order in which they will be tried: OpenAI (`OPENAI_API_KEY`, its
-/// address by `OPENAI_BASE_URL`), Anthropic (`ANTHROPIC_API_KEY`), Groq (`GROQ_API_KEY`). Blank values count as absent.
+/// address by `OPENAI_BASE_URL`), Anthropic (`ANTHROPIC_API_KEY`), Groq (`GROQ_API_KEY`), Cerebras (`CEREBRAS_API_KEY`),
+/// DeepSeek (`DEEPSEEK_API_KEY`), Gemini (`GEMINI_API_KEY`, else `GOOGLE_API_KEY`). Blank values count as absent.
 pub fn discover(env: &dyn Fn(&str) -> Option<String>) -> Vec<ProviderConfig> {
     let value = |name: &str| env(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
     let mut found = Vec::new();
     if let Some(key) = value("OPENAI_API_KEY") {
-        let model = priced("gpt-4o-mini", [150_000_000, 75_000_000, 600_000_000], 128_000);
+        let mut model = priced("gpt-4o-mini", [150_000_000, 75_000_000, 600_000_000], 128_000);
+        // Not every model that speaks this protocol sees pictures, so the kind does not claim it.
+        model.capabilities = ["chat", "tools", "images", "json_schema"].map(str::to_owned).to_vec();
         found.push(keyed("openai", "openai", value("OPENAI_BASE_URL"), key, model));
     }
     if let Some(key) = value("ANTHROPIC_API_KEY") {
@@ -34,6 +37,18 @@ pub fn discover(env: &dyn Fn(&str) -> Option<String>) -> Vec<ProviderConfig> {
         let model = priced("openai/gpt-oss-20b", [100_000_000, 50_000_000, 500_000_000], 131_072);
         let address = Some("https://api.groq.com/openai/v1".to_owned());
         found.push(keyed("groq", "openai", address, key, model));
+    }
+    if let Some(key) = value("CEREBRAS_API_KEY") {
+        let model = priced("gpt-oss-120b", [350_000_000, 350_000_000, 750_000_000], 131_072);
+        found.push(keyed("cerebras", "cerebras", None, key, model));
+    }
+    if let Some(key) = value("DEEPSEEK_API_KEY") {
+        let model = priced("deepseek-chat", [280_000_000, 28_000_000, 420_000_000], 128_000);
+        found.push(keyed("deepseek", "deepseek", None, key, model));
+    }
+    if let Some(key) = value("GEMINI_API_KEY").or_else(|| value("GOOGLE_API_KEY")) {
+        let model = priced("gemini-2.5-flash", [300_000_000, 30_000_000, 2_500_000_000], 1_048_576);
+        found.push(keyed("gemini", "gemini", None, key, model));
     }
     found
 }
@@ -110,6 +125,8 @@ fn priced(name: &str, [input, cached, output]: [i64; 3], context_tokens: u32) ->
 mod tests {
     use super::*;
     use crate::Config;
+    use crate::domain::Capabilities;
+    use crate::providers;
 
     #[test]
     fn finds_keys_in_order_and_ignores_blank_ones() {
@@ -128,6 +145,29 @@ mod tests {
         let config = Config { providers: found, ..Config::default() };
         assert!(config.validate().is_empty());
         assert!(discover(&|_| None).is_empty());
+    }
+
+    #[test]
+    fn every_key_brings_a_provider_that_is_good() {
+        let found = discover(&|name| name.ends_with("_API_KEY").then(|| format!("key of {name}")));
+        let names: Vec<&str> = found.iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(names, ["openai", "anthropic", "groq", "cerebras", "deepseek", "gemini"]);
+        let gemini = found[5].api_key.as_ref().map(Secret::expose);
+        assert_eq!(gemini, Some("key of GEMINI_API_KEY"), "the key of its own name comes first");
+        for provider in &found {
+            let of_kind = providers::entry(&provider.kind).unwrap().capabilities;
+            let sees = provider.models[0].capabilities(of_kind).has(Capabilities::IMAGES);
+            assert_eq!(
+                sees,
+                ["openai", "anthropic", "gemini"].contains(&provider.name.as_str()),
+                "{}",
+                provider.name
+            );
+        }
+        let config = Config { providers: found, ..Config::default() };
+        assert_eq!(config.validate(), Vec::<String>::new());
+        let google = discover(&|name| (name == "GOOGLE_API_KEY").then(|| "g".to_owned()));
+        assert_eq!(google[0].name, "gemini");
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub enum Error {
     #[error("the ledger is behind")]
     LedgerBehind,
     /// The call might cost more than a budget has left.
-    #[error("the {} budget of the {} has {left} left of {limit}", period.as_str(), subject.as_str())]
+    #[error("the {} budget of the {} has {left} left of {limit}, and the call may cost {worst}", period.as_str(), subject.as_str())]
     BudgetExhausted {
         /// Whose budget.
         subject: SubjectKind,
@@ -46,6 +46,8 @@ pub enum Error {
         limit: NanoDollars,
         /// What could still be set aside.
         left: NanoDollars,
+        /// What the call may cost at most.
+        worst: NanoDollars,
         /// How long the period lasts; `None` when it has no end.
         resets_in: Option<Duration>,
     },
@@ -95,8 +97,10 @@ pub enum Error {
         retry_after: Option<Duration>,
     },
     /// No model that may be asked can do what the call needs.
-    #[error("no configured model can answer this call: {}", .lacking.join(", "))]
+    #[error("no model that may be asked can do what the call needs ({}){}", .needs.join(", "), also(.lacking))]
     NobodyAble {
+        /// What the call needs.
+        needs: Vec<&'static str>,
         /// What each of them lacks.
         lacking: Vec<String>,
     },
@@ -206,8 +210,8 @@ impl From<BudgetError> for Error {
     fn from(error: BudgetError) -> Self {
         match error {
             BudgetError::Store(error) => Self::Store(error),
-            BudgetError::Exhausted { subject, period, limit, left, resets_in } => {
-                Self::BudgetExhausted { subject, period, limit, left, resets_in }
+            BudgetError::Exhausted { subject, period, limit, left, worst, resets_in } => {
+                Self::BudgetExhausted { subject, period, limit, left, worst, resets_in }
             }
         }
     }
@@ -234,6 +238,10 @@ fn join(failures: &[Failure]) -> String {
     failures.iter().map(Failure::to_string).collect::<Vec<_>>().join(", ")
 }
 
+fn also(lacking: &[String]) -> String {
+    if lacking.is_empty() { String::new() } else { format!(": {}", lacking.join(", ")) }
+}
+
 fn now(dark: &[String], limited: &[String]) -> String {
     let dark = dark.iter().map(|model| format!("{model}: {}", Outcome::BreakerOpen));
     let limited = limited.iter().map(|model| format!("{model}: {}", Outcome::RateLimited));
@@ -257,10 +265,10 @@ impl From<Error> for ServiceError {
             }
             Error::LedgerFull => ServiceError::unavailable("LEDGER_FULL", text, RETRY_AFTER),
             Error::LedgerBehind => ServiceError::unavailable("LEDGER_BEHIND", text, RETRY_AFTER),
-            Error::BudgetExhausted { subject, period, limit, left, resets_in } => {
+            Error::BudgetExhausted { subject, period, limit, left, worst, resets_in } => {
                 let quota = format!("{} {}", subject.as_str(), period.as_str());
                 let error = ServiceError::new(Kind::ResourceExhausted, "BUDGET_EXHAUSTED", text)
-                    .with_quota(quota, format!("{left} left of {limit}"));
+                    .with_quota(quota, format!("{left} left of {limit}, the call may cost {worst}"));
                 match resets_in.filter(|wait| *wait <= SOON) {
                     Some(wait) => error.with_retry_after(wait),
                     None => error,

@@ -91,7 +91,7 @@ pub async fn build(
         budgets: Arc::clone(&budgets),
         cache,
     };
-    let desk = Arc::new(app::Desk::new(parts, &config));
+    let desk = Arc::new(app::Desk::new(parts));
 
     let handler = rpc::Rpc::new(Arc::clone(&desk));
     let llm = LlmServiceServer::new(handler.clone()).max_decoding_message_size(LARGEST_REQUEST);

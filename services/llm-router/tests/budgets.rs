@@ -12,18 +12,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use copydesk_llm_router::app::{BudgetError, Budgets};
+use copydesk_llm_router::app::{BudgetError, Budgets, Ledger};
 use copydesk_llm_router::domain::{
     Attribution, BudgetKey, Entry, Limits, Period, SubjectKind, UsageRow, Window,
 };
 use copydesk_llm_router::metrics::Metrics;
 use copydesk_llm_router::ports::{BudgetStore, Clock, LeaseAsk, SetBudget, Store};
-use copydesk_llm_router::{BudgetConfig, DatabaseStore, MIGRATOR, Replica};
+use copydesk_llm_router::{BudgetConfig, DatabaseStore, LedgerConfig, MIGRATOR, Replica};
 use copydesk_store::{Database, params, testing};
 use copydesk_types::{NanoDollars, RunId, TenantId};
 use support::ledger::row;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 const TENANT: TenantId = TenantId::from_u128(1);
 const DAY_MS: i64 = 86_400_000;
@@ -191,7 +192,7 @@ async fn all_budgets_of_a_call_are_reserved_or_none() {
             (100, 300, 1_000)
         );
         let error = router.budgets.reserve(TENANT, &of_run, NOW, NanoDollars(101)).await.err().unwrap();
-        let BudgetError::Exhausted { subject, period, limit, left: least, resets_in } = error else {
+        let BudgetError::Exhausted { subject, period, limit, left: least, resets_in, .. } = error else {
             panic!("{error}")
         };
         assert_eq!((subject, period, limit.0, least.0), (SubjectKind::Run, Period::Total, 100, 100));
@@ -426,5 +427,53 @@ async fn budgets_change_only_under_the_right_etag() {
             )
             .await;
         assert!(made.iter().all(|one| *one == made[0]), "who comes at the same time makes one budget");
+    }
+}
+
+#[tokio::test]
+async fn a_start_takes_back_and_a_stop_gives_back() {
+    for (name, database, store) in stores().await {
+        println!("{name}");
+        let dir = tempfile::tempdir().unwrap();
+        let open = || {
+            let (ledger, task) = Ledger::open(dir.path(), &LedgerConfig::default(), store.clone()).unwrap();
+            let clock = Arc::new(Stopped(AtomicI64::new(NOW)));
+            let metrics = Metrics::new(&opentelemetry::global::meter("test"));
+            let config = BudgetConfig::default();
+            let budgets = Budgets::new(store.clone(), clock, ledger.replica(), &config, metrics);
+            (ledger, task, Arc::new(budgets))
+        };
+        let reserve = |budgets: Arc<Budgets>, worst| async move {
+            budgets.reserve(TENANT, &whose(""), NOW, NanoDollars(worst)).await.unwrap()
+        };
+        {
+            let (ledger, _task, budgets) = open();
+            let limits = Some(Limits { limit: 1_000, soft: 0 });
+            budgets.set(TENANT, &tenant_day(), limits, "").await.unwrap();
+            reserve(Arc::clone(&budgets), 500).await.settle(NanoDollars(10));
+            ledger.append(TENANT, &[UsageRow { ordered_ms: NOW, ..row(1) }]).unwrap();
+            // Ends like a crash: the record is in the queue, and nothing is given back.
+        }
+        let (ledger, task, budgets) = open();
+        let (stop, end) = (CancellationToken::new(), CancellationToken::new());
+        let drains = tokio::spawn(task.run(end.clone()));
+        let (running, stopped) = (Arc::clone(&budgets), stop.clone());
+        let rounds = tokio::spawn(async move {
+            running.run(&ledger, stopped).await;
+            ledger
+        });
+        let back = async {
+            while books(&database).await != (10, 10) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), back).await.expect("what the crashed run held is back");
+        reserve(Arc::clone(&budgets), 50).await.settle(NanoDollars(20));
+        assert_eq!(books(&database).await, (60, 60), "and a slice");
+        stop.cancel();
+        rounds.await.unwrap();
+        assert_eq!(books(&database).await, (30, 30), "only what was spent stays");
+        end.cancel();
+        drains.await.unwrap();
     }
 }

@@ -14,9 +14,6 @@ use support::mesh::{
 use support::server::{Act, Server, json};
 use tonic::{Code, Status};
 
-/// Sets one limit.
-type Limit = fn(ProviderConfig) -> ProviderConfig;
-
 fn good() -> Vec<Act> {
     json("200 OK", "", &completion("Hello."))
 }
@@ -51,15 +48,19 @@ async fn release(mesh: &Mesh, server: &mut Server, number: usize, others: &Serve
 
 #[tokio::test]
 async fn a_hundred_callers_get_exactly_the_rate_and_the_rest_another_model() {
-    let limits: [(&str, Limit); 3] = [
-        ("requests", |provider| ProviderConfig { requests_per_minute: 10, ..provider }),
-        ("tokens", |provider| ProviderConfig { tokens_per_minute: 1_000, ..provider }),
-        ("concurrency", |provider| ProviderConfig { max_concurrency: 10, ..provider }),
-    ];
-    for (name, limit) in limits {
+    let with = |requests_per_minute, tokens_per_minute, max_concurrency| ProviderConfig {
+        requests_per_minute,
+        tokens_per_minute,
+        max_concurrency,
+        ..ProviderConfig::default()
+    };
+    for (name, limits) in
+        [("requests", with(10, 0, 0)), ("tokens", with(0, 1_000, 0)), ("concurrency", with(0, 0, 10))]
+    {
         let mut first = Server::start(vec![held()]).await;
         let second = Server::start(vec![good()]).await;
-        let limited = ProviderConfig { queue_ms: 20, ..limit(openai("a", &first.url)) };
+        let ProviderConfig { name: named, kind, base_url, models, .. } = openai("a", &first.url);
+        let limited = ProviderConfig { name: named, kind, base_url, models, queue_ms: 20, ..limits };
         let mesh = Mesh::local(only(vec![limited, openai("b", &second.url)])).await;
         let calls = many(&mesh, 100);
         let (done, ()) = tokio::join!(calls, release(&mesh, &mut first, 10, &second, 90));

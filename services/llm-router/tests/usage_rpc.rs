@@ -19,7 +19,12 @@ fn call(agent: &str, step: &str) -> pb::GenerateRequest {
         agent: agent.into(),
         ..Default::default()
     };
-    pb::GenerateRequest { attribution: Some(attribution), task: pb::Task::Draft.into(), ..ask("Hi") }
+    pb::GenerateRequest {
+        attribution: Some(attribution),
+        task: pb::Task::Draft.into(),
+        max_output_tokens: Some(20),
+        ..ask("Hi")
+    }
 }
 
 async fn paid() -> (Server, [Mesh; 2]) {
@@ -294,6 +299,7 @@ async fn an_exhausted_budget_is_told_with_its_quota() {
             period: Period::Day,
             limit: NanoDollars(2_000_000_000),
             left: NanoDollars(500_000),
+            worst: NanoDollars(600_000),
             resets_in,
         };
         ServiceError::from(error).into()
@@ -303,7 +309,7 @@ async fn an_exhausted_budget_is_told_with_its_quota() {
     let details = soon.get_error_details();
     let quota = &details.quota_failure().unwrap().violations[0];
     assert_eq!(quota.subject, "agent day");
-    assert_eq!(quota.description, "$0.000500 left of $2.000000");
+    assert_eq!(quota.description, "$0.000500 left of $2.000000, the call may cost $0.000600");
     assert_eq!(details.retry_info().unwrap().retry_delay, Some(Duration::from_secs(3_600)));
     for late in [Some(Duration::from_secs(3_601)), None] {
         assert!(status(late).get_error_details().retry_info().is_none(), "not worth waiting for");

@@ -1,6 +1,7 @@
 //! One call for every public method, made of the ids of one tenant.
 use copydesk_proto::gateway::v1 as gateway;
 use copydesk_proto::learning::v1 as learning;
+use copydesk_proto::llm_router::v1 as llm;
 use copydesk_proto::retrieval::v1 as retrieval;
 use copydesk_testkit::client::Client;
 use copydesk_types::{BrandId, DocumentId, IngestionId, KeyId, KnowledgeBaseId, LessonId, PassageId, RunId};
@@ -88,6 +89,13 @@ pub async fn things(client: &Client, mark: &str) -> Things {
     let ingestion = client.ingestion().ingest(tokio_stream::iter(upload)).await.expect("stored").into_inner();
     let ingestion = ingestion.ingestion.expect("an ingestion").ingestion_id;
     super::ingested(client, &ingestion).await;
+    for period in [llm::BudgetPeriod::Day, llm::BudgetPeriod::Total] {
+        let (subject_kind, subject) = (llm::BudgetSubjectKind::Run.into(), run.clone());
+        let key = llm::BudgetKey { subject_kind, subject, period: period.into() };
+        let (key, limit_nanos) = (Some(key), Some(1_000_000_000));
+        let request = llm::SetBudgetRequest { key, limit_nanos, ..Default::default() };
+        client.usage().set_budget(request).await.expect("a budget");
+    }
     let request =
         gateway::CreateKeyRequest { name: format!("{mark} second"), scopes: vec!["runs:read".to_owned()] };
     let key = client.keys().create_key(request).await.expect("a key").into_inner().key.expect("a key").key_id;
@@ -158,10 +166,26 @@ fn llm_case(method: &str, of: &Things) -> Option<(Value, Expect)> {
         "attribution": { "runId": of.run, "step": "draft.1", "agent": "writer" },
         "messages": [{ "role": "ROLE_USER", "text": "Say what you know." }],
     });
+    let budget = json!({
+        "subjectKind": "BUDGET_SUBJECT_KIND_RUN", "subject": of.run, "period": "BUDGET_PERIOD_TOTAL",
+    });
     Some(match method.strip_prefix("llm_router.v1.")? {
         "LlmService/Generate" => (call, Expect::Own),
         "LlmService/StreamGenerate" => (json!({ "request": call }), Expect::Own),
+        // The house has the offline writer only.
+        "LlmService/Embed" => (json!({ "inputs": ["mine"] }), Expect::Reason("NO_CAPABLE_MODEL")),
+        "LlmService/Rerank" => {
+            (json!({ "query": "mine", "documents": ["mine"] }), Expect::Reason("NO_CAPABLE_MODEL"))
+        }
+        "LlmService/CountTokens" => (json!({ "messages": call["messages"] }), Expect::Own),
+        "RoutingService/ExplainRoute" => (json!({ "request": call }), Expect::Own),
         "RoutingService/ListModels" => (json!({}), Expect::Own),
+        "RoutingService/ListProviders" => (json!({}), Expect::Denied),
+        "UsageService/GetCostBreakdown" => (json!({ "groupBy": ["COST_DIMENSION_MODEL"] }), Expect::Own),
+        "UsageService/GetBudget" => (json!({ "key": budget }), Expect::NotFound),
+        "UsageService/ListBudgets" => (json!({}), Expect::Empty("budgets")),
+        // A stranger may limit what they spend in the name of another's run: their own budget.
+        "UsageService/SetBudget" => (json!({ "key": budget, "limitNanos": "5" }), Expect::Own),
         // It shows the stranger's own call, made in the name of another's run, and not the owner's.
         "UsageService/ListUsage" => (json!({ "runId": of.run }), Expect::Own),
         _ => return None,

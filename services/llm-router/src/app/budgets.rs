@@ -34,7 +34,7 @@ const TRIES: usize = 16;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum BudgetError {
     /// It might cost more than a budget has left.
-    #[error("the {} budget of the {} has {left} left of {limit}", period.as_str(), subject.as_str())]
+    #[error("the {} budget of the {} has {left} left of {limit}, and the call may cost {worst}", period.as_str(), subject.as_str())]
     Exhausted {
         /// Whose budget.
         subject: SubjectKind,
@@ -44,6 +44,8 @@ pub enum BudgetError {
         limit: NanoDollars,
         /// What could still be set aside.
         left: NanoDollars,
+        /// What the call may cost at most.
+        worst: NanoDollars,
         /// How long the period lasts; `None` when it has no end.
         resets_in: Option<Duration>,
     },
@@ -155,7 +157,7 @@ impl Budgets {
                 break;
             }
         }
-        Err(held.exhausted(at_ms))
+        Err(held.exhausted(worst, at_ms))
     }
 
     /// Tells the store what was spent, gives back what exceeds `keep`, and holds the rest for another lease.

@@ -67,7 +67,7 @@ impl Desk {
         let left = self.budgets.left(tenant, attribution, now).await;
         let decision = decide_now(catalog, wanted, left, seed);
         let stops = stops(catalog, &decision, wanted.model.is_some());
-        let Some(obstacle) = obstacle(catalog, &decision, &stops, wanted.tokens()) else {
+        let Some(obstacle) = obstacle(catalog, &decision, &stops, wanted) else {
             return Ok((decision, stops));
         };
         let Obstacle::Money(worst) = obstacle else { return Err(obstacle.into()) };
@@ -146,7 +146,7 @@ fn stops(catalog: &Catalog, decision: &Decision, pinned: bool) -> Vec<Stop> {
 }
 
 /// Why nobody is to be asked: the chain is empty, or only the offline writer is left for want of money.
-fn obstacle(catalog: &Catalog, decision: &Decision, stops: &[Stop], tokens: u64) -> Option<Obstacle> {
+fn obstacle(catalog: &Catalog, decision: &Decision, stops: &[Stop], wanted: &Wanted<'_>) -> Option<Obstacle> {
     let of = |verdict: Verdict| decision.candidates.iter().filter(move |c| c.verdict == verdict);
     if stops.iter().all(|stop| stop.target.offline)
         && let Some(worst) = of(Verdict::OverBudget).map(|c| c.worst_cost_nanos).min()
@@ -159,8 +159,10 @@ fn obstacle(catalog: &Catalog, decision: &Decision, stops: &[Stop], tokens: u64)
     let names = |verdict| -> Vec<String> { of(verdict).map(|c| c.model.to_string()).collect() };
     let (dark, limited) = (names(Verdict::BreakerOpen), names(Verdict::RateLimited));
     Some(Obstacle::Other(if !dark.is_empty() || !limited.is_empty() {
-        let waits =
-            decision.candidates.iter().map(|one| wait(&catalog.targets()[one.index], one.verdict, tokens));
+        let waits = decision
+            .candidates
+            .iter()
+            .map(|one| wait(&catalog.targets()[one.index], one.verdict, wanted.tokens()));
         let retry_after = waits.flatten().min();
         Error::NobodyNow { dark, limited, retry_after }
     } else if of(Verdict::TooSmall).next().is_some() {
@@ -168,7 +170,7 @@ fn obstacle(catalog: &Catalog, decision: &Decision, stops: &[Stop], tokens: u64)
     } else {
         let lacking = of(Verdict::LacksCapability);
         let lacking = lacking.map(|c| format!("{} lacks {}", c.model, c.lacks.names().join(", "))).collect();
-        Error::NobodyAble { lacking }
+        Error::NobodyAble { needs: wanted.needs.names(), lacking }
     }))
 }
 

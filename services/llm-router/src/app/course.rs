@@ -177,12 +177,10 @@ impl Course {
         if !target.is_free() {
             let reserved =
                 self.desk.budgets.reserve(self.tenant, &self.attribution, self.ordered_ms, worst).await;
-            let reservation = reserved.map_err(|error| match error {
+            open.reservation = Some(reserved.map_err(|error| match error {
                 BudgetError::Store(_) => Left::Ended(error.into()),
                 BudgetError::Exhausted { .. } => Left::Budget(error.into()),
-            })?;
-            self.trail().warnings.extend(reservation.warnings());
-            open.reservation = Some(reservation);
+            })?);
         }
         let now = Instant::now();
         open.begun = Some(now);
@@ -345,7 +343,8 @@ impl Open {
             pass.correct(usage.input.saturating_add(usage.output));
         }
         if let Some(reservation) = self.reservation.take() {
-            reservation.settle(cost);
+            let warnings = reservation.settle(cost);
+            self.course.trail().warnings.extend(warnings);
         }
         let attempt = Attempt {
             model: target.name.to_string(),

@@ -9,7 +9,6 @@ use tokio::time::timeout;
 
 use super::choice::Wanted;
 use super::course::{Course, Departure, Left, Size, Stop};
-use super::flights::Deadline;
 use super::generate::{Ending, completion};
 use super::obtain::Visit;
 use super::walk::{Errand, walk};
@@ -65,13 +64,13 @@ impl Desk {
             task: Task::Unspecified,
             operation: Operation::Embed,
             arrived: visit.arrived,
-            deadline: Deadline::at(visit.deadline),
+            deadline: visit.deadline.clone(),
             most: None,
             price_version: String::new(),
         };
         let (course, decision, mut stops) = self.depart_for(departure, &wanted).await?;
         stops.truncate(1);
-        let stop = stops.first().cloned().ok_or(Error::NobodyAble { lacking: Vec::new() })?;
+        let stop = stops.first().cloned().ok_or(Error::Vanished)?;
         let distinct = Distinct::of(inputs);
         let form = Form { dimensions, purpose };
         let mut known = self.known(tenant, &stop.target, &distinct.texts, &form).await;
@@ -103,7 +102,7 @@ impl Desk {
         texts: &[String],
         form: &Form,
     ) -> Vec<Option<Vec<f32>>> {
-        if self.settings.embedding_ttl.is_zero() {
+        if self.embedding_ttl().is_zero() {
             return vec![None; texts.len()];
         }
         let key = |text: &String| embedding_key(tenant, &target.name, form.dimensions, form.purpose, text);
@@ -129,7 +128,7 @@ impl Desk {
         let missing: Vec<usize> = (0..texts.len()).filter(|at| known[*at].is_none()).collect();
         let wanted: Vec<&str> = missing.iter().map(|at| texts[*at].as_str()).collect();
         let most = stops.first().map_or(1, |stop| stop.target.embedding_batch);
-        let manner = self.settings.manner;
+        let manner = self.manner();
         let work = batches(&wanted, most).into_iter().map(|range| {
             let inputs: Vec<String> = wanted[range.clone()].iter().map(|text| (*text).to_owned()).collect();
             let batch = Batch { inputs, dimensions: form.dimensions, purpose: form.purpose };
@@ -151,14 +150,14 @@ impl Desk {
     }
 
     async fn keep_vectors(&self, course: &Course, target: &Target, batch: &Batch, vectors: &[Vec<f32>]) {
-        if self.settings.embedding_ttl.is_zero() {
+        if self.embedding_ttl().is_zero() {
             return;
         }
         let key =
             |text: &String| embedding_key(course.tenant, &target.name, batch.dimensions, batch.purpose, text);
         let entries =
             batch.inputs.iter().zip(vectors).map(|(text, vector)| (key(text), encode_vector(vector)));
-        self.cache.put_many(entries.collect(), self.settings.embedding_ttl).await;
+        self.cache.put_many(entries.collect(), self.embedding_ttl()).await;
     }
 }
 

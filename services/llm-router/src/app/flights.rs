@@ -26,7 +26,7 @@ pub(super) struct Flights(Arc<Mutex<HashMap<Key, Weak<Ride>>>>);
 
 /// By when the answer must be there: the latest of those who wait for it.
 #[derive(Debug, Clone)]
-pub(super) struct Deadline(Arc<DeadlineInner>);
+pub struct Deadline(Arc<DeadlineInner>);
 
 #[derive(Debug)]
 struct DeadlineInner {
@@ -36,7 +36,8 @@ struct DeadlineInner {
 }
 
 impl Deadline {
-    pub(super) fn at(deadline: Option<Instant>) -> Self {
+    /// This one; `None`: never.
+    pub fn at(deadline: Option<Instant>) -> Self {
         let base = Instant::now();
         let inner = DeadlineInner { base, after_us: AtomicU64::new(0) };
         let this = Self(Arc::new(inner));
@@ -200,7 +201,7 @@ impl Flights {
         &self,
         key: Key,
         fingerprint: &str,
-        deadline: Option<Instant>,
+        deadline: &Deadline,
         work: impl FnOnce(Arc<Flight>) -> Fut,
     ) -> Result<Boarded, Error>
     where
@@ -213,12 +214,13 @@ impl Flights {
             if ride.flight.fingerprint != fingerprint {
                 return Err(Error::RequestIdTaken { request_id: key.1 });
             }
-            ride.flight.deadline.extend(deadline);
+            ride.flight.deadline.extend(deadline.instant());
             return Ok(Boarded::Joined(ride));
         }
         let flight = Arc::new(Flight {
             fingerprint: fingerprint.to_owned(),
-            deadline: Deadline::at(deadline),
+            // Its own, because others may extend it.
+            deadline: Deadline::at(deadline.instant()),
             log: Mutex::default(),
             changed: watch::Sender::new(0),
         });

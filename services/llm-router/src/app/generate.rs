@@ -42,7 +42,7 @@ impl Desk {
             task: order.prompt.task,
             operation: Operation::Chat,
             arrived: making.visit.arrived,
-            deadline: making.deadline.clone(),
+            deadline: making.visit.deadline.clone(),
             most: order.routing.max_cost,
             price_version: String::new(),
         };
@@ -132,7 +132,7 @@ pub(super) struct Ending<'a> {
 async fn make(desk: Arc<Desk>, order: Arc<Order>, making: Making) -> Result<Answer, Error> {
     let (course, decision, stops) = desk.depart(&order, &making).await?;
     let errand = Whole { order: Arc::clone(&order), hedge: desk.hedges(&order) };
-    let (found, stop) = walk(&course, &stops, desk.settings.manner, &errand).await?;
+    let (found, stop) = walk(&course, &stops, desk.manner(), &errand).await?;
     let Found { text, structured, tool_calls, reasoning, stop_reason, usage } = found;
     let pinned = order.model.is_some();
     let end = Ending { stop: &stop, stop_reason, usage, first_token_us: 0, pinned };

@@ -30,7 +30,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::Cache;
-use crate::config::Config;
 use crate::domain::{Backoff, BreakerRules};
 use crate::metrics::Metrics;
 use crate::ports::{Clock, Store};
@@ -50,6 +49,7 @@ pub use providers::Providers;
 pub use rerank::Ranked;
 pub use usage::UsagePage;
 
+pub use flights::Deadline;
 use flights::Flights;
 use walk::Manner;
 
@@ -66,7 +66,6 @@ pub struct Desk {
     by_id: Flights,
     /// Calls whose answer may be given to all who say the same.
     by_words: Flights,
-    settings: Settings,
 }
 
 /// What a desk is made of.
@@ -87,29 +86,27 @@ pub struct Parts {
     pub cache: Arc<dyn Cache>,
 }
 
-/// Settings that stay as they are while the process runs.
-struct Settings {
-    retention: Duration,
-    manner: Manner,
-    cache_ttl: Duration,
-    embedding_ttl: Duration,
-    /// The name under which request ids are claimed.
-    replica: String,
-}
-
 impl Desk {
     /// A desk.
-    pub fn new(parts: Parts, config: &Config) -> Self {
+    pub fn new(parts: Parts) -> Self {
         let Parts { live, store, clock, metrics, ledger, budgets, cache } = parts;
-        let settings = Settings {
-            retention: config.answer_retention(),
-            manner: config.retry.manner(),
-            cache_ttl: Duration::from_secs(config.cache.ttl_s.into()),
-            embedding_ttl: Duration::from_secs(config.cache.embedding_ttl_s.into()),
-            replica: ledger.replica().run().to_owned(),
-        };
         let (by_id, by_words) = (Flights::default(), Flights::default());
-        Self { live, store, clock, metrics, ledger, budgets, cache, by_id, by_words, settings }
+        Self { live, store, clock, metrics, ledger, budgets, cache, by_id, by_words }
+    }
+
+    /// How chains are gone down, as it is configured now.
+    fn manner(&self) -> Manner {
+        self.catalog().config().retry.manner()
+    }
+
+    /// How long an answer at temperature 0 may be given again, as it is configured now.
+    fn cache_ttl(&self) -> Duration {
+        Duration::from_secs(self.catalog().config().cache.ttl_s.into())
+    }
+
+    /// How long vectors are kept, as it is configured now.
+    fn embedding_ttl(&self) -> Duration {
+        Duration::from_secs(self.catalog().config().cache.embedding_ttl_s.into())
     }
 
     /// The configured models, as they are now.

@@ -29,8 +29,15 @@ pub struct Visit {
     pub tenant: TenantId,
     /// When the call came.
     pub arrived: Instant,
-    /// When it ends.
-    pub deadline: Option<Instant>,
+    /// When the answer must be there.
+    pub deadline: Deadline,
+}
+
+impl Visit {
+    /// A call that comes now and ends at `deadline`; `None`: when its caller goes.
+    pub fn now(tenant: TenantId, deadline: Option<Instant>) -> Self {
+        Self { tenant, arrived: Instant::now(), deadline: Deadline::at(deadline) }
+    }
 }
 
 /// How the answer is made when it is not there: whole, or handed to a sink as it is written.
@@ -39,7 +46,6 @@ pub(super) type Make<Fut> = fn(Arc<Desk>, Arc<Order>, Making) -> Fut;
 /// What an answer is made with.
 pub(super) struct Making {
     pub(super) visit: Visit,
-    pub(super) deadline: Deadline,
     /// Who hears the answer as it is written.
     pub(super) sink: Arc<dyn EventSink>,
 }
@@ -72,8 +78,8 @@ impl Desk {
         }
         let key = (visit.tenant, order.request_id.clone().unwrap_or_default());
         let (desk, whose, task) = (Arc::clone(self), visit.clone(), Arc::clone(&order));
-        let boarded = self.by_id.board(key, &order.fingerprint, visit.deadline, |flight| {
-            let visit = Visit { deadline: None, ..whose };
+        let boarded = self.by_id.board(key, &order.fingerprint, &visit.deadline, |flight| {
+            let visit = Visit { deadline: flight.deadline.clone(), ..whose };
             async move { desk.once(visit, task, flight, make).await }
         })?;
         match boarded {
@@ -106,17 +112,16 @@ impl Desk {
         if let Some(answer) = self.claim(tenant, &request_id, &order, &flight.deadline).await? {
             return replay(answer.replayed(), flight.as_ref()).await;
         }
-        let claimed = Claimed { desk: Arc::clone(&self), tenant, request_id: request_id.clone() };
+        let mut claimed =
+            Claimed { desk: Arc::clone(&self), tenant, request_id: request_id.clone(), open: true };
         let sink: Arc<dyn EventSink> = flight;
         let making = Arc::clone(&self).by_words(visit, order, sink, make);
         let result = tokio::select! {
             result = making => result,
             lost = claimed.keep() => Err(lost),
         };
-        if result.is_ok() {
-            // Storing the answer has taken the claim away.
-            std::mem::forget(claimed);
-        }
+        // Storing the answer has closed the claim.
+        claimed.open = result.is_err();
         result
     }
 
@@ -132,7 +137,7 @@ impl Desk {
         loop {
             match self
                 .store
-                .claim(tenant, request_id, &order.fingerprint, &self.settings.replica, CLAIM)
+                .claim(tenant, request_id, &order.fingerprint, self.ledger.replica().run(), CLAIM)
                 .await?
             {
                 Claim::Mine => return Ok(None),
@@ -161,9 +166,8 @@ impl Desk {
     where
         Fut: Future<Output = Result<Answer, Error>> + Send + 'static,
     {
-        let Some(words) = order.words.clone().filter(|_| !self.settings.cache_ttl.is_zero()) else {
-            let deadline = Deadline::at(visit.deadline);
-            return make(Arc::clone(&self), order, Making { visit, deadline, sink }).await;
+        let Some(words) = order.words.clone().filter(|_| !self.cache_ttl().is_zero()) else {
+            return make(Arc::clone(&self), order, Making { visit, sink }).await;
         };
         let key = CacheKey::new(visit.tenant, CacheKind::Answer, &[words.as_bytes()]);
         if let Some(answer) = self.cached(&key).await {
@@ -172,9 +176,9 @@ impl Desk {
         }
         let (desk, whose, task) = (Arc::clone(&self), visit.clone(), Arc::clone(&order));
         let boarded =
-            self.by_words.board((visit.tenant, words), "", visit.deadline, |flight| async move {
-                let deadline = flight.deadline.clone();
-                let making = Making { visit: Visit { deadline: None, ..whose }, deadline, sink: flight };
+            self.by_words.board((visit.tenant, words), "", &visit.deadline, |flight| async move {
+                let visit = Visit { deadline: flight.deadline.clone(), ..whose };
+                let making = Making { visit, sink: flight };
                 let answer = make(Arc::clone(&desk), task, making).await?;
                 desk.cache_answer(&key, &answer).await;
                 Ok(answer)
@@ -185,8 +189,7 @@ impl Desk {
                 Ok(answer) => self.keep_again(visit.tenant, &order, answer.from_cache()).await,
                 // The words are the same, whose money they cost is not.
                 Err(Error::BudgetExhausted { .. }) if ride.is_silent() => {
-                    let deadline = Deadline::at(visit.deadline);
-                    make(Arc::clone(&self), order, Making { visit, deadline, sink }).await
+                    make(Arc::clone(&self), order, Making { visit, sink }).await
                 }
                 Err(error) => Err(error),
             },
@@ -204,7 +207,7 @@ impl Desk {
             return;
         }
         if let Ok(bytes) = serde_json::to_vec(answer) {
-            self.cache.put(*key, Bytes::from(bytes), self.settings.cache_ttl).await;
+            self.cache.put(*key, Bytes::from(bytes), self.cache_ttl()).await;
         }
     }
 
@@ -222,7 +225,8 @@ impl Desk {
     /// The answer as it is kept for repeats; `None` for a call without an id.
     pub(super) fn stored(&self, order: &Order, answer: &Answer) -> Option<StoredAnswer> {
         let now = self.clock.now_ms();
-        let retention = i64::try_from(self.settings.retention.as_millis()).unwrap_or(i64::MAX);
+        let retention = self.catalog().config().answer_retention();
+        let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
         order.request_id.clone().map(|request_id| StoredAnswer {
             request_id,
             fingerprint: order.fingerprint.clone(),
@@ -238,6 +242,8 @@ struct Claimed {
     desk: Arc<Desk>,
     tenant: TenantId,
     request_id: String,
+    /// False once its answer is stored.
+    open: bool,
 }
 
 impl Claimed {
@@ -245,7 +251,7 @@ impl Claimed {
     async fn keep(&self) -> Error {
         loop {
             sleep(RENEWAL).await;
-            let (store, owner) = (&self.desk.store, &self.desk.settings.replica);
+            let (store, owner) = (&self.desk.store, self.desk.ledger.replica().run());
             match store.renew_claim(self.tenant, &self.request_id, owner, CLAIM).await {
                 Ok(true) => {}
                 Ok(false) => return Error::Vanished,
@@ -261,10 +267,13 @@ impl Claimed {
 
 impl Drop for Claimed {
     fn drop(&mut self) {
+        if !self.open {
+            return;
+        }
         let (desk, tenant, id) = (Arc::clone(&self.desk), self.tenant, std::mem::take(&mut self.request_id));
         // Bounded by the store's own limits; should it fail, the claim ends by itself.
         tokio::spawn(async move {
-            let _ = desk.store.release_claim(tenant, &id, &desk.settings.replica).await;
+            let _ = desk.store.release_claim(tenant, &id, desk.ledger.replica().run()).await;
         });
     }
 }

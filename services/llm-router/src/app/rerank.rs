@@ -8,7 +8,6 @@ use tokio::time::timeout;
 use super::Desk;
 use super::choice::Wanted;
 use super::course::{Course, Departure, Left, Size, Stop};
-use super::flights::Deadline;
 use super::generate::{Ending, completion};
 use super::obtain::Visit;
 use super::walk::{Errand, walk};
@@ -57,14 +56,14 @@ impl Desk {
             task: Task::Unspecified,
             operation: Operation::Rerank,
             arrived: visit.arrived,
-            deadline: Deadline::at(visit.deadline),
+            deadline: visit.deadline.clone(),
             most: None,
             price_version: String::new(),
         };
         let (course, decision, stops) = self.depart_for(departure, &wanted).await?;
         let pinned = order.model.is_some();
         let errand = Rank { order, input };
-        let ((results, usage), stop) = walk(&course, &stops, self.settings.manner, &errand).await?;
+        let ((results, usage), stop) = walk(&course, &stops, self.manner(), &errand).await?;
         let end = Ending { stop: &stop, stop_reason: StopReason::End, usage, first_token_us: 0, pinned };
         let completion = completion(&course, decision, end);
         self.ledger.append(visit.tenant, &course.take_rows())?;

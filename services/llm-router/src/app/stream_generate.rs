@@ -42,7 +42,7 @@ async fn make(desk: Arc<Desk>, order: Arc<Order>, making: Making) -> Result<Answ
     let errand = Begin { order: Arc::clone(&order), hedge: desk.hedges(&order) };
     let pinned = order.model.is_some();
     loop {
-        let (begun, stop) = walk(&course, &stops, desk.settings.manner, &errand).await?;
+        let (begun, stop) = walk(&course, &stops, desk.manner(), &errand).await?;
         match pump(begun, making.sink.as_ref()).await? {
             Ok(Written { text, reasoning, tool_calls, stop_reason, usage, first_token_us }) => {
                 let end = Ending { stop: &stop, stop_reason, usage, first_token_us, pinned };

@@ -31,7 +31,8 @@ pub struct Config {
     /// writer answers alone.
     pub providers: Vec<ProviderConfig>,
     /// When no provider is configured, take those whose keys are in the environment (OPENAI_API_KEY, ANTHROPIC_API_KEY,
-    /// GROQ_API_KEY), else a local Ollama. The program looks for them before it builds the service.
+    /// GROQ_API_KEY, CEREBRAS_API_KEY, DEEPSEEK_API_KEY, GEMINI_API_KEY or GOOGLE_API_KEY), else a local Ollama. The
+    /// program looks for them before it builds the service.
     pub discovery: bool,
     /// The version of the price table, written beside every cost.
     pub price_version: String,

@@ -14,7 +14,7 @@ use super::{Attribution, Capabilities, Routing, Schema};
 pub struct Order {
     /// The caller's idempotency key, if there is one.
     pub request_id: Option<String>,
-    /// A hash of the whole request, in hex: what "the same body" means.
+    /// A hash of the whole request, in hex: what "the same body" means. Empty without an id.
     pub fingerprint: String,
     /// A hash of what is said and how it is routed, in hex, whoever says it: what "the same words" means. `None` when the
     /// answer must be a new one.

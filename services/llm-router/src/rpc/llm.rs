@@ -6,7 +6,6 @@ use copydesk_proto::llm_router::v1 as pb;
 use copydesk_proto::llm_router::v1::llm_service_server::LlmService;
 use copydesk_proto::llm_router::v1::stream_generate_response::Event;
 use copydesk_rpc::{CallContext, Caller, ProducedStream, ServiceError, StreamSink, Violations, produce};
-use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use super::Rpc;
@@ -106,6 +105,5 @@ impl EventSink for Sink {
 }
 
 fn visit(caller: &Caller) -> Visit {
-    let deadline = CallContext::current().deadline();
-    Visit { tenant: caller.tenant, arrived: Instant::now(), deadline }
+    Visit::now(caller.tenant, CallContext::current().deadline())
 }

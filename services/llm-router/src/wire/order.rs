@@ -42,7 +42,8 @@ pub fn order(
     catalog: &Catalog,
 ) -> Result<Order, ServiceError> {
     let mut faults = Faults { violations: Violations::new(), prefix };
-    let fingerprint = fingerprint(&request);
+    // Only a repeat of an id asks for it.
+    let fingerprint = if request.request_id.is_empty() { String::new() } else { fingerprint(&request) };
     let words = words(&request);
     faults.word("request_id", &request.request_id, MAX_REQUEST_ID);
     let attribution = attribution(request.attribution.unwrap_or_default(), &mut faults);

@@ -75,7 +75,7 @@ impl llm::llm_service_server::LlmService for Router {
         self.0.next_failure(step_of(&request))?;
         let structured = Some(self.structured(&request));
         let completion = Some(self.0.completion());
-        Ok(Response::new(llm::GenerateResponse { text: String::new(), structured, completion }))
+        Ok(Response::new(llm::GenerateResponse { structured, completion, ..Default::default() }))
     }
 
     type StreamGenerateStream = ProducedStream<llm::StreamGenerateResponse>;
@@ -107,6 +107,21 @@ impl llm::llm_service_server::LlmService for Router {
             let _ = sink.send(llm::StreamGenerateResponse { event: Some(done) }).await;
             Ok(())
         })))
+    }
+
+    async fn embed(&self, _: Request<llm::EmbedRequest>) -> Result<Response<llm::EmbedResponse>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn rerank(&self, _: Request<llm::RerankRequest>) -> Result<Response<llm::RerankResponse>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn count_tokens(
+        &self,
+        _: Request<llm::CountTokensRequest>,
+    ) -> Result<Response<llm::CountTokensResponse>, Status> {
+        Err(Status::unimplemented("not scripted"))
     }
 }
 

@@ -2,10 +2,10 @@
 use std::fmt::Write;
 
 use copydesk_proto::llm_router::v1::Operation;
-use copydesk_store::{Database, Row, Sql, StoreError, Tx, Value, params, placeholders};
+use copydesk_store::{Database, Dialect, Row, Sql, StoreError, Tx, Value, params, placeholders};
 use copydesk_types::{NanoDollars, RunId, TenantId, UsageId};
 
-use super::{at_once, signed, unreadable};
+use super::{signed, unreadable};
 use crate::domain::{Attempt, Attribution, Entry, Tier, Usage, UsageCursor, UsageFilter, UsageRow};
 
 const COLUMNS: [&str; 25] = [
@@ -36,6 +36,9 @@ const COLUMNS: [&str; 25] = [
     "hedge",
 ];
 
+/// How many rows one statement writes.
+const ROWS: usize = 128;
+
 const TIERS: [(Tier, &str); 4] = [
     (Tier::Primary, "primary"),
     (Tier::Alternate, "alternate"),
@@ -47,23 +50,31 @@ const TIERS: [(Tier, &str); 4] = [
 pub(super) async fn add(tx: &mut Tx, entries: &[Entry]) -> Result<(), StoreError> {
     let rows: Vec<(&Entry, &UsageRow)> =
         entries.iter().flat_map(|entry| entry.rows.iter().map(move |row| (entry, row))).collect();
-    let most = at_once(tx.dialect());
-    for some in rows.chunks(most) {
+    let dialect = tx.dialect();
+    for some in rows.chunks(ROWS) {
         let values: Vec<Value> = some.iter().flat_map(|(entry, row)| values(entry, row)).collect();
-        let text = insert(some.len());
+        let text = insert(some.len(), dialect);
         // One and the most are what comes again and again.
-        let sql = if some.len() == 1 || some.len() == most { Sql::from(text) } else { Sql::once(text) };
+        let sql = if some.len() == 1 || some.len() == ROWS { Sql::from(text) } else { Sql::once(text) };
         tx.execute(sql, &values).await?;
     }
     Ok(())
 }
 
-fn insert(rows: usize) -> String {
+/// SQLite looks for a named parameter among all others, each time; nameless ones it just counts. PostgreSQL has no others
+/// than numbered ones.
+fn insert(rows: usize, dialect: Dialect) -> String {
+    let nameless = vec!["?"; COLUMNS.len()].join(", ");
     let mut text = format!("INSERT INTO usage_record ({}) VALUES ", COLUMNS.join(", "));
     for row in 0..rows {
         let comma = if row == 0 { "" } else { ", " };
         // Writing into a String cannot fail.
-        let _ = write!(text, "{comma}({})", placeholders(row * COLUMNS.len() + 1, COLUMNS.len()));
+        let _ = match dialect {
+            Dialect::Sqlite => write!(text, "{comma}({nameless})"),
+            Dialect::Postgres => {
+                write!(text, "{comma}({})", placeholders(row * COLUMNS.len() + 1, COLUMNS.len()))
+            }
+        };
     }
     text.push_str(" ON CONFLICT (tenant, usage_id) DO NOTHING");
     text

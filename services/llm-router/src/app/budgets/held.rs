@@ -187,13 +187,14 @@ impl Held {
         own.saturating_add(limit.saturating_sub(state.granted_to_all).max(0))
     }
 
-    pub(super) fn exhausted(&self, at_ms: i64) -> BudgetError {
+    pub(super) fn exhausted(&self, worst: i64, at_ms: i64) -> BudgetError {
         let wait = u64::try_from(self.window.end_ms.saturating_sub(at_ms)).unwrap_or(0);
         BudgetError::Exhausted {
             subject: self.terms.key.kind,
             period: self.terms.key.period,
             limit: NanoDollars(self.terms.limits().limit),
             left: NanoDollars(self.left(Instant::now())),
+            worst: NanoDollars(worst),
             resets_in: (self.window.end_ms < i64::MAX).then(|| Duration::from_millis(wait)),
         }
     }

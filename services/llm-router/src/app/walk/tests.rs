@@ -49,7 +49,7 @@ impl Bench {
         let cache = Arc::new(MemoryCache::new(1 << 20, metrics.clone()));
         let (ledger, budgets) = (Arc::new(ledger), Arc::new(budgets));
         let parts = Parts { live, store, clock, metrics, ledger, budgets, cache };
-        let desk = Arc::new(Desk::new(parts, &config));
+        let desk = Arc::new(Desk::new(parts));
         tokio::time::pause();
         Self { catalog: desk.catalog(), desk, _dir: dir }
     }
@@ -228,7 +228,7 @@ async fn a_breaker_opens_waits_its_minute_and_tries_once() {
     assert_eq!(bench.breaker(0), BreakerState::HalfOpen);
     let slow = || Fake::new([(3.0, Bad), (0.0, Good), (0.0, Good)]);
     let (one, two) = (slow(), slow());
-    tokio::join!(bench.walk(&one, 1, None), bench.walk(&two, 1, None));
+    let _both = tokio::join!(bench.walk(&one, 1, None), bench.walk(&two, 1, None));
     assert_eq!(one.asked().len() + two.asked().len(), 3);
     assert_eq!(bench.breaker(0), BreakerState::Open(60 * SECOND));
 
