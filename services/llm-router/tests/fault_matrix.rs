@@ -26,7 +26,6 @@ enum Billed {
     /// Ten tokens in and five out, as the provider counted.
     Counted,
 }
-
 use Billed::{Counted, Nothing, Part, Prompt};
 
 struct Fault {
@@ -136,10 +135,7 @@ fn of_streams() -> Vec<Fault> {
     let first = |event: &str| stream(&format!("data: {event}\n\n"), 99, finish());
     let half = &OK[..OK.find("data: {\"id\":\"c1\",\"choices\":[{\"index\":0,\"delta\":{},").unwrap()];
     let after = |event: &str| stream(&format!("{half}{event}"), 50, finish());
-    let drip = |body: &str| {
-        let ping = format!("{:x}\r\n{body}\r\n", body.len()).into_bytes();
-        vec![Act::Drip(ping)]
-    };
+    let drip = |body: &str| vec![Act::Drip(format!("{:x}\r\n{body}\r\n", body.len()).into_bytes())];
     vec![
         Fault::passing("reset first", stream("", 9, vec![Act::Reset]), "STREAM_BROKEN", Prompt),
         Fault::passing("end first", stream("", 9, finish()), "STREAM_BROKEN", Prompt),

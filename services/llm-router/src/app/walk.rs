@@ -235,3 +235,6 @@ struct Race<G> {
     result: Result<G, Left>,
     second_failed: Option<Left>,
 }
+
+#[cfg(test)]
+mod tests;
