@@ -10,7 +10,7 @@ use super::*;
 use crate::adapters::{DatabaseStore, MIGRATOR, SystemClock};
 use crate::app::course::{Departure, Size};
 use crate::app::flights::Deadline;
-use crate::app::{Budgets, Catalog, Desk, Ledger, Live, Parts};
+use crate::app::{Board, Budgets, Catalog, Desk, Ledger, Live, Parts};
 use crate::cache::MemoryCache;
 use crate::config::{Config, ModelConfig, ProviderConfig};
 use crate::domain::{Attribution, BreakerState};
@@ -41,7 +41,7 @@ impl Bench {
         let database = Database::open(&database, crate::NAME, &MIGRATOR).await.unwrap();
         let store = Arc::new(DatabaseStore::new(database));
         let metrics = Metrics::new(&opentelemetry::global::meter("test"));
-        let live = Arc::new(Live::new(&config).unwrap());
+        let live = Arc::new(Live::new(&config, Board::new(None)).unwrap());
         let clock = Arc::new(SystemClock);
         let (ledger, _) = Ledger::open(dir.path(), &config.ledger, store.clone()).unwrap();
         let (shared, replica) = (store.clone(), ledger.replica());
