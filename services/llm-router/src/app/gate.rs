@@ -3,7 +3,7 @@
 //!
 //! Where replicas share limits, a call needs a place among those of all replicas too. The process' own limits go on
 //! counting: they are the limits while the shared ones cannot be reached.
-mod shared;
+mod replicas;
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::domain::{Place, RateWindow, Rates};
 use crate::limits::SharedLimits;
-use shared::{Answer, Held, Shared};
+use replicas::{Answer, Held, Shared};
 
 /// The places of one provider.
 pub struct Gate {
