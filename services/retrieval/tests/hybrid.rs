@@ -13,9 +13,10 @@ use copydesk_proto::types::v1::SourceKind;
 use copydesk_retrieval::Config;
 use copydesk_retrieval::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, SystemClock};
 use copydesk_retrieval::app::{Desk, Progress, Query, Uploads};
+use copydesk_retrieval::domain::lens::Lens;
 use copydesk_retrieval::domain::ranking::Leaf;
 use copydesk_retrieval::domain::records::KnowledgeBase;
-use copydesk_retrieval::domain::source::{ContentType, SourceKinds};
+use copydesk_retrieval::domain::source::ContentType;
 use copydesk_retrieval::metrics::Metrics;
 use copydesk_retrieval::ports::{
     Corpus, EmbedError, Embedder, IndexError, KnowledgeStore, RequestKey, VectorIndex,
@@ -91,13 +92,7 @@ struct LostIndex;
 
 #[async_trait::async_trait]
 impl VectorIndex for LostIndex {
-    async fn by_meaning(
-        &self,
-        _: &Corpus,
-        _: Vec<f32>,
-        _: SourceKinds,
-        _: usize,
-    ) -> Result<Vec<Leaf>, IndexError> {
+    async fn by_meaning(&self, _: &Corpus, _: Vec<f32>, _: &Lens, _: usize) -> Result<Vec<Leaf>, IndexError> {
         let scan = tokio::spawn(std::future::pending::<Vec<Leaf>>());
         scan.abort();
         Ok(scan.await?)
@@ -139,7 +134,7 @@ async fn a_lost_scan_of_meanings_is_admitted_too() {
         text: "badger".into(),
         top_k: None,
         content_type: ContentType::Blog,
-        kinds: SourceKinds::all(),
+        lens: Lens::all(),
     };
     let found = desk.search(tenant, query).await.unwrap();
     assert!(!found.hybrid);

@@ -13,8 +13,8 @@ use copydesk_types::{DocumentId, KnowledgeBaseId, TenantId};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
 use crate::domain::index::{IndexedChunk, IndexedDocument, KnowledgeIndex};
+use crate::domain::lens::Lens;
 use crate::domain::ranking::Leaf;
-use crate::domain::source::SourceKinds;
 use crate::domain::{bm25, cosine};
 use crate::ports::{ChunkedDocument, Corpus, IndexError, IndexSource, LexicalIndex, VectorIndex};
 
@@ -151,11 +151,11 @@ impl LexicalIndex for MemoryIndex {
         &self,
         corpus: &Corpus,
         terms: &[String],
-        kinds: SourceKinds,
+        lens: &Lens,
         parents: usize,
     ) -> Result<Vec<Leaf>, IndexError> {
         let guards = self.current(corpus).await?;
-        Ok(bm25::search(&indexes(&guards), terms, kinds, parents))
+        Ok(bm25::search(&indexes(&guards), terms, lens.kinds, parents))
     }
 
     fn forget(&self, tenant: TenantId, knowledge_base: KnowledgeBaseId) {
@@ -170,10 +170,11 @@ impl VectorIndex for MemoryIndex {
         &self,
         corpus: &Corpus,
         vector: Vec<f32>,
-        kinds: SourceKinds,
+        lens: &Lens,
         parents: usize,
     ) -> Result<Vec<Leaf>, IndexError> {
         let guards = self.current(corpus).await?;
+        let kinds = lens.kinds;
         beside(move || cosine::search(&indexes(&guards), &vector, kinds, parents)).await
     }
 }

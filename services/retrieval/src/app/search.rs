@@ -7,9 +7,10 @@ use copydesk_types::{KnowledgeBaseId, PassageId, TenantId};
 
 use super::Desk;
 use crate::domain::fusion::fuse;
+use crate::domain::lens::Lens;
 use crate::domain::ranking::{Hit, Leaf, lexical_only, passages};
 use crate::domain::records::{KnowledgeBase, Passage};
-use crate::domain::source::{ContentType, SourceKinds};
+use crate::domain::source::ContentType;
 use crate::error::Error;
 use crate::ports::{Corpus, Embedder, IndexError};
 
@@ -29,8 +30,8 @@ pub struct Query {
     pub top_k: Option<u32>,
     /// What will be written.
     pub content_type: ContentType,
-    /// Which kinds of sources.
-    pub kinds: SourceKinds,
+    /// What it may see.
+    pub lens: Lens,
 }
 
 /// What was found.
@@ -80,7 +81,7 @@ impl Desk {
         let mut dense = self.dense(&bases, &query.text).await;
         let mut found = Vec::new();
         for attempt in 1..=ATTEMPTS {
-            let hits = self.ranked(corpus(tenant, &bases), &words, &mut dense, query.kinds, top_k).await?;
+            let hits = self.ranked(corpus(tenant, &bases), &words, &mut dense, &query.lens, top_k).await?;
             let wanted = hits.len();
             found = self.with_passages(tenant, hits).await?;
             if found.len() == wanted || attempt == ATTEMPTS {
@@ -132,16 +133,16 @@ impl Desk {
         corpus: Corpus,
         words: &[String],
         dense: &mut Dense,
-        kinds: SourceKinds,
+        lens: &Lens,
         top_k: usize,
     ) -> Result<Vec<Hit>, Error> {
         let Dense::Vector(vector) = dense else {
-            let leaves = self.words.by_words(&corpus, words, kinds, top_k).await?;
+            let leaves = self.words.by_words(&corpus, words, lens, top_k).await?;
             return Ok(passages(lexical_only(leaves), top_k));
         };
         let depth = top_k.max(LEG);
-        let lexical: Vec<Leaf> = self.words.by_words(&corpus, words, kinds, depth).await?;
-        match self.meanings.by_meaning(&corpus, vector.clone(), kinds, depth).await {
+        let lexical: Vec<Leaf> = self.words.by_words(&corpus, words, lens, depth).await?;
+        match self.meanings.by_meaning(&corpus, vector.clone(), lens, depth).await {
             Ok(near) => Ok(passages(fuse(&lexical, &near), top_k)),
             Err(IndexError::Lost(error)) => {
                 tracing::error!(

@@ -14,4 +14,5 @@ pub mod bm25;
 pub mod cosine;
 pub mod fusion;
 pub mod index;
+pub mod lens;
 pub mod ranking;

@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use copydesk_store::StoreError;
 use copydesk_types::{DocumentId, KnowledgeBaseId, PassageId, TenantId};
 
+use crate::domain::lens::Lens;
 use crate::domain::ranking::Leaf;
-use crate::domain::source::{SourceKind, SourceKinds};
+use crate::domain::source::SourceKind;
 
 /// A document as an index reads it.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,7 +80,7 @@ pub trait LexicalIndex: Send + Sync {
         &self,
         corpus: &Corpus,
         terms: &[String],
-        kinds: SourceKinds,
+        lens: &Lens,
         parents: usize,
     ) -> Result<Vec<Leaf>, IndexError>;
 
@@ -95,7 +96,7 @@ pub trait VectorIndex: Send + Sync {
         &self,
         corpus: &Corpus,
         vector: Vec<f32>,
-        kinds: SourceKinds,
+        lens: &Lens,
         parents: usize,
     ) -> Result<Vec<Leaf>, IndexError>;
 }

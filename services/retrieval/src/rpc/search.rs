@@ -7,6 +7,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Door, convert};
 use crate::app::{Found, Query};
+use crate::domain::lens::Lens;
 use crate::domain::source::{ContentType, SourceKinds};
 
 #[tonic::async_trait]
@@ -58,7 +59,7 @@ fn query(request: pb::SearchRequest) -> Result<Query, ServiceError> {
         text: request.query,
         top_k: (request.top_k > 0).then_some(request.top_k),
         content_type: content_type.unwrap_or(ContentType::Blog),
-        kinds: SourceKinds::new(&only, &never),
+        lens: Lens { kinds: SourceKinds::new(&only, &never), exact: false },
     })
 }
 
