@@ -1,9 +1,15 @@
 //! What an operator may set. Read by the program that runs the service; the service only takes it by value.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+mod search;
+
+pub(crate) use search::weights;
+pub use search::{IntentWeights, QueryCache, Rerank};
 
 use crate::domain::packing::Sizes;
 use crate::domain::source::ContentType;
@@ -24,6 +30,13 @@ pub struct Config {
     pub indexes_in_memory: usize,
     /// The model of the dense leg. Absent: searches are lexical.
     pub embedder: Option<EmbedderConfig>,
+    /// What kinds of sources count for questions of an intent that a search may name, for example
+    /// `intents.howto = { document = 1.5, commit = 0.5 }`.
+    pub intents: BTreeMap<String, IntentWeights>,
+    /// Answers that are kept.
+    pub query_cache: QueryCache,
+    /// A second look at the best passages.
+    pub rerank: Rerank,
 }
 
 /// What an upload may hold.
@@ -86,6 +99,9 @@ impl Default for Config {
             top_k: TopK::default(),
             indexes_in_memory: 64,
             embedder: None,
+            intents: BTreeMap::new(),
+            query_cache: QueryCache::default(),
+            rerank: Rerank::default(),
         }
     }
 }
@@ -154,6 +170,7 @@ impl Config {
         if let Some(fault) = self.embedder.as_ref().and_then(crate::embedders::fault) {
             check(false, format!("embedder.model_dir: {fault}"));
         }
+        faults.extend(search::faults(&self.intents, &self.query_cache, &self.rerank));
         faults
     }
 
@@ -221,6 +238,8 @@ mod tests {
             top_k: TopK { ad: 101, ..TopK::default() },
             indexes_in_memory: 0,
             embedder: Some(EmbedderConfig { model_dir: "/does/not/exist".into() }),
+            rerank: Rerank { timeout_ms: 0 },
+            ..Config::default()
         };
         let faults = config.validate();
         let keys: Vec<&str> = faults.iter().filter_map(|fault| fault.split(':').next()).collect();
@@ -236,6 +255,7 @@ mod tests {
             "top_k.ad",
             "indexes_in_memory",
             "embedder.model_dir",
+            "rerank.timeout_ms",
         ];
         assert_eq!(keys, expected, "{faults:#?}");
     }

@@ -6,13 +6,15 @@
 mod indexes;
 mod ingestions;
 mod knowledge;
+mod models;
 
 pub use indexes::{
-    ChunkedDocument, Corpus, EmbedError, Embedder, IndexError, IndexSource, LexicalIndex, StoredChunk,
-    VectorIndex,
+    ChunkedDocument, Corpus, EmbedError, Embedder, IndexError, IndexSource, Inspector, LexicalIndex,
+    StoredChunk, VectorIndex,
 };
 pub use ingestions::{IngestionStore, Item, ItemOutcome, Job, NewChunk, NewIngestion, NewPassage};
 pub use knowledge::{Created, DocumentFilter, KnowledgeStore, RequestKey};
+pub use models::{RerankError, Reranker, Ranking};
 
 /// Tells the time, in milliseconds since 1970, UTC.
 pub trait Clock: Send + Sync {

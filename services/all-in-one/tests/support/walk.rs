@@ -217,6 +217,14 @@ fn retrieval_case(method: &str, of: &Things) -> Option<(Value, Expect)> {
             json!({ "knowledgeBaseIds": [of.knowledge_base], "query": "temperature alerts" }),
             Expect::NotFound,
         ),
+        "SearchService/BatchSearch" => {
+            let search = json!({ "knowledgeBaseIds": [of.knowledge_base], "query": "temperature alerts" });
+            (json!({ "searches": [search] }), Expect::Inside("NOT_FOUND"))
+        }
+        "SearchService/ExplainSearch" => {
+            let search = json!({ "knowledgeBaseIds": [of.knowledge_base], "query": "temperature alerts" });
+            (json!({ "search": search, "passageId": of.passage }), Expect::NotFound)
+        }
         "SearchService/GetPassage" => (json!({ "passageId": of.passage }), Expect::NotFound),
         _ => return None,
     })

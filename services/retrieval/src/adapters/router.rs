@@ -1,0 +1,44 @@
+//! The router of models: its rerankers.
+
+use async_trait::async_trait;
+use copydesk_proto::llm_router::v1::RerankRequest;
+use copydesk_proto::llm_router::v1::llm_service_client::LlmServiceClient;
+use copydesk_rpc::Channel;
+
+use crate::ports::{RerankError, Reranker, Ranking};
+
+/// Longest text that the router takes, in bytes; the rest of a longer passage is not looked at.
+const LONGEST: usize = 64 * 1024;
+
+/// Models by way of llm-router.
+#[derive(Clone)]
+pub struct Router {
+    client: LlmServiceClient<Channel>,
+}
+
+impl Router {
+    /// Over a channel to the router.
+    pub fn new(channel: Channel) -> Self {
+        Self { client: LlmServiceClient::new(channel) }
+    }
+}
+
+#[async_trait]
+impl Reranker for Router {
+    async fn rerank(&self, model: &str, query: &str, texts: Vec<String>) -> Result<Ranking, RerankError> {
+        let documents = texts.into_iter().map(shortened).collect();
+        let request =
+            RerankRequest { model: model.to_owned(), query: query.to_owned(), documents, ..RerankRequest::default() };
+        // What the router says to a caller is for callers; a model that it does not know is named by ours.
+        let failed = |status: tonic::Status| RerankError { reason: status.message().to_owned() };
+        let answer = self.client.clone().rerank(request).await.map_err(failed)?.into_inner();
+        let model = answer.completion.map(|completion| completion.model).unwrap_or_default();
+        let scores = answer.results.into_iter().map(|ranked| (ranked.index as usize, ranked.score)).collect();
+        Ok(Ranking { model, scores })
+    }
+}
+
+fn shortened(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(LONGEST));
+    text
+}
