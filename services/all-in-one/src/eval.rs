@@ -52,7 +52,9 @@ pub(crate) async fn run(args: RetrievalEvalArgs) -> anyhow::Result<()> {
 /// Free ports, quiet logs, and no limits on how much the measurement may ask.
 fn flags(args: &RetrievalEvalArgs) -> anyhow::Result<Vec<(String, String)>> {
     if let Some((key, _)) = args.settings.iter().find(|(key, _)| crate::config::is_kept(key)) {
-        anyhow::bail!("--set {key}: the measurement works in a temporary folder and leaves what you keep alone");
+        anyhow::bail!(
+            "--set {key}: the measurement works in a temporary folder and leaves what you keep alone"
+        );
     }
     let ours = [
         ("server.listen", "127.0.0.1:0"),

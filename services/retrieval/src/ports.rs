@@ -14,7 +14,7 @@ pub use indexes::{
 };
 pub use ingestions::{IngestionStore, Item, ItemOutcome, Job, NewChunk, NewIngestion, NewPassage};
 pub use knowledge::{Created, DocumentFilter, KnowledgeStore, RequestKey};
-pub use models::{RerankError, Reranker, Ranking};
+pub use models::{Ranking, RerankError, Reranker};
 
 /// Tells the time, in milliseconds since 1970, UTC.
 pub trait Clock: Send + Sync {

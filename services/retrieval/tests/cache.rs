@@ -25,7 +25,10 @@ async fn the_same_search_is_answered_once_until_something_changes() {
     for bench in benches().await {
         let tenant = bench.tenant(1);
         let base = tenant.new_base("company").await.knowledge_base_id;
-        let docs = [doc("a", SourceKind::Post, "One heron."), doc("b", SourceKind::Post, "Two herons, and a secret.")];
+        let docs = [
+            doc("a", SourceKind::Post, "One heron."),
+            doc("b", SourceKind::Post, "Two herons, and a secret."),
+        ];
         tenant.ingest("r1", &base, &docs).await;
         let ask = request(&[&base], "heron secret", 5);
         let first = tenant.search_with(ask.clone()).await.unwrap();
@@ -43,10 +46,15 @@ async fn the_same_search_is_answered_once_until_something_changes() {
             assert!(!tenant.search_with(other).await.unwrap().cached);
         }
         let order = request(&[&base, &base], "heron secret", 5);
-        assert!(!tenant.search_with(order).await.unwrap().cached, "another request, though it means the same");
+        assert!(
+            !tenant.search_with(order).await.unwrap().cached,
+            "another request, though it means the same"
+        );
 
-        let secret = first.hits.iter().find(|hit| hit.passage.as_ref().unwrap().text.contains("secret")).unwrap();
-        let delete = DeleteDocumentRequest { document_id: secret.passage.as_ref().unwrap().document_id.clone() };
+        let secret =
+            first.hits.iter().find(|hit| hit.passage.as_ref().unwrap().text.contains("secret")).unwrap();
+        let delete =
+            DeleteDocumentRequest { document_id: secret.passage.as_ref().unwrap().document_id.clone() };
         tenant.run(tenant.knowledge().delete_document(delete)).await.unwrap();
         let after = tenant.search_with(ask.clone()).await.unwrap();
         assert_eq!((after.cached, titles(&after.hits)), (false, vec!["a".to_owned()]));

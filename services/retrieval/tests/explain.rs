@@ -19,10 +19,10 @@ use copydesk_proto::types::v1::SourceKind;
 use copydesk_retrieval::Config;
 use tonic::{Code, Status};
 
-const KINDS: [SourceKind; 4] = [SourceKind::Document, SourceKind::Issue, SourceKind::Commit, SourceKind::Readme];
-const WORDS: [&str; 12] = [
-    "heron", "river", "cold", "van", "truck", "alert", "night", "market", "lamp", "road", "poplar", "nest",
-];
+const KINDS: [SourceKind; 4] =
+    [SourceKind::Document, SourceKind::Issue, SourceKind::Commit, SourceKind::Readme];
+const WORDS: [&str; 12] =
+    ["heron", "river", "cold", "van", "truck", "alert", "night", "market", "lamp", "road", "poplar", "nest"];
 
 /// Documents of words that look drawn by lot but are always the same.
 fn library(count: usize) -> Vec<Doc> {
@@ -43,9 +43,12 @@ fn library(count: usize) -> Vec<Doc> {
 fn searches(base: &str) -> Vec<SearchRequest> {
     let plain = |query: &str, top_k| request(&[base], query, top_k);
     let weights = |list: &[(SourceKind, f64)]| {
-        list.iter().map(|(kind, weight)| SourceWeight { source_kind: (*kind).into(), weight: *weight }).collect()
+        list.iter()
+            .map(|(kind, weight)| SourceWeight { source_kind: (*kind).into(), weight: *weight })
+            .collect()
     };
-    let quota = |kind: SourceKind, at_least, at_most| SourceQuota { source_kind: kind.into(), at_least, at_most };
+    let quota =
+        |kind: SourceKind, at_least, at_most| SourceQuota { source_kind: kind.into(), at_least, at_most };
     let rrf = FusionOptions { method: FusionMethod::Rrf.into(), ..FusionOptions::default() };
     let both = SearchRequest {
         source_weights: weights(&[(SourceKind::Readme, 1.5), (SourceKind::Document, 0.7)]),
@@ -65,11 +68,17 @@ fn searches(base: &str) -> Vec<SearchRequest> {
             ..plain("truck on the road", 5)
         },
         SearchRequest {
-            source_quotas: vec![quota(SourceKind::Issue, None, Some(1)), quota(SourceKind::Readme, Some(3), None)],
+            source_quotas: vec![
+                quota(SourceKind::Issue, None, Some(1)),
+                quota(SourceKind::Readme, Some(3), None),
+            ],
             ..plain("lamp market", 5)
         },
         SearchRequest { mmr: Some(MmrOptions { lambda: 0.2 }), ..plain("cold river van", 6) },
-        SearchRequest { rerank: Some(RerankOptions { candidates: 9, ..RerankOptions::default() }), ..plain("road lamp", 4) },
+        SearchRequest {
+            rerank: Some(RerankOptions { candidates: 9, ..RerankOptions::default() }),
+            ..plain("road lamp", 4)
+        },
         SearchRequest { exclude_source_kinds: vec![SourceKind::Issue.into()], ..plain("heron", 5) },
         SearchRequest {
             rerank: Some(RerankOptions::default()),
@@ -80,7 +89,11 @@ fn searches(base: &str) -> Vec<SearchRequest> {
     ]
 }
 
-async fn explained(tenant: &Tenant, search: &SearchRequest, passage: &str) -> Result<ExplainSearchResponse, Status> {
+async fn explained(
+    tenant: &Tenant,
+    search: &SearchRequest,
+    passage: &str,
+) -> Result<ExplainSearchResponse, Status> {
     let request = ExplainSearchRequest { search: Some(search.clone()), passage_id: passage.into() };
     Ok(tenant.run(tenant.searches().explain_search(request)).await?.into_inner())
 }
@@ -145,7 +158,7 @@ fn holds(search: &SearchRequest, why: &ExplainSearchResponse) {
         ExplainReason::NoMatch => {
             assert!(why.lexical.as_ref().unwrap().score == 0.0 && why.hit.is_none() && why.dense.is_none());
         }
-        other => unreachable!("{other:?} in a library of 60: {why:#?}"),
+        other => unreachable!("{other:?} in a library of 36: {why:#?}"),
     }
 }
 
@@ -153,13 +166,15 @@ fn holds(search: &SearchRequest, why: &ExplainSearchResponse) {
 async fn explanations_agree_with_answers_for_every_passage() {
     let reranker = Arc::new(ScriptedReranker::new(Script::ShortestFirst));
     let mut reasons = std::collections::BTreeSet::new();
-    for embedder in [None, Some(Arc::new(LetterEmbedder::default()) as Arc<dyn copydesk_retrieval::ports::Embedder>)] {
+    for embedder in
+        [None, Some(Arc::new(LetterEmbedder::default()) as Arc<dyn copydesk_retrieval::ports::Embedder>)]
+    {
         let bench = benches_with_models(Config::default(), embedder, Some(reranker.clone())).await.remove(0);
         let tenant = bench.tenant(1);
         let base = tenant.new_base("library").await.knowledge_base_id;
-        tenant.ingest("r", &base, &library(60)).await;
+        tenant.ingest("r", &base, &library(36)).await;
         let passages = passage_ids(&bench.database).await;
-        assert_eq!(passages.len(), 60);
+        assert_eq!(passages.len(), 36);
         for search in searches(&base) {
             let answer = tenant.search_with(search.clone()).await.unwrap();
             for passage in &passages {
@@ -204,7 +219,10 @@ async fn beyond_the_candidates_and_outside_the_search() {
         assert_eq!(unknown.code(), Code::NotFound);
         let bad = request(&[&base], "", 3);
         let refused = explained(&tenant, &bad, "psg_x").await.unwrap_err();
-        assert_eq!(refusal(&refused), (Code::InvalidArgument, vec!["search.query".into(), "passage_id".into()]));
+        assert_eq!(
+            refusal(&refused),
+            (Code::InvalidArgument, vec!["search.query".into(), "passage_id".into()])
+        );
         bench.database.close().await;
     }
 }
@@ -218,7 +236,8 @@ async fn batched(tenant: &Tenant, searches: Vec<SearchRequest>) -> Result<Vec<Ou
 async fn a_batch_answers_as_single_searches_do_with_one_call_to_the_model() {
     let reranker = Arc::new(ScriptedReranker::new(Script::ShortestFirst));
     let embedder = Arc::new(LetterEmbedder::default());
-    for bench in benches_with_models(Config::default(), Some(embedder.clone()), Some(reranker.clone())).await {
+    for bench in benches_with_models(Config::default(), Some(embedder.clone()), Some(reranker.clone())).await
+    {
         let tenant = bench.tenant(1);
         let base = tenant.new_base("library").await.knowledge_base_id;
         let other = tenant.new_base("other").await.knowledge_base_id;
@@ -246,7 +265,11 @@ async fn a_batch_answers_as_single_searches_do_with_one_call_to_the_model() {
         for result in batched(&tenant, all[..3].to_vec()).await.unwrap() {
             assert!(matches!(result, Outcome::Response(answer) if answer.cached), "a batch is kept too");
         }
-        let bad = vec![all[0].clone(), request(&["kb_x"], "", 3), SearchRequest { intent: "x".into(), ..all[0].clone() }];
+        let bad = vec![
+            all[0].clone(),
+            request(&["kb_x"], "", 3),
+            SearchRequest { intent: "x".into(), ..all[0].clone() },
+        ];
         let refused = refusal(&batched(&tenant, bad).await.unwrap_err());
         let fields = ["searches[1].knowledge_base_ids[0]", "searches[1].query"];
         assert_eq!(refused, (Code::InvalidArgument, fields.map(str::to_owned).to_vec()));

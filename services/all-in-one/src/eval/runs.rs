@@ -1,6 +1,6 @@
 //! The rankings that are compared, each made by the product's own search.
 use std::collections::{BTreeMap, HashSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use copydesk_proto::retrieval::v1::batch_search_result::Outcome;
@@ -17,6 +17,8 @@ use crate::client::{Client, explain};
 
 /// Searches of one call: a hundred passages each make a large answer.
 const BATCH: usize = 8;
+/// How long a search may take: the most that the contract allows.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Passages of a ranking: the most that a search gives.
 const DEPTH: u32 = 100;
 
@@ -56,8 +58,14 @@ pub(super) fn all(hybrid: bool, weighed: bool) -> Vec<Run> {
         runs.push(Run { name: "rrf", method: FusionMethod::Rrf, ..both });
     }
     if weighed {
-        let names = [("bm25", "bm25 x intent weights"), ("dbsf", "dbsf x intent weights"), ("rrf", "rrf x intent weights")];
-        let of = |(plain, name)| runs.iter().find(|run| run.name == plain).map(|run| Run { name, weighed: true, ..*run });
+        let names = [
+            ("bm25", "bm25 x intent weights"),
+            ("dbsf", "dbsf x intent weights"),
+            ("rrf", "rrf x intent weights"),
+        ];
+        let of = |(plain, name)| {
+            runs.iter().find(|run| run.name == plain).map(|run| Run { name, weighed: true, ..*run })
+        };
         let weighed: Vec<Run> = names.into_iter().filter_map(of).collect();
         runs.extend(weighed);
     }
@@ -72,7 +80,7 @@ pub(super) async fn is_hybrid(client: &Client, library: &Library, set: &Dataset)
         query: asked(query),
         ..SearchRequest::default()
     };
-    let answer = client.search().search(request).await.map_err(|s| explain(&s))?.into_inner();
+    let answer = client.search().search(patient(request)).await.map_err(|s| explain(&s))?.into_inner();
     if answer.degraded {
         bail!("a search is degraded: {}", answer.degraded_reason);
     }
@@ -90,7 +98,7 @@ pub(super) async fn measured(
     let (mut all, mut by_intent) = (Vec::new(), BTreeMap::<String, Vec<Figures>>::new());
     for queries in set.queries.chunks(BATCH) {
         let searches = queries.iter().map(|query| request(library, run, query, weights)).collect();
-        let batch = client.search().batch_search(BatchSearchRequest { searches }).await;
+        let batch = client.search().batch_search(patient(BatchSearchRequest { searches })).await;
         let results = batch.map_err(|s| explain(&s))?.into_inner().results;
         for (query, result) in queries.iter().zip(results) {
             let answer = match result.outcome.context("a result is empty")? {
@@ -112,6 +120,13 @@ pub(super) async fn measured(
     }
     let intents = by_intent.into_iter().map(|(intent, list)| (intent, (list.len(), mean(&list))));
     Ok(Measured { run, all: mean(&all), intents: intents.collect() })
+}
+
+/// The first search reads the whole set into memory.
+fn patient<T>(request: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(request);
+    request.set_timeout(PATIENCE);
+    request
 }
 
 /// The contract takes 4,096 characters; no question that a person asks is longer.

@@ -50,7 +50,8 @@ impl Weights {
         let half: BTreeMap<String, usize> =
             set.queries.iter().enumerate().map(|(at, query)| (query.id.clone(), at % 2)).collect();
         let learned = [0, 1].map(|own| {
-            let others = set.queries.iter().enumerate().filter(|(at, _)| at % 2 != own).map(|(_, query)| query);
+            let others =
+                set.queries.iter().enumerate().filter(|(at, _)| at % 2 != own).map(|(_, query)| query);
             learned(set, &kinds, others)
         });
         let configured: Vec<String> =

@@ -5,10 +5,12 @@ use copydesk_proto::llm_router::v1::RerankRequest;
 use copydesk_proto::llm_router::v1::llm_service_client::LlmServiceClient;
 use copydesk_rpc::Channel;
 
-use crate::ports::{RerankError, Reranker, Ranking};
+use crate::ports::{Ranking, RerankError, Reranker};
 
 /// Longest text that the router takes, in bytes; the rest of a longer passage is not looked at.
 const LONGEST: usize = 64 * 1024;
+/// All texts together, in bytes.
+const TOGETHER: usize = 4 * 1024 * 1024;
 
 /// Models by way of llm-router.
 #[derive(Clone)]
@@ -26,9 +28,14 @@ impl Router {
 #[async_trait]
 impl Reranker for Router {
     async fn rerank(&self, model: &str, query: &str, texts: Vec<String>) -> Result<Ranking, RerankError> {
-        let documents = texts.into_iter().map(shortened).collect();
-        let request =
-            RerankRequest { model: model.to_owned(), query: query.to_owned(), documents, ..RerankRequest::default() };
+        let longest = LONGEST.min(TOGETHER / texts.len().max(1));
+        let documents = texts.into_iter().map(|text| shortened(text, longest)).collect();
+        let request = RerankRequest {
+            model: model.to_owned(),
+            query: query.to_owned(),
+            documents,
+            ..RerankRequest::default()
+        };
         // What the router says to a caller is for callers; a model that it does not know is named by ours.
         let failed = |status: tonic::Status| RerankError { reason: status.message().to_owned() };
         let answer = self.client.clone().rerank(request).await.map_err(failed)?.into_inner();
@@ -38,7 +45,7 @@ impl Reranker for Router {
     }
 }
 
-fn shortened(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(LONGEST));
+fn shortened(mut text: String, longest: usize) -> String {
+    text.truncate(text.floor_char_boundary(longest));
     text
 }

@@ -17,9 +17,7 @@ use copydesk_rpc::Minter;
 pub use index_documents::Worker;
 pub use ingest::{IngestStart, Ingesting};
 pub use progress::Progress;
-pub use search::{
-    Explanation, Found, FoundPassage, Lexical, Matched, Mode, Query, QueryCache, SecondLook,
-};
+pub use search::{Explanation, Found, FoundPassage, Lexical, Matched, Mode, Query, QueryCache, SecondLook};
 pub use uploads::{UploadPermit, Uploads};
 
 use crate::config::Config;

@@ -126,11 +126,7 @@ impl Desk {
     }
 
     /// The knowledge bases as they are now, in order of id and each once.
-    async fn searched(
-        &self,
-        tenant: TenantId,
-        ids: &[KnowledgeBaseId],
-    ) -> Result<Vec<KnowledgeBase>, Error> {
+    async fn searched(&self, tenant: TenantId, ids: &[KnowledgeBaseId]) -> Result<Vec<KnowledgeBase>, Error> {
         let mut ids = ids.to_vec();
         ids.sort_unstable();
         ids.dedup();

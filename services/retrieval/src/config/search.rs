@@ -94,6 +94,9 @@ mod tests {
         let cache = QueryCache { ttl_seconds: 86_401, ..cache };
         let found = faults(&bad, &cache, &Rerank { timeout_ms: 0 });
         let keys: Vec<&str> = found.iter().filter_map(|fault| fault.split(':').next()).collect();
-        assert_eq!(keys, ["intents.x.issue", "intents.x.poem", "query_cache.ttl_seconds", "rerank.timeout_ms"]);
+        assert_eq!(
+            keys,
+            ["intents.x.issue", "intents.x.poem", "query_cache.ttl_seconds", "rerank.timeout_ms"]
+        );
     }
 }

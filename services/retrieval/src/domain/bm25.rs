@@ -39,7 +39,8 @@ pub fn search(
             (term, f64::from(count) * rarity(chunks, holding as u64))
         })
         .collect();
-    let leaves = (0u16..).zip(indexes).flat_map(|(base, index)| leaves(index, base, &weights, average, kinds));
+    let leaves =
+        (0u16..).zip(indexes).flat_map(|(base, index)| leaves(index, base, &weights, average, kinds));
     best(leaves.collect(), parents)
 }
 

@@ -11,9 +11,9 @@ pub fn search(indexes: &[&KnowledgeIndex], query: &[f32], kinds: SourceKinds, pa
     if !norm.is_finite() || norm == 0.0 {
         return Vec::new();
     }
-    let rows = (0u16..).zip(indexes).flat_map(|(base, index)| {
-        index.vectors(query.len()).map(move |(slot, vector)| (base, slot, vector))
-    });
+    let rows = (0u16..)
+        .zip(indexes)
+        .flat_map(|(base, index)| index.vectors(query.len()).map(move |(slot, vector)| (base, slot, vector)));
     let leaves = rows.filter(|(_, slot, _)| kinds.contains(slot.kind)).map(|(base, slot, vector)| Leaf {
         passage: slot.passage,
         ordinal: slot.ordinal,

@@ -5,20 +5,24 @@ use std::collections::BTreeMap;
 /// What a passage is compared by.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Features {
-    /// The vector of the chunk that matched, if there is one.
-    pub vector: Option<Vec<f32>>,
-    /// The terms of the chunk that matched, with their counts.
-    pub terms: BTreeMap<String, u32>,
+    vector: Option<Vec<f32>>,
+    /// The length of the vector.
+    norm: f64,
+    terms: BTreeMap<String, u32>,
+    /// The length of the counts of the terms.
+    count: f64,
 }
 
 impl Features {
-    /// Of a chunk with this vector and these terms, repeats included.
+    /// Of a chunk with this vector, if it has one, and these terms, repeats included.
     pub fn new(vector: Option<Vec<f32>>, terms: Vec<String>) -> Self {
-        let mut counts = BTreeMap::new();
+        let mut counts: BTreeMap<String, u32> = BTreeMap::new();
         for term in terms {
             *counts.entry(term).or_default() += 1;
         }
-        Self { vector, terms: counts }
+        let norm = vector.as_ref().map_or(0.0, |vector| dot(vector, vector).sqrt());
+        let count = counts.values().map(|count| f64::from(*count).powi(2)).sum::<f64>().sqrt();
+        Self { vector, norm, terms: counts, count }
     }
 
     /// How alike two are, -1 to 1: the cosine of their vectors when both have one, else of the counts of their terms.
@@ -26,24 +30,28 @@ impl Features {
         if let (Some(left), Some(right)) = (&self.vector, &other.vector)
             && left.len() == right.len()
         {
-            let dot = |a: &[f32], b: &[f32]| -> f64 {
-                a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
-            };
-            return cosine(dot(left, right), dot(left, left), dot(right, right));
+            return share(dot(left, right), self.norm * other.norm);
         }
-        let square = |terms: &BTreeMap<String, u32>| -> f64 {
-            terms.values().map(|count| f64::from(*count).powi(2)).sum()
-        };
         let common = self.terms.iter().filter_map(|(term, count)| {
             other.terms.get(term).map(|other| f64::from(*count) * f64::from(*other))
         });
-        cosine(common.sum(), square(&self.terms), square(&other.terms))
+        share(common.sum(), self.count * other.count)
     }
 }
 
-fn cosine(dot: f64, left: f64, right: f64) -> f64 {
-    let norm = (left * right).sqrt();
-    if norm > 0.0 && norm.is_finite() { (dot / norm).clamp(-1.0, 1.0) } else { 0.0 }
+fn share(dot: f64, norms: f64) -> f64 {
+    if norms > 0.0 && norms.is_finite() { (dot / norms).clamp(-1.0, 1.0) } else { 0.0 }
+}
+
+/// Eight sums side by side, so that the compiler can use vector instructions; the order of additions is fixed.
+fn dot(left: &[f32], right: &[f32]) -> f64 {
+    let mut lanes = [0.0f32; 8];
+    for (a, b) in left.chunks(8).zip(right.chunks(8)) {
+        for (lane, (x, y)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+            *lane += x * y;
+        }
+    }
+    lanes.iter().map(|lane| f64::from(*lane)).sum()
 }
 
 /// The order in which candidates are chosen: places in the given list, which is in order of score. Of equals the one
@@ -104,10 +112,10 @@ mod tests {
 
     #[test]
     fn vectors_are_stronger_than_words_when_both_have_them() {
-        let of = |vector: &[f32], text: &str| Features { vector: Some(vector.to_vec()), ..words(text) };
+        let of = |vector: &[f32], text: &str| Features::new(Some(vector.to_vec()), vec![text.to_owned()]);
         let (east, north) = (of(&[2.0, 0.0], "a"), of(&[0.0, 1.0], "a"));
         assert_eq!(east.likeness(&north), 0.0);
-        assert!((east.likeness(&of(&[5.0, 5.0], "b")) - 0.5f64.sqrt()).abs() < 1e-9);
+        assert!((east.likeness(&of(&[5.0, 5.0], "b")) - 0.5f64.sqrt()).abs() < 1e-6);
         assert!((east.likeness(&words("a")) - 1.0).abs() < 1e-9, "one has no vector: by words");
         assert_eq!(of(&[0.0, 0.0], "a").likeness(&east), 0.0);
         assert!((words("a b").likeness(&words("b c")) - 0.5).abs() < 1e-9);

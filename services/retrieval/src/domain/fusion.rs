@@ -214,7 +214,8 @@ mod tests {
         more.add(vec![leaf(3, 0, 7.0), leaf(4, 0, 2.0)]);
         assert_eq!((more.leaves.len(), more.end()), (4, Some(7.0)));
         let of = |leg: &Leg| fuse(Fusion::default(), leg, &Leg::default(), &neutral());
-        let score = |hits: &[Hit], id| hits.iter().find(|h| h.leaf.passage.as_u128() == id).map(|h| h.leaf.score);
+        let score =
+            |hits: &[Hit], id| hits.iter().find(|h| h.leaf.passage.as_u128() == id).map(|h| h.leaf.score);
         assert_eq!(score(&of(&best), 1), score(&of(&more), 1));
         assert_eq!(score(&of(&more), 4), Some(0.0), "far below the scale");
     }

@@ -96,8 +96,9 @@ fn chunks(
     average: f64,
     passages: &HashSet<PassageId>,
 ) -> Vec<Inspected> {
-    let of_passages = (0..index.slots())
-        .filter_map(|at| index.slot(at).filter(|slot| passages.contains(&slot.passage)).map(|slot| (at, slot)));
+    let of_passages = (0..index.slots()).filter_map(|at| {
+        index.slot(at).filter(|slot| passages.contains(&slot.passage)).map(|slot| (at, slot))
+    });
     let slots: Vec<_> = of_passages.collect();
     let places: HashMap<u32, usize> = slots.iter().enumerate().map(|(place, (at, _))| (*at, place)).collect();
     let mut counts = vec![vec![0u32; terms.len()]; slots.len()];
@@ -148,11 +149,10 @@ mod tests {
         let all: Vec<PassageId> = [1, 2, 3, 4, 10, 11].map(PassageId::from_u128).to_vec();
         let seen = inspect(&indexes, &query, &all);
         assert_eq!(seen.chunks.iter().map(|chunk| chunk.passage).collect::<Vec<_>>(), all);
-        assert_eq!(seen.terms.iter().map(|term| (term.term.as_str(), term.in_query)).collect::<Vec<_>>(), [
-            ("cold", 2),
-            ("truck", 1),
-            ("van", 1)
-        ]);
+        assert_eq!(
+            seen.terms.iter().map(|term| (term.term.as_str(), term.in_query)).collect::<Vec<_>>(),
+            [("cold", 2), ("truck", 1), ("van", 1)]
+        );
         let words = bm25::search(&indexes, &query, SourceKinds::all(), 9);
         assert_eq!(words.len(), 4);
         for chunk in &seen.chunks {

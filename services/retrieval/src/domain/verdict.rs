@@ -75,7 +75,13 @@ mod tests {
         assert_eq!(reason(0, 1, 3, None), Reason::TooSimilar);
         assert_eq!(reason(2, 4, 4, None), Reason::Reranked);
         assert_eq!(reason(3, 4, 5, None), Reason::ScoreTooLow);
-        assert_eq!(Places { fused: 5, reranked: 5, diversified: 5, returned: None }.reason(3, Some(7)), Reason::Quota);
-        assert_eq!(Places { fused: 5, reranked: 5, diversified: 5, returned: None }.reason(3, None), Reason::ScoreTooLow);
+        assert_eq!(
+            Places { fused: 5, reranked: 5, diversified: 5, returned: None }.reason(3, Some(7)),
+            Reason::Quota
+        );
+        assert_eq!(
+            Places { fused: 5, reranked: 5, diversified: 5, returned: None }.reason(3, None),
+            Reason::ScoreTooLow
+        );
     }
 }

@@ -36,7 +36,11 @@ impl SearchService for Door {
         let searches = request.into_inner().searches;
         let mut violations = Violations::new();
         let count = searches.len();
-        violations.check((1..=BATCH).contains(&count), "searches", format!("must be 1 to {BATCH}, are {count}"));
+        violations.check(
+            (1..=BATCH).contains(&count),
+            "searches",
+            format!("must be 1 to {BATCH}, are {count}"),
+        );
         let mut queries = Vec::with_capacity(count.min(BATCH));
         for (at, search) in searches.into_iter().take(BATCH).enumerate() {
             queries.push(question::query(search, &format!("searches[{at}]."), &mut violations));

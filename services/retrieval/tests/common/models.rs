@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use copydesk_retrieval::ports::{EmbedError, Embedder, RerankError, Reranker, Ranking};
+use copydesk_retrieval::ports::{EmbedError, Embedder, Ranking, RerankError, Reranker};
 
 /// Counts letters: texts of the same letters are near. Fails on demand and counts its calls.
 #[derive(Default)]

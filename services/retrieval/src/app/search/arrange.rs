@@ -8,10 +8,10 @@ use std::time::Duration;
 use copydesk_guard::text::terms;
 use copydesk_types::{PassageId, TenantId};
 
+use super::corpus;
 use super::legs::Legs;
 use super::meaning::{Meaning, share_of_time};
 use super::plan::{Plan, SecondLook};
-use super::corpus;
 use crate::app::Desk;
 use crate::domain::diversity::{self, Features};
 use crate::domain::fusion::{Method, fuse, lexical_only};
@@ -103,12 +103,7 @@ impl Desk {
     }
 
     /// Reads candidates that are not read yet; those that are gone leave the answer unfinished.
-    async fn read(
-        &self,
-        tenant: TenantId,
-        places: &[usize],
-        arranged: &mut Arranged,
-    ) -> Result<(), Error> {
+    async fn read(&self, tenant: TenantId, places: &[usize], arranged: &mut Arranged) -> Result<(), Error> {
         let ids = places.iter().map(|at| arranged.candidates[*at].leaf.passage);
         let ids: Vec<PassageId> = ids.filter(|id| !arranged.rows.contains_key(id)).collect();
         if ids.is_empty() {

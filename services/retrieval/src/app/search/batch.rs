@@ -68,10 +68,10 @@ impl Desk {
         for (at, query) in queries.iter().enumerate() {
             match self.plan(query) {
                 Ok(plan) => plans.push(plan),
-                Err(Error::Refused(Refusal(list))) => faults.extend(list.into_iter().map(|fault| Fault {
-                    field: format!("searches[{at}].{}", fault.field),
-                    ..fault
-                })),
+                Err(Error::Refused(Refusal(list))) => faults.extend(
+                    list.into_iter()
+                        .map(|fault| Fault { field: format!("searches[{at}].{}", fault.field), ..fault }),
+                ),
                 Err(error) => return Err(error),
             }
         }
@@ -106,10 +106,11 @@ impl Desk {
         let searches: Vec<(&Plan, &[KnowledgeBase])> =
             open.iter().map(|one| (&one.plan, one.bases.as_slice())).collect();
         let meanings = self.meanings(&searches).await;
-        let arranging = open.into_iter().zip(meanings).map(|(one, mut meaning): (Open, Meaning)| async move {
-            let arranged = self.arranged(tenant, &one.plan, &one.bases, &mut meaning).await;
-            (one, meaning, arranged)
-        });
+        let arranging =
+            open.into_iter().zip(meanings).map(|(one, mut meaning): (Open, Meaning)| async move {
+                let arranged = self.arranged(tenant, &one.plan, &one.bases, &mut meaning).await;
+                (one, meaning, arranged)
+            });
         let done: Vec<_> = stream::iter(arranging).buffered(AT_ONCE).collect().await;
         let arranged: Vec<&Arranged> = done.iter().filter_map(|(_, _, one)| one.as_ref().ok()).collect();
         let rows = self.rows(tenant, &arranged).await?;

@@ -90,12 +90,7 @@ impl Desk {
     /// # Errors
     /// `NotFound` for the passage and for a knowledge base, `Refused` as [`Desk::search`].
     #[tracing::instrument(name = "retrieval.explain_search", skip_all)]
-    pub async fn explain(
-        &self,
-        tenant: TenantId,
-        query: Query,
-        id: PassageId,
-    ) -> Result<Explanation, Error> {
+    pub async fn explain(&self, tenant: TenantId, query: Query, id: PassageId) -> Result<Explanation, Error> {
         let plan = self.plan(&query)?;
         let passage = self.passage(tenant, id).await?;
         let (document, _) = self.document(tenant, passage.document, false).await?;
@@ -105,13 +100,7 @@ impl Desk {
     }
 
     /// Searches and inspects until nothing changes between the two, or too much does.
-    async fn look(
-        &self,
-        tenant: TenantId,
-        query: &Query,
-        plan: &Plan,
-        id: PassageId,
-    ) -> Result<Look, Error> {
+    async fn look(&self, tenant: TenantId, query: &Query, plan: &Plan, id: PassageId) -> Result<Look, Error> {
         let mut bases = self.searched(tenant, &query.knowledge_bases).await?;
         let mut attempt = 1;
         loop {
@@ -142,9 +131,15 @@ fn explained(
     let places = at.map(|at| places(&arranged, &answer, at));
     let hit = at.map(|at| arranged.candidates[at].clone());
     let left_out = left_out(plan, document, &bases);
-    let matched = if left_out.is_some() { None } else { matched(&arranged, &inspection, vector.as_deref(), hit.as_ref()) };
+    let matched = if left_out.is_some() {
+        None
+    } else {
+        matched(&arranged, &inspection, vector.as_deref(), hit.as_ref())
+    };
     let reason = left_out.unwrap_or_else(|| match &places {
-        Some(places) if arranged.chosen.contains(&at.unwrap_or_default()) && places.returned.is_none() => Reason::Gone,
+        Some(places) if arranged.chosen.contains(&at.unwrap_or_default()) && places.returned.is_none() => {
+            Reason::Gone
+        }
         Some(places) => places.reason(plan.wanted, last_chosen(&arranged)),
         None => unmatched(matched.as_ref()),
     });

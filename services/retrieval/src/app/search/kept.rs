@@ -10,8 +10,8 @@ use copydesk_types::{DocumentId, KnowledgeBaseId, TenantId};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use super::plan::Query;
 use super::Found;
+use super::plan::Query;
 use crate::app::Desk;
 use crate::config;
 use crate::domain::records::KnowledgeBase;
@@ -65,7 +65,10 @@ impl QueryCache {
 
     fn forget(&self, which: impl Fn(&Entry) -> bool + Send + Sync + 'static) {
         if let Err(error) = self.entries.invalidate_entries_if(move |_, entry| which(entry)) {
-            tracing::error!(error = &error as &dyn std::error::Error, "old answers stay in memory for a while");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "old answers stay in memory for a while"
+            );
         }
     }
 
@@ -77,7 +80,8 @@ impl QueryCache {
 }
 
 fn size(found: &Found) -> usize {
-    let passages = found.passages.iter().map(|one| PASSAGE + one.passage.text.len() + one.passage.title.len());
+    let passages =
+        found.passages.iter().map(|one| PASSAGE + one.passage.text.len() + one.passage.title.len());
     ENTRY + passages.sum::<usize>()
 }
 

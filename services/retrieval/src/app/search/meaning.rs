@@ -36,14 +36,18 @@ impl Desk {
 
     /// Each search's part, in their order. Equal questions are embedded once.
     pub(super) async fn meanings(&self, searches: &[(&Plan, &[KnowledgeBase])]) -> Vec<Meaning> {
-        let part = |(plan, bases): &(&Plan, &[KnowledgeBase])| (self.embedder_for(plan, bases), plan.text.clone());
+        let part =
+            |(plan, bases): &(&Plan, &[KnowledgeBase])| (self.embedder_for(plan, bases), plan.text.clone());
         let parts: Vec<(Result<_, Meaning>, String)> = searches.iter().map(part).collect();
         let mut texts: Vec<String> =
             parts.iter().filter(|(embedder, _)| embedder.is_ok()).map(|(_, text)| text.clone()).collect();
         texts.sort_unstable();
         texts.dedup();
         let Some(embedder) = parts.iter().find_map(|(embedder, _)| embedder.as_ref().ok()) else {
-            return parts.into_iter().map(|(embedder, _)| embedder.err().unwrap_or(Meaning::Absent)).collect();
+            return parts
+                .into_iter()
+                .map(|(embedder, _)| embedder.err().unwrap_or(Meaning::Absent))
+                .collect();
         };
         let id = embedder.id().to_owned();
         let vectors = vectors(embedder.as_ref(), &texts).await;

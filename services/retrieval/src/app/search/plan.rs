@@ -129,7 +129,8 @@ impl Desk {
                 Some(intent) => weights = config::weights(intent),
                 None => faults.push(Fault {
                     field: "intent".into(),
-                    description: "is not configured: the operator names intents in `retrieval.intents`".into(),
+                    description: "is not configured: the operator names intents in `retrieval.intents`"
+                        .into(),
                 }),
             }
         }

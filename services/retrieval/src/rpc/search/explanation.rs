@@ -72,7 +72,9 @@ fn message(explanation: &Explanation) -> String {
         Reason::ScoreTooLow => {
             let last = explanation.last_score.unwrap_or_default();
             let place = place(|places| places.fused);
-            format!("its fused score of {score:.4} makes it number {place}; the last one returned has {last:.4}")
+            format!(
+                "its fused score of {score:.4} makes it number {place}; the last one returned has {last:.4}"
+            )
         }
         Reason::Reranked => {
             let (before, after) = (place(|places| places.fused), place(|places| places.reranked));

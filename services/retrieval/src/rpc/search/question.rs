@@ -104,11 +104,7 @@ fn kind(value: i32, before: &[SourceKind], field: String, violations: &mut Viola
     kind
 }
 
-fn weights(
-    list: &[pb::SourceWeight],
-    field: &str,
-    violations: &mut Violations,
-) -> Vec<(SourceKind, f64)> {
+fn weights(list: &[pb::SourceWeight], field: &str, violations: &mut Violations) -> Vec<(SourceKind, f64)> {
     let (mut weights, mut kinds) = (Vec::new(), Vec::new());
     violations.check(list.len() <= SourceKind::ALL.len(), field, "holds more than one of each kind");
     for (at, one) in list.iter().take(SourceKind::ALL.len()).enumerate() {
