@@ -13,6 +13,7 @@ pub use search::{IntentWeights, QueryCache, Rerank};
 
 use crate::domain::packing::Sizes;
 use crate::domain::source::ContentType;
+use crate::domain::stages::Allowance;
 use crate::domain::upload::UploadLimits;
 
 /// Settings of the retrieval service.
@@ -30,6 +31,12 @@ pub struct Config {
     pub indexes_in_memory: usize,
     /// The model of the dense leg. Absent: searches are lexical.
     pub embedder: Option<EmbedderConfig>,
+    /// Who works uploads off.
+    pub workers: Workers,
+    /// What each tenant may store.
+    pub quotas: Quotas,
+    /// How long things stay that nobody deletes.
+    pub retention: Retention,
     /// What kinds of sources count for questions of an intent that a search may name, for example
     /// `intents.howto = { document = 1.5, commit = 0.5 }`.
     pub intents: BTreeMap<String, IntentWeights>,
@@ -37,6 +44,38 @@ pub struct Config {
     pub query_cache: QueryCache,
     /// A second look at the best passages.
     pub rerank: Rerank,
+}
+
+/// Who works uploads off.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Workers {
+    /// Uploads that are worked off at once in this process, 1 to 64. One tenant gets all but one of them, so that its
+    /// long documents do not hold up the others.
+    pub count: u32,
+}
+
+/// What each tenant may store. 0: no limit.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Quotas {
+    /// Documents in all of its knowledge bases.
+    pub documents: u64,
+    /// Child chunks of these documents.
+    pub chunks: u64,
+    /// Bytes of the documents as they were uploaded; when an upload is checked, those that wait count too.
+    pub bytes: u64,
+    /// Ingestions that have not ended.
+    pub open_ingestions: u64,
+}
+
+/// How long things stay that nobody deletes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Retention {
+    /// Days for which an ended ingestion is shown, its request id is known and the bytes of its failed documents are
+    /// kept; up to 36,500. 0: for ever.
+    pub ingestion_days: u32,
 }
 
 /// What an upload may hold.
@@ -102,7 +141,37 @@ impl Default for Config {
             intents: BTreeMap::new(),
             query_cache: QueryCache::default(),
             rerank: Rerank::default(),
+            workers: Workers::default(),
+            quotas: Quotas::default(),
+            retention: Retention::default(),
         }
+    }
+}
+
+impl Default for Workers {
+    fn default() -> Self {
+        Self { count: 3 }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { ingestion_days: 30 }
+    }
+}
+
+impl Workers {
+    /// Workers that one tenant may have at once.
+    pub(crate) const fn per_tenant(&self) -> u32 {
+        if self.count > 1 { self.count - 1 } else { 1 }
+    }
+}
+
+impl Quotas {
+    /// The same for the store.
+    pub(crate) const fn allowance(&self) -> Allowance {
+        let Self { documents, chunks, bytes, open_ingestions } = *self;
+        Allowance { documents, chunks, bytes, open_ingestions }
     }
 }
 
@@ -167,6 +236,9 @@ impl Config {
             check((1..=100).contains(&top_k), format!("top_k.{key}: must be 1 to 100"));
         }
         check(self.indexes_in_memory > 0, "indexes_in_memory: must be 1 or more".into());
+        check((1..=64).contains(&self.workers.count), "workers.count: must be 1 to 64".into());
+        let days = self.retention.ingestion_days <= 36_500;
+        check(days, "retention.ingestion_days: must be at most 36,500".into());
         if let Some(fault) = self.embedder.as_ref().and_then(crate::embedders::fault) {
             check(false, format!("embedder.model_dir: {fault}"));
         }
@@ -238,6 +310,9 @@ mod tests {
             top_k: TopK { ad: 101, ..TopK::default() },
             indexes_in_memory: 0,
             embedder: Some(EmbedderConfig { model_dir: "/does/not/exist".into() }),
+            workers: Workers { count: 0 },
+            quotas: Quotas::default(),
+            retention: Retention { ingestion_days: 40_000 },
             rerank: Rerank { timeout_ms: 0 },
             ..Config::default()
         };
@@ -254,6 +329,8 @@ mod tests {
             "chunks.overlap",
             "top_k.ad",
             "indexes_in_memory",
+            "workers.count",
+            "retention.ingestion_days",
             "embedder.model_dir",
             "rerank.timeout_ms",
         ];

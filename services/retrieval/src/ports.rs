@@ -12,7 +12,10 @@ pub use indexes::{
     ChunkedDocument, Corpus, EmbedError, Embedder, IndexError, IndexSource, Inspector, LexicalIndex,
     StoredChunk, VectorIndex,
 };
-pub use ingestions::{IngestionStore, Item, ItemOutcome, Job, NewChunk, NewIngestion, NewPassage};
+pub use ingestions::{
+    Finish, Finished, IngestionFilter, IngestionStore, Item, ItemOutcome, Job, NewChunk, NewIngestion,
+    NewPassage, Retry,
+};
 pub use knowledge::{Created, DocumentFilter, KnowledgeStore, RequestKey};
 pub use models::{Ranking, RerankError, Reranker};
 

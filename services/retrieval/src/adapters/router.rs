@@ -4,6 +4,8 @@ use async_trait::async_trait;
 use copydesk_proto::llm_router::v1::RerankRequest;
 use copydesk_proto::llm_router::v1::llm_service_client::LlmServiceClient;
 use copydesk_rpc::Channel;
+use tonic::Status;
+use tonic_types::StatusExt;
 
 use crate::ports::{Ranking, RerankError, Reranker};
 
@@ -36,8 +38,7 @@ impl Reranker for Router {
             documents,
             ..RerankRequest::default()
         };
-        // What the router says to a caller is for callers; a model that it does not know is named by ours.
-        let failed = |status: tonic::Status| RerankError { reason: status.message().to_owned() };
+        let failed = |status: Status| RerankError { reason: told(&status) };
         let answer = self.client.clone().rerank(request).await.map_err(failed)?.into_inner();
         let model = answer.completion.map(|completion| completion.model).unwrap_or_default();
         let scores = answer.results.into_iter().map(|ranked| (ranked.index as usize, ranked.score)).collect();
@@ -48,4 +49,12 @@ impl Reranker for Router {
 fn shortened(mut text: String, longest: usize) -> String {
     text.truncate(text.floor_char_boundary(longest));
     text
+}
+
+/// What the router says. It is written for callers, and our caller chose the model.
+fn told(status: &Status) -> String {
+    let details = status.get_error_details();
+    let faults = details.bad_request().into_iter().flat_map(|bad| &bad.field_violations);
+    let faults = faults.map(|fault| format!("; {} {}", fault.field, fault.description));
+    format!("{}{}", status.message(), faults.collect::<String>())
 }
