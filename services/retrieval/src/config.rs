@@ -19,9 +19,8 @@ pub struct Config {
     pub chunks: Chunks,
     /// Passages that a search returns when the caller does not say how many.
     pub top_k: TopK,
-    /// How many knowledge bases keep their search index in memory, 1 or more. The one that was not searched for the
-    /// longest time is dropped first and built again from the database when it is searched.
-    pub indexes_in_memory: usize,
+    /// The search indexes in memory.
+    pub index: IndexConfig,
     /// The model of the dense leg. Absent: searches are lexical.
     pub embedder: Option<EmbedderConfig>,
 }
@@ -71,6 +70,22 @@ pub struct TopK {
     pub ad: u32,
 }
 
+/// The search indexes in memory, one for each knowledge base.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct IndexConfig {
+    /// Bytes that all of them may take together, 1 or more; with 384-dimensional embeddings a chunk takes about 3,000.
+    /// The index that was not searched for the longest time is dropped first and built again from the database when it
+    /// is searched; the one that is searched stays, whatever its size.
+    pub memory_bytes: u64,
+}
+
+impl Default for IndexConfig {
+    fn default() -> Self {
+        Self { memory_bytes: 2 * 1024 * 1024 * 1024 }
+    }
+}
+
 /// A local embedding model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EmbedderConfig {
@@ -84,7 +99,7 @@ impl Default for Config {
             limits: Limits::default(),
             chunks: Chunks::default(),
             top_k: TopK::default(),
-            indexes_in_memory: 64,
+            index: IndexConfig::default(),
             embedder: None,
         }
     }
@@ -150,7 +165,7 @@ impl Config {
         {
             check((1..=100).contains(&top_k), format!("top_k.{key}: must be 1 to 100"));
         }
-        check(self.indexes_in_memory > 0, "indexes_in_memory: must be 1 or more".into());
+        check(self.index.memory_bytes > 0, "index.memory_bytes: must be 1 or more".into());
         if let Some(fault) = self.embedder.as_ref().and_then(crate::embedders::fault) {
             check(false, format!("embedder.model_dir: {fault}"));
         }
@@ -219,7 +234,7 @@ mod tests {
             },
             chunks: Chunks { child: 8, parent_ad: 4, overlap: 128, ..Chunks::default() },
             top_k: TopK { ad: 101, ..TopK::default() },
-            indexes_in_memory: 0,
+            index: IndexConfig { memory_bytes: 0 },
             embedder: Some(EmbedderConfig { model_dir: "/does/not/exist".into() }),
         };
         let faults = config.validate();
@@ -234,7 +249,7 @@ mod tests {
             "chunks.parent_ad",
             "chunks.overlap",
             "top_k.ad",
-            "indexes_in_memory",
+            "index.memory_bytes",
             "embedder.model_dir",
         ];
         assert_eq!(keys, expected, "{faults:#?}");

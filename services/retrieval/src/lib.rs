@@ -31,7 +31,7 @@ use std::sync::Arc;
 use copydesk_rpc::{Service, ServiceContext};
 use copydesk_store::{Database, DatabaseConfig};
 
-pub use config::{Chunks, Config, EmbedderConfig, Limits, TopK};
+pub use config::{Chunks, Config, EmbedderConfig, IndexConfig, Limits, TopK};
 pub use error::{Error, Resource};
 
 use crate::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, SystemClock};
@@ -81,7 +81,7 @@ pub fn assemble(
     embedder: Option<Arc<dyn Embedder>>,
 ) -> Service {
     let store = Arc::new(DatabaseStore::new(database));
-    let index = Arc::new(MemoryIndex::new(store.clone(), config.indexes_in_memory));
+    let index = Arc::new(MemoryIndex::new(store.clone(), config.index.clone()));
     let desk = Desk {
         knowledge: store.clone(),
         ingestions: store.clone(),

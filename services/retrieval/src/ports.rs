@@ -8,7 +8,7 @@ mod ingestions;
 mod knowledge;
 
 pub use indexes::{
-    ChunkedDocument, Corpus, EmbedError, Embedder, IndexError, IndexSource, LexicalIndex, StoredChunk,
+    Change, ChunkedDocument, Corpus, EmbedError, Embedder, IndexError, IndexSource, LexicalIndex, StoredChunk,
     VectorIndex,
 };
 pub use ingestions::{IngestionStore, Item, ItemOutcome, Job, NewChunk, NewIngestion, NewPassage};

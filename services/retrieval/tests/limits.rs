@@ -98,6 +98,8 @@ mod cases {
             content_type: 7,
             source_kinds: vec![SourceKind::Post.into(), 42],
             exclude_source_kinds: vec![0],
+            filter: Some(Filter { condition: None }),
+            exact: true,
         };
         let fields = [
             "knowledge_base_ids[1]",
@@ -106,6 +108,7 @@ mod cases {
             "content_type",
             "source_kinds[1]",
             "exclude_source_kinds[0]",
+            "filter",
         ];
         assert_eq!(refused(tenant.search_with(search).await), invalid(&fields));
         let many = vec![base.as_str(); 17];

@@ -1,8 +1,11 @@
 //! The mind of the library: what a document is, how it is cut, how a search ranks. Pure: no clock, no I/O, no async.
 //!
 //! Reading order: a stream of parts becomes documents (`upload`), a document becomes passages (`tokens`, `packing`),
-//! passages are searched (`index`, `bm25`, `cosine`), and two lists become one (`fusion`, `ranking`).
+//! passages are searched (`filter`, `index`, `bm25`, `cosine`), and two lists become one (`fusion`, `ranking`).
 
+pub mod attributes;
+pub mod filter;
+pub mod moment;
 pub mod records;
 pub mod source;
 pub mod upload;
@@ -16,3 +19,4 @@ pub mod fusion;
 pub mod index;
 pub mod lens;
 pub mod ranking;
+pub mod top;

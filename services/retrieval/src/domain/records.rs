@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use copydesk_types::{DocumentId, IngestionId, KnowledgeBaseId, PassageId};
 
+use super::attributes::Attributes;
 use super::source::{ContentType, Format, SourceKind};
 
 /// A set of documents that is searched as one.
@@ -52,6 +53,10 @@ pub struct Document {
     pub create_time: i64,
     /// When its bytes last changed.
     pub update_time: i64,
+    /// What the caller said of it.
+    pub attributes: Attributes,
+    /// Where it can be read; empty when that was not said.
+    pub source_uri: String,
 }
 
 /// A passage with its text, ready to be cited.
@@ -92,6 +97,10 @@ pub struct StagedDocument {
     pub text: String,
     /// BLAKE3 of the text in hexadecimal digits.
     pub content_hash: String,
+    /// What the caller said of it.
+    pub attributes: Attributes,
+    /// Where it can be read; empty when that was not said.
+    pub source_uri: String,
 }
 
 /// Where an ingestion stands.

@@ -1,11 +1,13 @@
 //! `SearchService`.
 
+use std::sync::Arc;
+
 use copydesk_proto::retrieval::v1 as pb;
 use copydesk_proto::retrieval::v1::search_service_server::SearchService;
 use copydesk_rpc::{Caller, ServiceError, Violations};
 use tonic::{Request, Response, Status};
 
-use super::{Door, convert};
+use super::{Door, convert, filter};
 use crate::app::{Found, Query};
 use crate::domain::lens::Lens;
 use crate::domain::source::{ContentType, SourceKinds};
@@ -53,13 +55,14 @@ fn query(request: pb::SearchRequest) -> Result<Query, ServiceError> {
         convert::filter("content_type", request.content_type, convert::content_type, &mut violations);
     let only = convert::kinds("source_kinds", &request.source_kinds, &mut violations);
     let never = convert::kinds("exclude_source_kinds", &request.exclude_source_kinds, &mut violations);
+    let filter = filter::filter("filter", request.filter, &mut violations).map(Arc::new);
     violations.finish()?;
     Ok(Query {
         knowledge_bases,
         text: request.query,
         top_k: (request.top_k > 0).then_some(request.top_k),
         content_type: content_type.unwrap_or(ContentType::Blog),
-        lens: Lens { kinds: SourceKinds::new(&only, &never), exact: false },
+        lens: Lens { kinds: SourceKinds::new(&only, &never), filter, exact: request.exact },
     })
 }
 

@@ -49,6 +49,38 @@ pub(super) async fn record_change(
     Ok(())
 }
 
+/// Writes what an upload says of a document whose bytes are those that are stored: nothing is cut or embedded again, but
+/// the index must read it again. False, with nothing written, when that is what is stored too.
+pub(super) async fn describe(
+    tx: &mut Tx,
+    tenant: &str,
+    knowledge_base: &str,
+    staged: &StagedDocument,
+) -> Result<bool, StoreError> {
+    let find = "SELECT document_id, title, source_kind, attributes, source_uri FROM document
+        WHERE tenant = $1 AND knowledge_base_id = $2 AND key = $3 AND content_hash = $4";
+    let values = params![tenant, knowledge_base, &staged.key, &staged.content_hash];
+    let Some(row) = tx.query_opt(find, &values).await? else { return Ok(false) };
+    let id: String = row.get("document_id")?;
+    let stored: [String; 4] =
+        [row.get("title")?, row.get("source_kind")?, row.get("attributes")?, row.get("source_uri")?];
+    // Without a title in the upload, the one that was found in the text stays.
+    let title = if staged.title.is_empty() { stored[0].clone() } else { staged.title.clone() };
+    let said =
+        [title, staged.source_kind.word().to_owned(), staged.attributes.json(), staged.source_uri.clone()];
+    if said == stored {
+        return Ok(false);
+    }
+    let [title, source_kind, attributes, source_uri] = said;
+    let update = "UPDATE document SET title = $3, source_kind = $4, attributes = $5, source_uri = $6
+        WHERE tenant = $1 AND document_id = $2";
+    tx.execute(update, &params![tenant, &id, title, source_kind, attributes, source_uri]).await?;
+    if let Some(change) = next_version(tx, tenant, knowledge_base).await? {
+        record_change(tx, tenant, knowledge_base, &id, change).await?;
+    }
+    Ok(true)
+}
+
 /// Deletes a document's text, passages and chunks.
 pub(super) async fn delete_content(tx: &mut Tx, tenant: &str, document: &str) -> Result<(), StoreError> {
     for statement in [
@@ -75,13 +107,16 @@ pub(super) struct Write<'a> {
 
 impl Write<'_> {
     /// Puts the document in place of the one that has its key now, if any. Gives the number of chunks written, or
-    /// `None` when the bytes are those that are stored already: then nothing is written.
+    /// `None` when nothing is, because all of it is stored already.
     pub(super) async fn run(&self, tx: &mut Tx) -> Result<Option<i64>, StoreError> {
         let find = "SELECT document_id, version, content_hash, chunk_count FROM document
             WHERE tenant = $1 AND knowledge_base_id = $2 AND key = $3";
         let found = tx.query_opt(find, &params![self.tenant, self.knowledge_base, &self.staged.key]).await?;
         let (id, version, old_chunks) = match &found {
-            Some(row) if row.get::<String>("content_hash")? == self.staged.content_hash => return Ok(None),
+            Some(row) if row.get::<String>("content_hash")? == self.staged.content_hash => {
+                let described = describe(tx, self.tenant, self.knowledge_base, self.staged).await?;
+                return Ok(described.then_some(0));
+            }
             Some(row) => (row.get("document_id")?, row.get::<i64>("version")? + 1, row.get("chunk_count")?),
             None => (self.new_id.to_string(), 1, 0),
         };
@@ -104,13 +139,15 @@ impl Write<'_> {
         chunks: i64,
     ) -> Result<(), StoreError> {
         let sql = "INSERT INTO document (tenant, document_id, knowledge_base_id, key, title, source_kind,
-              content_type, version, size_bytes, content_hash, chunk_count, create_time, update_time)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
+              content_type, version, size_bytes, content_hash, chunk_count, create_time, update_time,
+              attributes, source_uri)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14)
             ON CONFLICT (tenant, document_id) DO UPDATE SET title = excluded.title,
               source_kind = excluded.source_kind, content_type = excluded.content_type,
               version = excluded.version, size_bytes = excluded.size_bytes,
               content_hash = excluded.content_hash, chunk_count = excluded.chunk_count,
-              update_time = excluded.update_time";
+              update_time = excluded.update_time, attributes = excluded.attributes,
+              source_uri = excluded.source_uri";
         let values = params![
             self.tenant,
             id,
@@ -124,6 +161,8 @@ impl Write<'_> {
             &self.staged.content_hash,
             chunks,
             self.now,
+            self.staged.attributes.json(),
+            &self.staged.source_uri,
         ];
         tx.execute(sql, &values).await?;
         Ok(())

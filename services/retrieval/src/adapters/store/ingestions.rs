@@ -155,8 +155,8 @@ impl DatabaseStore {
 }
 
 const STAGE: &str = "INSERT INTO ingestion_item (tenant, ingestion_id, ordinal, state, key, title, format,
-    source_kind, content_type, content_hash, text, reason, message, stage_time)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', '', $12)";
+    source_kind, content_type, content_hash, text, reason, message, stage_time, attributes, source_uri)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', '', $12, $13, $14)";
 
 fn item_row(tenant: TenantId, id: IngestionId, document: &StagedDocument, time: i64) -> Vec<Value> {
     params![
@@ -172,6 +172,8 @@ fn item_row(tenant: TenantId, id: IngestionId, document: &StagedDocument, time: 
         &document.content_hash,
         document.text.as_bytes(),
         time,
+        document.attributes.json(),
+        &document.source_uri,
     ]
     .to_vec()
 }

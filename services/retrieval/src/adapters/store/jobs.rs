@@ -2,7 +2,7 @@
 
 use copydesk_store::{Database, StoreError, Tx, params};
 
-use super::documents::Write;
+use super::documents::{self, Write};
 use super::ingestions::item;
 use super::rows;
 use crate::domain::records::{IngestionState, StagedDocument};
@@ -62,6 +62,8 @@ pub(super) async fn next_item(database: &Database, job: &Job) -> Result<Option<I
         content_type: rows::content_type(&row)?,
         text: rows::text(&row, "text")?,
         content_hash: row.get("content_hash")?,
+        attributes: rows::attributes(&row)?,
+        source_uri: row.get("source_uri")?,
     };
     Ok(Some(Item { staged, current_hash: row.get("current_hash")? }))
 }
@@ -81,6 +83,10 @@ pub(super) async fn finish_item(
         return Ok(false);
     }
     let mut written = None;
+    if matches!(outcome, ItemOutcome::Unchanged) {
+        let described = documents::describe(&mut tx, &tenant, &knowledge_base, staged).await?;
+        written = described.then_some(0);
+    }
     if let ItemOutcome::Indexed { new_id, title, passages } = outcome {
         let (tenant, knowledge_base, new_id) = (&tenant, &knowledge_base, *new_id);
         written = Write { tenant, knowledge_base, new_id, staged, title, passages, now }.run(&mut tx).await?;
