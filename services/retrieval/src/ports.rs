@@ -8,8 +8,8 @@ mod ingestions;
 mod knowledge;
 
 pub use indexes::{
-    Change, ChunkedDocument, Corpus, EmbedError, Embedder, IndexError, IndexSource, LexicalIndex, StoredChunk,
-    VectorIndex,
+    Change, ChunkedDocument, Corpus, EmbedError, Embedder, IndexError, IndexSource, LexicalIndex,
+    StoredChunk, VectorIndex,
 };
 pub use ingestions::{IngestionStore, Item, ItemOutcome, Job, NewChunk, NewIngestion, NewPassage};
 pub use knowledge::{Created, DocumentFilter, KnowledgeStore, RequestKey};

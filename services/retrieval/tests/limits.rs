@@ -12,9 +12,9 @@ use bytes::Bytes;
 use common::{Bench, Doc, Tenant, benches, doc, part, parts, refusal, request, rows, start, thirty};
 use copydesk_proto::retrieval::v1::ingest_request::Part;
 use copydesk_proto::retrieval::v1::{
-    CreateKnowledgeBaseRequest, DeleteDocumentRequest, DeleteKnowledgeBaseRequest, GetDocumentRequest,
-    GetIngestionRequest, GetKnowledgeBaseRequest, GetPassageRequest, IngestRequest, ListDocumentsRequest,
-    ListKnowledgeBasesRequest, SearchRequest, WatchIngestionRequest,
+    CreateKnowledgeBaseRequest, DeleteDocumentRequest, DeleteKnowledgeBaseRequest, Filter,
+    GetDocumentRequest, GetIngestionRequest, GetKnowledgeBaseRequest, GetPassageRequest, IngestRequest,
+    ListDocumentsRequest, ListKnowledgeBasesRequest, SearchRequest, WatchIngestionRequest,
 };
 use copydesk_proto::types::v1::{ContentType, SourceKind};
 use copydesk_rpc::testing;

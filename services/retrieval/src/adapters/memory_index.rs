@@ -72,7 +72,8 @@ impl MemoryIndex {
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         shelf.uses += 1;
         let last_use = shelf.uses;
-        let entry = shelf.entries.entry(key).or_insert_with(|| Entry { held: Arc::default(), last_use, bytes: 0 });
+        let entry =
+            shelf.entries.entry(key).or_insert_with(|| Entry { held: Arc::default(), last_use, bytes: 0 });
         entry.last_use = last_use;
         Arc::clone(&entry.held)
     }

@@ -178,7 +178,8 @@ mod tests {
 
     #[test]
     fn paths_lead_through_objects_and_lists() {
-        let flat = Flat::of(&attributes(json!({"p": {"v": 1}, "l": [{"x": "a"}, {"x": "b"}], "e": []})).unwrap());
+        let flat =
+            Flat::of(&attributes(json!({"p": {"v": 1}, "l": [{"x": "a"}, {"x": "b"}], "e": []})).unwrap());
         let at = |path: &str| flat.at(path).iter().filter_map(|(_, value)| value.clone()).collect::<Vec<_>>();
         assert_eq!(at("p.v"), [Scalar::Number(1.0)]);
         assert_eq!(at("l.x"), [Scalar::Text("a".into()), Scalar::Text("b".into())]);

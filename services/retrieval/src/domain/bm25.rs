@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::index::{Bits, KnowledgeIndex, Posting, ones};
+use super::index::{Bits, Cursor, KnowledgeIndex, ones};
 use super::lens::Lens;
 use super::ranking::Leaf;
 use super::top::best;
@@ -38,7 +38,7 @@ pub fn search(indexes: &[&KnowledgeIndex], terms: &[String], lens: &Lens, parent
     let visible: Vec<_> = indexes.iter().map(|index| index.visible(lens)).collect();
     best(indexes, parents, |top| {
         for (at, (index, visible)) in indexes.iter().zip(&visible).enumerate() {
-            let lists = weights.iter().map(|(term, weight)| (index.postings(term), *weight));
+            let lists = weights.iter().map(|(term, weight)| (index.postings(term).start(), *weight));
             score(index, lists.collect(), visible, &norms, |slot, score| top.offer(score, at, slot, index));
         }
     })
@@ -55,25 +55,24 @@ const WINDOW: usize = 2048;
 /// a window of slots at a time; windows in which nothing is visible, or nothing holds a term, are not looked at.
 fn score(
     index: &KnowledgeIndex,
-    mut lists: Vec<(&[Posting], f64)>,
+    mut lists: Vec<(Cursor<'_>, f64)>,
     visible: &Bits,
     norms: &Norms,
     mut found: impl FnMut(u32, f64),
 ) {
     let mut scores = [0.0f64; WINDOW];
     let mut touched = [0u64; WINDOW / 64];
-    while let Some(next) = lists.iter().filter_map(|(rest, _)| rest.first()).map(|first| first.slot).min() {
+    while let Some(next) = lists.iter().filter_map(|(list, _)| list.next_slot()).min() {
         let start = next as usize / WINDOW * WINDOW;
         let end = (start + WINDOW) as u32;
         let seen = visible.any_in(start / 64..(start + WINDOW) / 64);
-        for (rest, weight) in &mut lists {
-            let inside = rest.partition_point(|posting| posting.slot < end);
-            let (window, after) = rest.split_at(inside);
-            *rest = after;
-            for posting in window.iter().filter(|posting| seen && visible.contains(posting.slot)) {
-                let at = posting.slot as usize - start;
-                touched[at / 64] |= 1 << (at % 64);
-                scores[at] += *weight * norms.saturation(posting.count, index.length_of(posting.slot));
+        for (list, weight) in &mut lists {
+            while let Some(piece) = list.piece_below(end) {
+                for posting in piece.iter().filter(|posting| seen && visible.contains(posting.slot)) {
+                    let at = posting.slot as usize - start;
+                    touched[at / 64] |= 1 << (at % 64);
+                    scores[at] += *weight * norms.saturation(posting.count, index.length_of(posting.slot));
+                }
             }
         }
         for (run, word) in touched.iter_mut().enumerate() {
@@ -188,7 +187,8 @@ mod tests {
 
     #[test]
     fn windows_do_not_change_what_is_found() {
-        let texts: Vec<String> = (0..WINDOW * 3).map(|at| format!("van {}", if at % 701 == 5 { "cold" } else { "w" })).collect();
+        let texts: Vec<String> =
+            (0..WINDOW * 3).map(|at| format!("van {}", if at % 701 == 5 { "cold" } else { "w" })).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let index = index(&[(0, SourceKind::Post, &texts)]);
         let found = search(&[&index], &terms("cold"), &Lens::all(), 100);

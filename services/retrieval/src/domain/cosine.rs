@@ -25,10 +25,12 @@ pub fn search(indexes: &[&KnowledgeIndex], query: Vec<f32>, lens: &Lens, parents
             });
         }
         let floor = floor.value();
+        near.retain(|(high, ..)| *high >= floor);
+        // Likely ones first: the sooner the list is full of good ones, the sooner the rest need not be looked at.
+        near.sort_unstable_by(|left, right| right.0.total_cmp(&left.0));
         for (high, at, slot) in near {
-            // Below the floor are so many better ones that the list is full without it.
-            if high < floor {
-                continue;
+            if top.floor().is_some_and(|floor| f64::from(high) < floor) {
+                break;
             }
             if let Some(cosine) = indexes[at].matrix().cosine(slot, &probe) {
                 top.offer(cosine, at, slot, indexes[at]);

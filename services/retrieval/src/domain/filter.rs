@@ -106,7 +106,9 @@ impl FieldPath {
                      or @update_time"
                     .to_owned())
             }
-            _ if path.split('.').any(str::is_empty) => Err("must not have empty names between dots".to_owned()),
+            _ if path.split('.').any(str::is_empty) => {
+                Err("must not have empty names between dots".to_owned())
+            }
             _ => Ok(Self::Attribute(path.into())),
         }
     }
@@ -135,7 +137,11 @@ impl Test {
     ///
     /// # Errors
     /// Why the field can never be in it.
-    pub fn within(path: &FieldPath, lower: Option<Bound<Scalar>>, upper: Option<Bound<Scalar>>) -> Result<Self, String> {
+    pub fn within(
+        path: &FieldPath,
+        lower: Option<Bound<Scalar>>,
+        upper: Option<Bound<Scalar>>,
+    ) -> Result<Self, String> {
         if !matches!(path, FieldPath::Attribute(_) | FieldPath::UpdateTime) {
             return Err("cannot be tested by a range".to_owned());
         }
@@ -148,7 +154,9 @@ impl Test {
         }
         let numbers = (side(lower.as_ref(), number), side(upper.as_ref(), number));
         match numbers {
-            (Some(lower), Some(upper)) if *path != FieldPath::UpdateTime => Ok(Self::Numbers(Bounds { lower, upper })),
+            (Some(lower), Some(upper)) if *path != FieldPath::UpdateTime => {
+                Ok(Self::Numbers(Bounds { lower, upper }))
+            }
             _ if *path == FieldPath::UpdateTime => Err(NO_TIME.to_owned()),
             _ => Err("must have bounds that are all numbers or all RFC 3339 times".to_owned()),
         }
@@ -174,11 +182,14 @@ fn number(value: &Scalar) -> Option<f64> {
 /// Why a field can never have a value.
 fn misfit(path: &FieldPath, value: &Scalar) -> Option<String> {
     let Scalar::Text(text) = value else {
-        return (!matches!(path, FieldPath::Attribute(_))).then(|| "must be a string for this field".to_owned());
+        return (!matches!(path, FieldPath::Attribute(_)))
+            .then(|| "must be a string for this field".to_owned());
     };
     let (known, what) = match path {
         FieldPath::SourceKind => (SourceKind::from_word(text).is_some(), "a source kind, for example readme"),
-        FieldPath::ContentType => (ContentType::from_word(text).is_some(), "a content type, for example blog"),
+        FieldPath::ContentType => {
+            (ContentType::from_word(text).is_some(), "a content type, for example blog")
+        }
         FieldPath::DocumentId => (text.parse::<DocumentId>().is_ok(), "a document id, doc_…"),
         _ => (true, ""),
     };

@@ -6,6 +6,7 @@
 
 mod bits;
 mod matrix;
+mod postings;
 mod views;
 mod words;
 
@@ -17,7 +18,7 @@ use copydesk_types::{DocumentId, PassageId};
 
 pub use bits::{Bits, ones};
 pub use matrix::{Matrix, Probe};
-pub use words::Posting;
+pub use postings::{Cursor, Posting, Postings};
 
 use super::filter::Facts;
 use super::lens::Lens;
@@ -54,6 +55,8 @@ pub struct KnowledgeIndex {
     words: Words,
     matrix: Matrix,
     slots: Vec<Slot>,
+    /// How many terms the chunk in each slot has. Apart, because the lexical leg reads nothing else of most chunks.
+    lengths: Vec<u32>,
     used: Bits,
     free: Vec<u32>,
     documents: HashMap<DocumentId, Held>,
@@ -69,8 +72,6 @@ pub struct Slot {
     pub passage: PassageId,
     /// Its place in the passage.
     pub ordinal: u32,
-    /// How many terms it has.
-    pub length: u32,
     start: u32,
     end: u32,
 }
@@ -117,7 +118,7 @@ impl KnowledgeIndex {
         self.words.remove(&held.terms, &held.slots);
         self.views.remove(&held.slots);
         for slot in &held.slots {
-            self.length -= u64::from(self.slots[*slot as usize].length);
+            self.length -= u64::from(self.lengths[*slot as usize]);
             self.used.remove(*slot);
             self.matrix.clear(*slot);
         }
@@ -128,14 +129,15 @@ impl KnowledgeIndex {
     fn add(&mut self, chunk: IndexedChunk, terms: &mut Vec<u32>) -> u32 {
         let length = chunk.terms.len() as u32;
         let (start, end) = (chunk.span.start as u32, chunk.span.end as u32);
-        let slot = Slot { passage: chunk.passage, ordinal: chunk.ordinal, length, start, end };
+        let slot = Slot { passage: chunk.passage, ordinal: chunk.ordinal, start, end };
         let at = match self.free.pop() {
             Some(at) => {
-                self.slots[at as usize] = slot;
+                (self.slots[at as usize], self.lengths[at as usize]) = (slot, length);
                 at
             }
             None => {
                 self.slots.push(slot);
+                self.lengths.push(length);
                 (self.slots.len() - 1) as u32
             }
         };
@@ -158,8 +160,8 @@ impl KnowledgeIndex {
         self.length
     }
 
-    /// The chunks that hold a term, in order of slot.
-    pub fn postings(&self, term: &str) -> &[Posting] {
+    /// The chunks that hold a term.
+    pub fn postings(&self, term: &str) -> &Postings {
         self.words.postings(term)
     }
 
@@ -170,7 +172,7 @@ impl KnowledgeIndex {
 
     /// How many terms the chunk in a slot has; 0 for a slot that never was.
     pub fn length_of(&self, slot: u32) -> u32 {
-        self.slots.get(slot as usize).map_or(0, |slot| slot.length)
+        self.lengths.get(slot as usize).copied().unwrap_or_default()
     }
 
     /// How many slots there are, empty ones included.
@@ -195,7 +197,8 @@ impl KnowledgeIndex {
 
     /// About how many bytes of memory it takes.
     pub fn bytes(&self) -> usize {
-        let slots = self.slots.capacity() * size_of::<Slot>() + self.used.bytes() + self.free.capacity() * 4;
+        let numbers = (self.lengths.capacity() + self.free.capacity()) * size_of::<u32>();
+        let slots = self.slots.capacity() * size_of::<Slot>() + self.used.bytes() + numbers;
         self.words.bytes() + self.matrix.bytes() + slots + self.held + self.views.bytes()
     }
 }

@@ -40,7 +40,8 @@ impl Rest<'_> {
     fn number(&mut self, digits: usize) -> Option<i64> {
         let (head, tail) = self.0.split_at_checked(digits)?;
         self.0 = tail;
-        head.iter().try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0')))
+        head.iter()
+            .try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0')))
     }
 
     /// One of these signs.

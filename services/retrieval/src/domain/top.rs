@@ -70,19 +70,26 @@ impl Top {
         }
     }
 
+    /// The lowest score in a full list: a lower one need not be offered.
+    pub fn floor(&self) -> Option<f64> {
+        self.heap.peek().filter(|_| self.heap.len() >= self.capacity).map(|worst| worst.score)
+    }
+
     /// Says that chunks were left out that are worse than all that is in.
     pub fn left_some_out(&mut self) {
         self.complete = false;
     }
 }
 
-/// Leaves that a leg looks at first for each passage that is wanted: a passage has few chunks.
-const GUESS: usize = 4;
+/// Leaves that a leg looks at first: of the passages that are wanted, most come by one or two of their chunks.
+fn guess(parents: usize) -> usize {
+    if parents == 0 { 0 } else { parents.saturating_mul(2).saturating_add(16) }
+}
 
 /// The best leaves in order, cut off where `parents` different passages have been seen, or all of them when there are
 /// not so many. `collect` fills the list that it is given; when that was too short, it is asked again for a longer one.
 pub fn best(indexes: &[&KnowledgeIndex], parents: usize, mut collect: impl FnMut(&mut Top)) -> Vec<Leaf> {
-    let mut capacity = parents.saturating_mul(GUESS);
+    let mut capacity = guess(parents);
     while capacity > 0 {
         let mut top = Top::new(capacity);
         collect(&mut top);
@@ -93,7 +100,7 @@ pub fn best(indexes: &[&KnowledgeIndex], parents: usize, mut collect: impl FnMut
             let length = enough.unwrap_or(found.len());
             return found[..length].iter().filter_map(|ranked| leaf(indexes, ranked)).collect();
         }
-        capacity = capacity.saturating_mul(8);
+        capacity = capacity.saturating_mul(6);
     }
     Vec::new()
 }

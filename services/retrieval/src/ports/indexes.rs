@@ -57,7 +57,8 @@ pub trait IndexSource: Send + Sync {
     ) -> Result<Vec<Change>, StoreError>;
 
     /// Those of these documents that exist, in any order, each with its chunks, all of one version. At most a thousand.
-    async fn chunked(&self, tenant: TenantId, ids: &[DocumentId]) -> Result<Vec<ChunkedDocument>, StoreError>;
+    async fn chunked(&self, tenant: TenantId, ids: &[DocumentId])
+    -> Result<Vec<ChunkedDocument>, StoreError>;
 }
 
 /// What a search looks through.

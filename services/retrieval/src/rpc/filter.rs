@@ -19,7 +19,11 @@ const LONGEST: usize = 64;
 const VALUES: usize = 256;
 
 /// A filter, if it is there and has no fault.
-pub(super) fn filter(field: &str, message: Option<pb::Filter>, violations: &mut Violations) -> Option<Filter> {
+pub(super) fn filter(
+    field: &str,
+    message: Option<pb::Filter>,
+    violations: &mut Violations,
+) -> Option<Filter> {
     let message = message?;
     let mut reader = Reader { left: MOST, violations };
     reader.filter(field, message, DEEPEST)
@@ -183,7 +187,8 @@ mod tests {
     fn every_fault_is_told_with_its_path() {
         let number = |number: f64| Some(prost_types::Value::from(number));
         let range = |range: pb::Range| field("n", Some(PbTest::Range(range)));
-        let list = |values: Vec<prost_types::Value>| field("n", Some(PbTest::AnyOf(pb::ValueList { values })));
+        let list =
+            |values: Vec<prost_types::Value>| field("n", Some(PbTest::AnyOf(pb::ValueList { values })));
         let message = all(vec![
             equals("a", "good"),
             pb::Filter { condition: None },
@@ -193,10 +198,17 @@ mod tests {
             field("a", None),
             list(vec![]),
             list(vec![1.0.into(), f64::INFINITY.into()]),
-            field("@source_kind", Some(PbTest::AnyOf(pb::ValueList { values: vec!["post".into(), "poem".into()] }))),
+            field(
+                "@source_kind",
+                Some(PbTest::AnyOf(pb::ValueList { values: vec!["post".into(), "poem".into()] })),
+            ),
             range(pb::Range::default()),
             range(pb::Range { gt: number(1.0), gte: number(1.0), ..Default::default() }),
-            range(pb::Range { gt: number(1.0), lt: Some("2026-11-30T08:00:00Z".into()), ..Default::default() }),
+            range(pb::Range {
+                gt: number(1.0),
+                lt: Some("2026-11-30T08:00:00Z".into()),
+                ..Default::default()
+            }),
             all(vec![]),
         ]);
         let expected = [

@@ -21,7 +21,8 @@ impl IndexSource for DatabaseStore {
         knowledge_base: KnowledgeBaseId,
         after: u64,
     ) -> Result<Vec<Change>, StoreError> {
-        let sql = "SELECT c.document_id, c.version, COALESCE(d.chunk_count, 0) AS chunks FROM document_change c
+        let sql =
+            "SELECT c.document_id, c.version, COALESCE(d.chunk_count, 0) AS chunks FROM document_change c
             LEFT JOIN document d ON d.tenant = c.tenant AND d.document_id = c.document_id
             WHERE c.tenant = $1 AND c.knowledge_base_id = $2 AND c.version > $3 ORDER BY c.version";
         let values = params![tenant.to_string(), knowledge_base.to_string(), rows::int(after)];
@@ -29,7 +30,11 @@ impl IndexSource for DatabaseStore {
         found.iter().map(change).collect()
     }
 
-    async fn chunked(&self, tenant: TenantId, ids: &[DocumentId]) -> Result<Vec<ChunkedDocument>, StoreError> {
+    async fn chunked(
+        &self,
+        tenant: TenantId,
+        ids: &[DocumentId],
+    ) -> Result<Vec<ChunkedDocument>, StoreError> {
         let mut whole = Vec::with_capacity(ids.len());
         let mut wanted = ids.to_vec();
         for _ in 0..READS {
@@ -79,12 +84,14 @@ fn statement(sql: &str, list: &str, ids: &[DocumentId]) -> Sql {
     if ids.len() == 1 { sql.into() } else { Sql::once(sql) }
 }
 
-const DOCUMENTS: &str = "SELECT d.document_id, d.key, d.title, d.source_kind, d.content_type, d.version, d.chunk_count,
+const DOCUMENTS: &str =
+    "SELECT d.document_id, d.key, d.title, d.source_kind, d.content_type, d.version, d.chunk_count,
       d.update_time, d.attributes, t.text FROM document d
     JOIN document_text t ON t.tenant = d.tenant AND t.document_id = d.document_id
     WHERE d.tenant = $1 AND d.document_id IN (LIST)";
 
-const CHUNKS: &str = "SELECT document_id, passage_id, ordinal, document_version, span_start, span_end, vector FROM chunk
+const CHUNKS: &str =
+    "SELECT document_id, passage_id, ordinal, document_version, span_start, span_end, vector FROM chunk
     WHERE tenant = $1 AND document_id IN (LIST) ORDER BY document_id, span_start";
 
 fn change(row: &Row) -> Result<Change, StoreError> {

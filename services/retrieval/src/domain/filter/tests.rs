@@ -42,7 +42,9 @@ fn within(path: &str, lower: Option<Bound<Scalar>>, upper: Option<Bound<Scalar>>
 
 #[test]
 fn nested_paths_lists_and_missing_fields() {
-    let facts = facts(json!({"product": {"tags": ["cold", 4]}, "authors": [{"name": "A"}, {"name": "B"}], "none": null}));
+    let facts = facts(
+        json!({"product": {"tags": ["cold", 4]}, "authors": [{"name": "A"}, {"name": "B"}], "none": null}),
+    );
     for (filter, expected) in [
         (is("product.tags", &[text("cold")]), true),
         (is("product.tags", &[text("warm"), Scalar::Number(4.0)]), true),
@@ -73,7 +75,10 @@ fn ranges_are_over_numbers_or_times() {
     let eight = || text("2026-11-30T08:00:00Z");
     assert!(holds(within("when", bound(eight(), false), bound(eight(), false))));
     assert!(!holds(within("when", bound(eight(), true), None)));
-    assert!(!holds(within("word", bound(eight(), true), None)) && !holds(within("price", None, bound(eight(), true))));
+    assert!(
+        !holds(within("word", bound(eight(), true), None))
+            && !holds(within("price", None, bound(eight(), true)))
+    );
     assert!(holds(within("@update_time", bound(text("2026-11-30T07:00:00Z"), false), None)));
     for (path, lower, upper) in [
         ("price", None, None),

@@ -82,12 +82,11 @@ impl Matrix {
         if vector.len() != self.width || !norm.is_finite() || norm == 0.0 {
             return;
         }
-        let unit: Vec<f32> = vector.iter().map(|value| (f64::from(*value) / norm) as f32).collect();
         let (block, row) = place(slot);
         while self.blocks.len() <= block {
             self.blocks.push(Block::default());
         }
-        self.blocks[block].set(row, &unit);
+        self.blocks[block].set(row, vector, norm);
     }
 
     /// Takes a slot's vector out.
@@ -129,7 +128,9 @@ impl Matrix {
             for (run, base) in runs.zip((0..BLOCK).step_by(64)) {
                 for bit in ones(slots.run(run)) {
                     let row = base + bit as usize;
-                    let (Some(scale), Some(error)) = (block.scales.get(row), block.errors.get(row)) else { break };
+                    let (Some(scale), Some(error)) = (block.scales.get(row), block.errors.get(row)) else {
+                        break;
+                    };
                     let off = error + probe.error * (1.0 + error) + SLACK;
                     if *scale != 0.0 && near[row] + off >= floor {
                         floor = seen((at * BLOCK + row) as u32, near[row] - off, near[row] + off);
@@ -150,8 +151,8 @@ fn place(slot: u32) -> (usize, usize) {
 }
 
 impl Block {
-    fn set(&mut self, row: usize, unit: &[f32]) {
-        let (width, rows) = (unit.len(), self.scales.len());
+    fn set(&mut self, row: usize, vector: &[f32], norm: f64) {
+        let (width, rows) = (vector.len(), self.scales.len());
         if row >= rows {
             // Doubled up to the size of a block, so that small knowledge bases stay small.
             if row >= self.scales.capacity() {
@@ -166,22 +167,22 @@ impl Block {
             self.scales.resize(row + 1, 0.0);
             self.errors.resize(row + 1, 0.0);
         }
-        let largest = unit.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
-        let scale = largest / 127.0;
         let span = row * width..(row + 1) * width;
-        let mut off = 0.0;
-        for ((rounded, full), value) in self.rounded[span.clone()].iter_mut().zip(&mut self.full[span]).zip(unit) {
-            *full = *value;
-            *rounded = (value / scale).round() as i8;
-            off += (f64::from(*value) - f64::from(*rounded) * f64::from(scale)).powi(2);
-        }
-        self.scales[row] = scale;
-        self.errors[row] = off.sqrt() as f32;
+        let (full, rounded) = (&mut self.full[span.clone()], &mut self.rounded[span]);
+        (self.scales[row], self.errors[row]) =
+            dispatch!(Level::new(), simd => round_as(simd, vector, norm, full, rounded));
     }
 
     /// The rounded cosines of the rows that are wanted.
     #[inline(always)]
-    fn look_as<S: Simd>(&self, simd: S, probe: &Probe, slots: &Bits, runs: Range<usize>, near: &mut [f32; BLOCK]) {
+    fn look_as<S: Simd>(
+        &self,
+        simd: S,
+        probe: &Probe,
+        slots: &Bits,
+        runs: Range<usize>,
+        near: &mut [f32; BLOCK],
+    ) {
         let width = probe.width();
         simd.vectorize(
             #[inline(always)]
@@ -192,7 +193,8 @@ impl Block {
                         let row = base + word.trailing_zeros() as usize;
                         word &= word - 1;
                         let Some(rounded) = self.rounded.get(row * width..(row + 1) * width) else { break };
-                        near[row] = dot_rounded(&probe.rounded, rounded) as f32 * (probe.scale * self.scales[row]);
+                        near[row] =
+                            dot_rounded(&probe.rounded, rounded) as f32 * (probe.scale * self.scales[row]);
                     }
                 }
             },
@@ -202,6 +204,29 @@ impl Block {
     fn bytes(&self) -> usize {
         self.rounded.capacity() + 4 * (self.full.capacity() + self.scales.capacity() + self.errors.capacity())
     }
+}
+
+/// Writes a vector as a unit vector, in full and rounded. Gives the scale of the rounded one and how far off it is.
+#[inline(always)]
+fn round_as<S: Simd>(simd: S, vector: &[f32], norm: f64, full: &mut [f32], rounded: &mut [i8]) -> (f32, f32) {
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            let mut largest = 0.0f32;
+            for (full, value) in full.iter_mut().zip(vector) {
+                *full = (f64::from(*value) / norm) as f32;
+                largest = largest.max(full.abs());
+            }
+            let scale = largest / 127.0;
+            let mut off = [0.0f32; 8];
+            for (at, (rounded, full)) in rounded.iter_mut().zip(full).enumerate() {
+                let near = (*full / scale).round_ties_even();
+                *rounded = near as i8;
+                off[at % 8] += (*full - near * scale).powi(2);
+            }
+            (scale, off.iter().sum::<f32>().sqrt())
+        },
+    )
 }
 
 #[inline(always)]

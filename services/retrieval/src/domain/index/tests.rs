@@ -49,7 +49,9 @@ fn a_view_follows_the_documents() {
     let test = Test::one_of(&FieldPath::DocumentId, vec![super::super::attributes::Scalar::Text(id.into())]);
     let filter = Filter::Field(FieldPath::DocumentId, test.unwrap());
     let ninth = Lens { filter: Some(Arc::new(filter)), ..Lens::all() };
-    let seen = |index: &KnowledgeIndex| [&only(SourceKind::Post), &ninth, &Lens::all()].map(|lens| index.visible(lens).len());
+    let seen = |index: &KnowledgeIndex| {
+        [&only(SourceKind::Post), &ninth, &Lens::all()].map(|lens| index.visible(lens).len())
+    };
     assert_eq!(seen(&index), [2, 0, 2]);
     index.put(fixture::document(9, SourceKind::Issue, &["c"]));
     assert_eq!(seen(&index), [2, 1, 3]);
@@ -110,7 +112,7 @@ proptest! {
                 list.sort_unstable();
                 list
             };
-            prop_assert!(changed.postings(term).is_sorted_by(|left, right| left.slot < right.slot));
+            prop_assert!(changed.postings(term).iter().is_sorted_by(|left, right| left.slot < right.slot));
             prop_assert_eq!(held(&changed), held(&fresh));
             prop_assert_eq!(held(&changed).len(), changed.postings(term).len(), "no posting of an empty slot");
         }

@@ -1,19 +1,9 @@
-//! The inverted index: which chunks hold a term, and how often.
-//!
-//! Postings are in order of slot, so that a search can go through all of them side by side, and so that what a document
-//! leaves behind is found without reading the rest. A term that nothing holds any more is forgotten.
+//! The inverted index: which chunks hold a term, and how often. A term that nothing holds any more is forgotten.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// That a chunk holds a term.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Posting {
-    /// The chunk's slot.
-    pub slot: u32,
-    /// How often.
-    pub count: u32,
-}
+use super::postings::{Posting, Postings};
 
 /// The inverted index.
 #[derive(Debug, Default)]
@@ -21,17 +11,19 @@ pub struct Words {
     dictionary: HashMap<Arc<str>, u32>,
     terms: Vec<Term>,
     free: Vec<u32>,
-    room: usize,
 }
 
 #[derive(Debug)]
 struct Term {
     word: Arc<str>,
-    postings: Vec<Posting>,
+    postings: Postings,
 }
 
-/// What a term costs beside its postings: its entries in the dictionary and the list, and two allocations.
+/// What a term costs beside its postings: its entry in the dictionary, which is at most seven eighths full, and its word.
 const TERM: usize = 112;
+
+/// What nothing holds.
+static NOWHERE: Postings = Postings::EMPTY;
 
 impl Words {
     /// Notes the terms of a chunk and adds their numbers to `numbers`, each once.
@@ -39,54 +31,31 @@ impl Words {
         let mut found: Vec<u32> = words.into_iter().map(|word| self.number(word)).collect();
         found.sort_unstable();
         for same in found.chunk_by(|left, right| left == right) {
-            let posting = Posting { slot, count: same.len() as u32 };
-            let term = &mut self.terms[same[0] as usize];
-            self.room -= term.postings.capacity();
-            // Slots are used again: the new one may stand anywhere.
-            match term.postings.last() {
-                Some(last) if last.slot > slot => {
-                    let at = term.postings.partition_point(|own| own.slot < slot);
-                    term.postings.insert(at, posting);
-                }
-                _ => push(&mut term.postings, posting),
-            }
-            self.room += term.postings.capacity();
+            self.terms[same[0] as usize].postings.add(Posting { slot, count: same.len() as u32 });
             numbers.push(same[0]);
         }
     }
 
     /// Takes chunks out of the postings of these terms. The slots are in order.
     pub fn remove(&mut self, numbers: &[u32], slots: &[u32]) {
-        let (Some(first), Some(last)) = (slots.first(), slots.last()) else { return };
         for number in numbers {
             let term = &mut self.terms[*number as usize];
-            let start = term.postings.partition_point(|posting| posting.slot < *first);
-            let end = term.postings.partition_point(|posting| posting.slot <= *last);
-            let range = &term.postings[start..end];
-            let gone = |posting: &&Posting| slots.binary_search(&posting.slot).is_ok();
-            if range.iter().all(|posting| gone(&posting)) {
-                term.postings.drain(start..end);
-            } else {
-                let kept: Vec<Posting> = range.iter().filter(|posting| !gone(posting)).copied().collect();
-                term.postings.splice(start..end, kept);
-            }
+            term.postings.remove(slots);
             if term.postings.is_empty() {
-                self.room -= term.postings.capacity();
-                term.postings = Vec::new();
                 self.dictionary.remove(&term.word);
                 self.free.push(*number);
             }
         }
     }
 
-    /// The chunks that hold a term, in order of slot.
-    pub fn postings(&self, term: &str) -> &[Posting] {
-        self.dictionary.get(term).map_or(&[], |number| &self.terms[*number as usize].postings)
+    /// The chunks that hold a term.
+    pub fn postings(&self, term: &str) -> &Postings {
+        self.dictionary.get(term).map_or(&NOWHERE, |number| &self.terms[*number as usize].postings)
     }
 
     /// About how many bytes of memory it takes.
     pub fn bytes(&self) -> usize {
-        self.room * size_of::<Posting>() + self.dictionary.len() * TERM
+        self.dictionary.len() * TERM + self.terms.iter().map(|term| term.postings.bytes()).sum::<usize>()
     }
 
     fn number(&mut self, word: String) -> u32 {
@@ -94,7 +63,7 @@ impl Words {
             return *number;
         }
         let word: Arc<str> = word.into();
-        let term = Term { word: Arc::clone(&word), postings: Vec::new() };
+        let term = Term { word: Arc::clone(&word), postings: Postings::default() };
         let number = match self.free.pop() {
             Some(number) => {
                 self.terms[number as usize] = term;
@@ -108,13 +77,4 @@ impl Words {
         self.dictionary.insert(word, number);
         number
     }
-}
-
-/// Adds one to the end. Long lists grow by an eighth: doubling would leave half of the index's memory empty.
-fn push(postings: &mut Vec<Posting>, posting: Posting) {
-    if postings.len() == postings.capacity() {
-        let more = if postings.len() < 64 { postings.len().max(1) } else { postings.len() / 8 };
-        postings.reserve_exact(more);
-    }
-    postings.push(posting);
 }
