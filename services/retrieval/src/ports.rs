@@ -11,7 +11,10 @@ pub use indexes::{
     Change, ChunkedDocument, Corpus, EmbedError, Embedder, IndexError, IndexSource, LexicalIndex,
     StoredChunk, VectorIndex,
 };
-pub use ingestions::{IngestionStore, Item, ItemOutcome, Job, NewChunk, NewIngestion, NewPassage};
+pub use ingestions::{
+    Finish, Finished, IngestionFilter, IngestionStore, Item, ItemOutcome, Job, NewChunk, NewIngestion,
+    NewPassage, Retry,
+};
 pub use knowledge::{Created, DocumentFilter, KnowledgeStore, RequestKey};
 
 /// Tells the time, in milliseconds since 1970, UTC.

@@ -11,6 +11,7 @@ pub mod source;
 pub mod upload;
 
 pub mod packing;
+pub mod stages;
 pub mod tokens;
 
 pub mod bm25;

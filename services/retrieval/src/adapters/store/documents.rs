@@ -4,6 +4,7 @@ use copydesk_store::{StoreError, Tx, Value, params};
 use copydesk_types::DocumentId;
 
 use super::rows::{self, BATCH};
+use super::usage::Growth;
 use crate::domain::records::StagedDocument;
 use crate::ports::NewPassage;
 
@@ -50,17 +51,19 @@ pub(super) async fn record_change(
 }
 
 /// Writes what an upload says of a document whose bytes are those that are stored: nothing is cut or embedded again, but
-/// the index must read it again. False, with nothing written, when that is what is stored too.
+/// the index must read it again. Gives the document's id; `None`, with nothing written, when that is what is stored too
+/// or a later upload has said something else.
 pub(super) async fn describe(
     tx: &mut Tx,
     tenant: &str,
     knowledge_base: &str,
     staged: &StagedDocument,
-) -> Result<bool, StoreError> {
+    upload_time: i64,
+) -> Result<Option<String>, StoreError> {
     let find = "SELECT document_id, title, source_kind, attributes, source_uri FROM document
-        WHERE tenant = $1 AND knowledge_base_id = $2 AND key = $3 AND content_hash = $4";
-    let values = params![tenant, knowledge_base, &staged.key, &staged.content_hash];
-    let Some(row) = tx.query_opt(find, &values).await? else { return Ok(false) };
+        WHERE tenant = $1 AND knowledge_base_id = $2 AND key = $3 AND content_hash = $4 AND upload_time <= $5";
+    let values = params![tenant, knowledge_base, &staged.key, &staged.content_hash, upload_time];
+    let Some(row) = tx.query_opt(find, &values).await? else { return Ok(None) };
     let id: String = row.get("document_id")?;
     let stored: [String; 4] =
         [row.get("title")?, row.get("source_kind")?, row.get("attributes")?, row.get("source_uri")?];
@@ -69,16 +72,18 @@ pub(super) async fn describe(
     let said =
         [title, staged.source_kind.word().to_owned(), staged.attributes.json(), staged.source_uri.clone()];
     if said == stored {
-        return Ok(false);
+        return Ok(None);
     }
     let [title, source_kind, attributes, source_uri] = said;
-    let update = "UPDATE document SET title = $3, source_kind = $4, attributes = $5, source_uri = $6
+    let update =
+        "UPDATE document SET title = $3, source_kind = $4, attributes = $5, source_uri = $6, upload_time = $7
         WHERE tenant = $1 AND document_id = $2";
-    tx.execute(update, &params![tenant, &id, title, source_kind, attributes, source_uri]).await?;
+    tx.execute(update, &params![tenant, &id, title, source_kind, attributes, source_uri, upload_time])
+        .await?;
     if let Some(change) = next_version(tx, tenant, knowledge_base).await? {
         record_change(tx, tenant, knowledge_base, &id, change).await?;
     }
-    Ok(true)
+    Ok(Some(id))
 }
 
 /// Deletes a document's text, passages and chunks.
@@ -93,6 +98,20 @@ pub(super) async fn delete_content(tx: &mut Tx, tenant: &str, document: &str) ->
     Ok(())
 }
 
+/// Deletes what uploads remember of a document, kept bytes of failed ones included. What still waits is left: it will be
+/// a document of its own.
+pub(super) async fn delete_traces(
+    tx: &mut Tx,
+    tenant: &str,
+    knowledge_base: &str,
+    key: &str,
+) -> Result<(), StoreError> {
+    let sql = "DELETE FROM ingestion_item WHERE tenant = $1 AND key = $3 AND state <> 'waiting'
+          AND ingestion_id IN (SELECT ingestion_id FROM ingestion WHERE tenant = $1 AND knowledge_base_id = $2)";
+    tx.execute(sql, &params![tenant, knowledge_base, key]).await?;
+    Ok(())
+}
+
 /// A document to be written.
 pub(super) struct Write<'a> {
     pub tenant: &'a str,
@@ -101,34 +120,68 @@ pub(super) struct Write<'a> {
     pub new_id: DocumentId,
     pub staged: &'a StagedDocument,
     pub title: &'a str,
+    pub text: &'a str,
     pub passages: &'a [NewPassage],
+    /// When it was uploaded.
+    pub upload_time: i64,
     pub now: i64,
 }
 
+/// What became of a document to be written.
+pub(super) enum Put {
+    /// All of it is stored already.
+    Same,
+    /// The bytes are those that are stored; what is said of this document is written.
+    Described(String),
+    /// A later upload has stored its key.
+    Superseded,
+    /// It is written.
+    Written { id: String, growth: Growth, chunks: i64 },
+}
+
+/// The document that has the key now.
+struct Before {
+    id: String,
+    version: i64,
+    chunks: i64,
+    bytes: i64,
+}
+
 impl Write<'_> {
-    /// Puts the document in place of the one that has its key now, if any. Gives the number of chunks written, or
-    /// `None` when nothing is, because all of it is stored already.
-    pub(super) async fn run(&self, tx: &mut Tx) -> Result<Option<i64>, StoreError> {
-        let find = "SELECT document_id, version, content_hash, chunk_count FROM document
+    /// Puts the document in place of the one that has its key now, if any.
+    pub(super) async fn run(&self, tx: &mut Tx) -> Result<Put, StoreError> {
+        let find =
+            "SELECT document_id, version, content_hash, chunk_count, upload_bytes, upload_time FROM document
             WHERE tenant = $1 AND knowledge_base_id = $2 AND key = $3";
         let found = tx.query_opt(find, &params![self.tenant, self.knowledge_base, &self.staged.key]).await?;
-        let (id, version, old_chunks) = match &found {
+        let before = match &found {
             Some(row) if row.get::<String>("content_hash")? == self.staged.content_hash => {
-                let described = describe(tx, self.tenant, self.knowledge_base, self.staged).await?;
-                return Ok(described.then_some(0));
+                let described =
+                    describe(tx, self.tenant, self.knowledge_base, self.staged, self.upload_time).await?;
+                return Ok(described.map_or(Put::Same, Put::Described));
             }
-            Some(row) => (row.get("document_id")?, row.get::<i64>("version")? + 1, row.get("chunk_count")?),
-            None => (self.new_id.to_string(), 1, 0),
+            Some(row) if row.get::<i64>("upload_time")? > self.upload_time => return Ok(Put::Superseded),
+            Some(row) => Before {
+                id: row.get("document_id")?,
+                version: row.get("version")?,
+                chunks: row.get("chunk_count")?,
+                bytes: row.get("upload_bytes")?,
+            },
+            None => Before { id: self.new_id.to_string(), version: 0, chunks: 0, bytes: 0 },
         };
         let chunks = rows::size(self.passages.iter().map(|passage| passage.chunks.len()).sum());
-        self.write_document(tx, &id, version, chunks).await?;
-        self.write_content(tx, &id, version).await?;
+        self.write_document(tx, &before.id, before.version + 1, chunks).await?;
+        self.write_content(tx, &before.id, before.version + 1).await?;
         if let Some(change) = next_version(tx, self.tenant, self.knowledge_base).await? {
-            record_change(tx, self.tenant, self.knowledge_base, &id, change).await?;
+            record_change(tx, self.tenant, self.knowledge_base, &before.id, change).await?;
         }
-        let new = i64::from(found.is_none());
-        count(tx, self.tenant, self.knowledge_base, new, chunks - old_chunks).await?;
-        Ok(Some(chunks))
+        let growth = Growth {
+            documents: i64::from(found.is_none()),
+            chunks: chunks - before.chunks,
+            bytes: rows::size(self.staged.content.len()) - before.bytes,
+        };
+        count(tx, self.tenant, self.knowledge_base, growth.documents, growth.chunks).await?;
+        Ok(Put::Written { id: before.id, growth, chunks })
     }
 
     async fn write_document(
@@ -139,14 +192,15 @@ impl Write<'_> {
         chunks: i64,
     ) -> Result<(), StoreError> {
         let sql = "INSERT INTO document (tenant, document_id, knowledge_base_id, key, title, source_kind,
-              content_type, version, size_bytes, content_hash, chunk_count, create_time, update_time,
-              attributes, source_uri)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14)
+              content_type, version, size_bytes, content_hash, chunk_count, create_time, update_time, upload_bytes,
+              upload_time, attributes, source_uri)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, $15, $16)
             ON CONFLICT (tenant, document_id) DO UPDATE SET title = excluded.title,
               source_kind = excluded.source_kind, content_type = excluded.content_type,
               version = excluded.version, size_bytes = excluded.size_bytes,
               content_hash = excluded.content_hash, chunk_count = excluded.chunk_count,
-              update_time = excluded.update_time, attributes = excluded.attributes,
+              update_time = excluded.update_time, upload_bytes = excluded.upload_bytes,
+              upload_time = excluded.upload_time, attributes = excluded.attributes,
               source_uri = excluded.source_uri";
         let values = params![
             self.tenant,
@@ -157,10 +211,12 @@ impl Write<'_> {
             self.staged.source_kind.word(),
             self.staged.content_type.word(),
             version,
-            rows::size(self.staged.text.len()),
+            rows::size(self.text.len()),
             &self.staged.content_hash,
             chunks,
             self.now,
+            rows::size(self.staged.content.len()),
+            self.upload_time,
             self.staged.attributes.json(),
             &self.staged.source_uri,
         ];
@@ -171,7 +227,7 @@ impl Write<'_> {
     async fn write_content(&self, tx: &mut Tx, id: &str, version: i64) -> Result<(), StoreError> {
         delete_content(tx, self.tenant, id).await?;
         let sql = "INSERT INTO document_text (tenant, document_id, text) VALUES ($1, $2, $3)";
-        tx.execute(sql, &params![self.tenant, id, self.staged.text.as_bytes()]).await?;
+        tx.execute(sql, &params![self.tenant, id, self.text.as_bytes()]).await?;
         let (mut passages, mut chunks) = (Vec::new(), Vec::new());
         for (ordinal, passage) in self.passages.iter().enumerate() {
             passages.push(self.passage_row(id, ordinal, passage));
