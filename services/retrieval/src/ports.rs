@@ -9,7 +9,7 @@ mod knowledge;
 mod models;
 
 pub use indexes::{
-    ChunkedDocument, Corpus, EmbedError, Embedder, IndexError, IndexSource, Inspector, LexicalIndex,
+    Change, ChunkedDocument, Corpus, EmbedError, Embedder, IndexError, IndexSource, Inspector, LexicalIndex,
     StoredChunk, VectorIndex,
 };
 pub use ingestions::{

@@ -84,7 +84,7 @@ async fn a_lost_scan_of_meanings_is_admitted_too() {
     let desk = Desk {
         knowledge: store.clone(),
         ingestions: store.clone(),
-        words: Arc::new(MemoryIndex::new(store.clone(), 1)),
+        words: Arc::new(MemoryIndex::new(store.clone(), config.index.clone())),
         meanings: Arc::new(LostIndex),
         inspector: Arc::new(MemoryIndex::new(store.clone(), 1)),
         embedder: Some(Arc::new(LetterEmbedder::default())),
