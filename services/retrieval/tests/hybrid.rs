@@ -86,7 +86,7 @@ async fn a_lost_scan_of_meanings_is_admitted_too() {
         ingestions: store.clone(),
         words: Arc::new(MemoryIndex::new(store.clone(), config.index.clone())),
         meanings: Arc::new(LostIndex),
-        inspector: Arc::new(MemoryIndex::new(store.clone(), 1)),
+        inspector: Arc::new(MemoryIndex::new(store.clone(), config.index.clone())),
         embedder: Some(Arc::new(LetterEmbedder::default())),
         reranker: None,
         cache: QueryCache::new(&config.query_cache),

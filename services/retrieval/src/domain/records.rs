@@ -78,6 +78,8 @@ pub struct Passage {
     pub span: Range<u64>,
     /// The document's text at `span`.
     pub text: String,
+    /// The URL that the document was given with; empty when none was.
+    pub source_uri: String,
 }
 
 /// A document of an upload, staged but not yet indexed.

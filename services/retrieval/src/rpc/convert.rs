@@ -197,8 +197,7 @@ pub(super) fn passage(passage: Passage, score: f64) -> types::Passage {
         span: Some(types::Span { start: passage.span.start, end: passage.span.end }),
         text: passage.text,
         score,
-        // Documents have no address yet.
-        source_uri: String::new(),
+        source_uri: passage.source_uri,
     }
 }
 
