@@ -20,6 +20,8 @@ pub enum Resource {
     Passage,
     /// An ingestion.
     Ingestion,
+    /// A change of a knowledge base's embedder.
+    Reembedding,
 }
 
 impl Resource {
@@ -30,6 +32,7 @@ impl Resource {
             Self::Document => "copydesk.retrieval.v1.Document",
             Self::Passage => "copydesk.types.v1.Passage",
             Self::Ingestion => "copydesk.retrieval.v1.Ingestion",
+            Self::Reembedding => "copydesk.retrieval.v1.Reembedding",
         }
     }
 }
@@ -52,9 +55,15 @@ pub enum Error {
     /// The tenant, or all of them, have as many uploads under way as they may: the caller repeats later.
     #[error("too many uploads are under way")]
     TooManyUploads,
-    /// The model cannot be loaded: the operator mends the folder.
+    /// A model cannot be loaded, which the operator mends, or gave no vectors.
     #[error("the embedder cannot be used")]
     Embedder(#[source] EmbedError),
+    /// A knowledge base's embedder is not there, for this reason: a stable word and a sentence.
+    #[error("{1}")]
+    NoEmbedder(&'static str, String),
+    /// Its embedder is changed already: the caller waits or cancels.
+    #[error("the embedder of {0} is being changed")]
+    ReembeddingUnderWay(copydesk_types::KnowledgeBaseId),
     /// The database failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
@@ -110,6 +119,10 @@ impl From<Error> for ServiceError {
                 let message = "too many uploads are under way; repeat when one has ended";
                 ServiceError::new(Kind::ResourceExhausted, "TOO_MANY_UPLOADS", message)
                     .with_retry_after(CROWDED)
+            }
+            Error::ReembeddingUnderWay(id) => {
+                let message = format!("the embedder of {id} is being changed; wait, or cancel that first");
+                ServiceError::new(Kind::FailedPrecondition, "REEMBEDDING_UNDER_WAY", message)
             }
             Error::Store(source) if source.is_retryable() => {
                 ServiceError::unavailable("STORE_UNAVAILABLE", "the database is unavailable or busy", BUSY)

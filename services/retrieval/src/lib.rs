@@ -13,10 +13,11 @@
 //! knowledge base's version, and a search reads at that version. So what was answered as stored survives any crash,
 //! what was answered as deleted is never found, and no document is ever half visible.
 //!
-//! Not here: reranking, query rewriting, vector databases; models behind a network. The ports are their places.
+//! Not here: reranking, query rewriting, vector databases. The ports are their places.
 
 pub mod adapters;
 pub mod app;
+mod bert;
 pub mod chunkers;
 mod config;
 pub mod domain;
@@ -28,23 +29,27 @@ mod rpc;
 
 use std::sync::Arc;
 
-use copydesk_rpc::{Service, ServiceContext};
+use copydesk_rpc::{Channel, Service, ServiceContext};
 use copydesk_store::{Database, DatabaseConfig};
 
-pub use config::{Chunks, Config, EmbedderConfig, Limits, TopK};
+pub use config::{Chunks, Config, EmbedderConfig, EmbedderKind, Embedding, Limits, TopK};
 pub use error::{Error, Resource};
 
 use crate::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, SystemClock};
-use crate::app::{Desk, Progress, Uploads, Worker};
+use crate::app::{Desk, Progress, QueryVectors, Reembedder, Uploads, Worker};
+use crate::embedders::Embedders;
 use crate::metrics::Metrics;
 use crate::ports::Embedder;
 
 /// The service's name: its folder, its database, its audience.
 pub const NAME: &str = "retrieval";
 
-/// The services that this one calls: none yet. Embeddings by the router will be the first.
-#[derive(Clone, Debug, Default)]
-pub struct Peers {}
+/// The services that this one calls.
+#[derive(Clone, Debug)]
+pub struct Peers {
+    /// Vectors of models behind a network.
+    pub llm_router: Channel,
+}
 
 /// Opens the database and puts the service together. Nothing runs yet: the worker is the service's task.
 ///
@@ -56,29 +61,34 @@ pub async fn build(
     context: ServiceContext,
     peers: Peers,
 ) -> Result<Service, Error> {
-    let Peers {} = peers;
     let faults = config.validate();
     if !faults.is_empty() {
         return Err(Error::Config(faults));
     }
-    let embedder = match config.embedder.clone() {
-        Some(embedder) => {
-            let open = move || embedders::open(&embedder);
-            Some(tokio::task::spawn_blocking(open).await?.map_err(Error::Embedder)?)
-        }
-        None => None,
-    };
+    let settings = config.clone();
+    let open = move || embedders::open(&settings, Some(&peers.llm_router));
+    let embedders = tokio::task::spawn_blocking(open).await?.map_err(Error::Embedder)?;
     let database = Database::open(database, NAME, &MIGRATOR).await?;
-    Ok(assemble(config, database, context, embedder))
+    Ok(assemble_with(config, database, context, embedders))
 }
 
-/// The service over an open, migrated database and with this embedder; [`build`] makes both from settings. For hosts
-/// and tests that bring their own.
+/// The service over an open, migrated database and with this embedder alone; [`build`] makes both from settings. For
+/// hosts and tests that bring their own.
 pub fn assemble(
     config: Config,
     database: Database,
     context: ServiceContext,
     embedder: Option<Arc<dyn Embedder>>,
+) -> Service {
+    assemble_with(config, database, context, Embedders::only(embedder))
+}
+
+/// The same with several embedders.
+pub fn assemble_with(
+    config: Config,
+    database: Database,
+    context: ServiceContext,
+    embedders: Embedders,
 ) -> Service {
     let store = Arc::new(DatabaseStore::new(database));
     let index = Arc::new(MemoryIndex::new(store.clone(), config.indexes_in_memory));
@@ -87,7 +97,9 @@ pub fn assemble(
         ingestions: store.clone(),
         words: index.clone(),
         meanings: index,
-        embedder,
+        vectors: store.clone(),
+        queries: QueryVectors::new(config.embedding.cached_queries),
+        embedders,
         clock: Arc::new(SystemClock),
         progress: Arc::new(Progress::default()),
         uploads: Uploads::new(&config.limits),
@@ -96,8 +108,10 @@ pub fn assemble(
         config: Arc::new(config),
     };
     let worker = Worker::new(desk.clone());
+    let reembedder = Reembedder::new(desk.clone());
     Service::new(NAME, rpc::routes(desk), rpc::GRPC_SERVICES.to_vec(), copydesk_proto::FILE_DESCRIPTOR_SET)
         .with_task("ingestion", move |stop| worker.run(stop))
+        .with_task("reembedding", move |stop| reembedder.run(stop))
         .with_ready(move || {
             let store = store.clone();
             Box::pin(async move { store.ping().await.map_err(|error| error.to_string()) })

@@ -3,13 +3,17 @@
 //! Every store method belongs to one tenant, given first; another tenant's rows are as absent as rows that never were.
 //! The two methods that a worker calls before it knows whom it works for say so.
 
+mod embedding;
 mod indexes;
 mod ingestions;
 mod knowledge;
 
+pub use embedding::{
+    EmbedCause, EmbedError, Embedder, KnownVector, NewReembedding, Purpose, ReembeddingJob, ReembeddingStart,
+    Switch, Unembedded, VectorStore,
+};
 pub use indexes::{
-    ChunkedDocument, Corpus, EmbedError, Embedder, IndexError, IndexSource, LexicalIndex, StoredChunk,
-    VectorIndex,
+    ChunkedDocument, Corpus, IndexError, IndexSource, LexicalIndex, StoredChunk, VectorIndex,
 };
 pub use ingestions::{IngestionStore, Item, ItemOutcome, Job, NewChunk, NewIngestion, NewPassage};
 pub use knowledge::{Created, DocumentFilter, KnowledgeStore, RequestKey};

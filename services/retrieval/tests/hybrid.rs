@@ -12,14 +12,15 @@ use copydesk_proto::retrieval::v1::{SearchMode, SearchRequest};
 use copydesk_proto::types::v1::SourceKind;
 use copydesk_retrieval::Config;
 use copydesk_retrieval::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, SystemClock};
-use copydesk_retrieval::app::{Desk, Progress, Query, Uploads};
+use copydesk_retrieval::app::{Desk, Progress, Query, QueryVectors, Uploads};
 use copydesk_retrieval::domain::lens::Lens;
 use copydesk_retrieval::domain::ranking::Leaf;
 use copydesk_retrieval::domain::records::KnowledgeBase;
-use copydesk_retrieval::domain::source::ContentType;
+use copydesk_retrieval::domain::source::{ContentType, KnowledgeBaseKind};
+use copydesk_retrieval::embedders::Embedders;
 use copydesk_retrieval::metrics::Metrics;
 use copydesk_retrieval::ports::{
-    Corpus, EmbedError, Embedder, IndexError, KnowledgeStore, RequestKey, VectorIndex,
+    Corpus, EmbedError, Embedder, IndexError, KnowledgeStore, Purpose, RequestKey, VectorIndex,
 };
 use copydesk_rpc::testing;
 use copydesk_types::{KnowledgeBaseId, TenantId};
@@ -35,9 +36,13 @@ impl Embedder for LetterEmbedder {
         "test/letters"
     }
 
-    async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+    fn dimensions(&self) -> usize {
+        26
+    }
+
+    async fn embed(&self, texts: Vec<String>, _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
         if self.broken.load(Ordering::SeqCst) {
-            return Err(EmbedError { reason: "out of order".into() });
+            return Err(EmbedError::fault("out of order"));
         }
         let vector = |text: String| {
             let mut counts = vec![0.0f32; 26];
@@ -78,11 +83,12 @@ async fn with_an_embedder_both_legs_answer_and_a_broken_one_is_admitted() {
         assert_eq!(tenant.search_with(only).await.unwrap().hits.len(), 2);
 
         embedder.broken.store(true, Ordering::SeqCst);
-        let answer = tenant.search_with(request(&[&base], "badger", 3)).await.unwrap();
+        // The vector of "badger" is kept; this query's is not.
+        let answer = tenant.search_with(request(&[&base], "badger!", 3)).await.unwrap();
         assert_eq!((answer.mode(), answer.degraded, answer.hits.len()), (SearchMode::Lexical, true, 1));
         assert!(answer.degraded_reason.contains("out of order"), "{}", answer.degraded_reason);
         let ended = tenant.ingest("r2", &base, &[doc("late", SourceKind::Post, "too late")]).await;
-        assert_eq!(ended.failures[0].reason, "INTERNAL");
+        assert_eq!(ended.failures[0].reason, "EMBEDDER_FAILED");
         bench.database.close().await;
     }
 }
@@ -109,7 +115,9 @@ async fn a_lost_scan_of_meanings_is_admitted_too() {
         ingestions: store.clone(),
         words: Arc::new(MemoryIndex::new(store.clone(), 1)),
         meanings: Arc::new(LostIndex),
-        embedder: Some(Arc::new(LetterEmbedder { broken: false.into() })),
+        vectors: store.clone(),
+        embedders: Embedders::only(Some(Arc::new(LetterEmbedder { broken: false.into() }))),
+        queries: QueryVectors::new(8),
         clock: Arc::new(SystemClock),
         progress: Arc::new(Progress::default()),
         uploads: Uploads::new(&config.limits),
@@ -126,6 +134,9 @@ async fn a_lost_scan_of_meanings_is_admitted_too() {
         version: 1,
         create_time: 5,
         embedder: "test/letters".into(),
+        dimensions: 26,
+        kind: KnowledgeBaseKind::General,
+        reembedding: None,
     };
     let request = RequestKey { id: "r".into(), fingerprint: "body".into() };
     store.create_knowledge_base(tenant, &base, &request).await.unwrap();

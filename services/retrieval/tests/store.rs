@@ -7,7 +7,7 @@ mod common;
 use common::{Bench, rows};
 use copydesk_retrieval::adapters::{DatabaseStore, MIGRATOR};
 use copydesk_retrieval::domain::records::{Ingestion, IngestionState, KnowledgeBase, StagedDocument};
-use copydesk_retrieval::domain::source::{ContentType, Format, SourceKind};
+use copydesk_retrieval::domain::source::{ContentType, Format, KnowledgeBaseKind, SourceKind};
 use copydesk_retrieval::ports::{
     Created, DocumentFilter, IndexSource, IngestionStore, ItemOutcome, Job, KnowledgeStore, NewChunk,
     NewIngestion, NewPassage, RequestKey,
@@ -63,7 +63,10 @@ impl Shelf {
             chunks: 0,
             version: 1,
             create_time: 5,
-            embedder: String::new(),
+            embedder: "two".into(),
+            dimensions: 2,
+            kind: KnowledgeBaseKind::General,
+            reembedding: None,
         };
         let made = store.create_knowledge_base(tenant, &new, &key("shelf", "1")).await.unwrap();
         assert_eq!(made, Created::New(new));
@@ -157,7 +160,12 @@ fn indexed(item: &StagedDocument) -> ItemOutcome {
         tokens: 9,
         chunks: words.collect(),
     };
-    ItemOutcome::Indexed { new_id: DocumentId::generate(), title: item.key.clone(), passages: vec![passage] }
+    ItemOutcome::Indexed {
+        new_id: DocumentId::generate(),
+        title: item.key.clone(),
+        passages: vec![passage],
+        embedder: "two".into(),
+    }
 }
 
 mod cases {

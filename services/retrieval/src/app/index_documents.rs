@@ -3,7 +3,6 @@
 //! It keeps no state of its own. What is done is in the rows, so a process that dies anywhere leaves whole documents
 //! and a job that the next one takes up where it stood.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use copydesk_rpc::Delegation;
@@ -11,6 +10,7 @@ use copydesk_types::{DocumentId, PassageId};
 use tokio_util::sync::CancellationToken;
 
 use super::Desk;
+use super::embed::{Texts, told};
 use crate::chunkers;
 use crate::domain::packing::{Parent, pack};
 use crate::domain::records::{StagedDocument, reason};
@@ -27,8 +27,6 @@ const STALE: i64 = 2 * 60 * 60 * 1000;
 const IDLE: Duration = Duration::from_secs(5);
 /// How long to wait after a failure of the store.
 const BACKOFF: Duration = Duration::from_secs(1);
-/// Texts given to the embedder at once.
-const EMBED_BATCH: usize = 32;
 
 /// The background worker.
 pub struct Worker {
@@ -139,13 +137,19 @@ impl Worker {
                 return failed(reason::EMPTY, "there is no text to index");
             }
             Ok((title, parents)) => {
-                self.embedded(job, staged, parents).await.map(|passages| (title, passages))
+                self.embedded(job, staged, parents).await.map(|embedded| (title, embedded))
             }
             Err(error) => Err(error),
         };
         match indexed {
-            Ok((title, passages)) => ItemOutcome::Indexed { new_id: DocumentId::generate(), title, passages },
+            Ok((title, (passages, embedder))) => {
+                ItemOutcome::Indexed { new_id: DocumentId::generate(), title, passages, embedder }
+            }
             Err(error) => {
+                if let Some((reason, message)) = told(&error) {
+                    tracing::warn!(reason, message, "a document is not embedded");
+                    return ItemOutcome::Failed { reason, message };
+                }
                 tracing::error!(error = &error as &dyn std::error::Error, "a document is not indexed");
                 failed(reason::INTERNAL, "the document could not be indexed; the log says why")
             }
@@ -171,9 +175,11 @@ impl Worker {
         job: &Job,
         staged: &StagedDocument,
         parents: Vec<Parent>,
-    ) -> Result<Vec<NewPassage>, Error> {
-        let mut vectors = match self.embedder(job).await? {
-            Some(embedder) => embed(embedder.as_ref(), staged, &parents).await?,
+    ) -> Result<(Vec<NewPassage>, String), Error> {
+        let base = self.desk.knowledge.knowledge_base(job.tenant, job.knowledge_base).await?;
+        let embedder = base.as_ref().map(|base| self.desk.embedder_of(base)).transpose()?.flatten();
+        let mut vectors = match embedder {
+            Some(embedder) => self.vectors(job, embedder.as_ref(), staged, &parents).await?,
             None => Vec::new(),
         }
         .into_iter();
@@ -189,33 +195,23 @@ impl Worker {
                 })
                 .collect(),
         });
-        Ok(passages.collect())
+        let embedder = embedder.map(|embedder| embedder.id().to_owned()).unwrap_or_default();
+        Ok((passages.collect(), embedder))
     }
 
-    /// The embedder, if the knowledge base was made with it.
-    async fn embedder(&self, job: &Job) -> Result<Option<&Arc<dyn Embedder>>, Error> {
-        let Some(embedder) = &self.desk.embedder else { return Ok(None) };
-        let base = self.desk.knowledge.knowledge_base(job.tenant, job.knowledge_base).await?;
-        Ok(base.filter(|base| base.embedder == embedder.id()).map(|_| embedder))
+    async fn vectors(
+        &self,
+        job: &Job,
+        embedder: &dyn Embedder,
+        staged: &StagedDocument,
+        parents: &[Parent],
+    ) -> Result<Vec<Vec<f32>>, Error> {
+        let children: Vec<&str> = (parents.iter().flat_map(|parent| &parent.children))
+            .map(|child| staged.text.get(child.span.clone()).unwrap_or_default())
+            .collect();
+        let of = Texts { tenant: job.tenant, knowledge_base: job.knowledge_base, embedder };
+        self.desk.document_vectors(&of, &children).await
     }
-}
-
-async fn embed(
-    embedder: &dyn Embedder,
-    staged: &StagedDocument,
-    parents: &[Parent],
-) -> Result<Vec<Vec<f32>>, Error> {
-    let children: Vec<&str> = parents
-        .iter()
-        .flat_map(|parent| &parent.children)
-        .filter_map(|child| staged.text.get(child.span.clone()))
-        .collect();
-    let mut vectors = Vec::with_capacity(children.len());
-    for batch in children.chunks(EMBED_BATCH) {
-        let texts = batch.iter().map(|text| (*text).to_owned()).collect();
-        vectors.extend(embedder.embed(texts).await.map_err(Error::Embedder)?);
-    }
-    Ok(vectors)
 }
 
 fn failed(reason: &'static str, message: &str) -> ItemOutcome {

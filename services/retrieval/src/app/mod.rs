@@ -1,11 +1,15 @@
 //! The desk: one use case per file. Ids and times are made here; rules are in `domain/`, effects behind `ports.rs`.
 
 mod documents;
+mod embed;
 mod forget;
 mod index_documents;
 mod ingest;
 mod knowledge_bases;
 mod progress;
+mod query_vectors;
+mod reembed;
+mod reembedder;
 mod search;
 mod uploads;
 mod watch;
@@ -17,12 +21,15 @@ use copydesk_rpc::Minter;
 pub use index_documents::Worker;
 pub use ingest::{IngestStart, Ingesting};
 pub use progress::Progress;
+pub use query_vectors::QueryVectors;
+pub use reembedder::Reembedder;
 pub use search::{Found, FoundPassage, Query};
 pub use uploads::{UploadPermit, Uploads};
 
 use crate::config::Config;
+use crate::embedders::Embedders;
 use crate::metrics::Metrics;
-use crate::ports::{Clock, Embedder, IngestionStore, KnowledgeStore, LexicalIndex, VectorIndex};
+use crate::ports::{Clock, IngestionStore, KnowledgeStore, LexicalIndex, VectorIndex, VectorStore};
 
 /// Everything a use case may need. Cheap to clone.
 #[derive(Clone)]
@@ -35,8 +42,12 @@ pub struct Desk {
     pub words: Arc<dyn LexicalIndex>,
     /// The dense leg's index.
     pub meanings: Arc<dyn VectorIndex>,
-    /// The dense leg's model; absent: searches are lexical.
-    pub embedder: Option<Arc<dyn Embedder>>,
+    /// Vectors that were made before, and changes of embedder.
+    pub vectors: Arc<dyn VectorStore>,
+    /// The dense leg's models.
+    pub embedders: Embedders,
+    /// Vectors of queries that were asked before.
+    pub queries: QueryVectors,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Who waits for which ingestion, and for work.

@@ -12,6 +12,7 @@ pub struct Progress {
     watched: Mutex<HashMap<IngestionId, watch::Sender<()>>>,
     abandoned: Mutex<Vec<(TenantId, IngestionId)>>,
     work: Notify,
+    reembedding: Notify,
 }
 
 impl Progress {
@@ -46,6 +47,16 @@ impl Progress {
     /// Waits for [`work_came`](Self::work_came); one that came before counts.
     pub async fn work(&self) {
         self.work.notified().await;
+    }
+
+    /// Wakes the worker of changes of embedder.
+    pub fn reembedding_came(&self) {
+        self.reembedding.notify_one();
+    }
+
+    /// Waits for [`reembedding_came`](Self::reembedding_came); one that came before counts.
+    pub async fn reembedding(&self) {
+        self.reembedding.notified().await;
     }
 
     /// Leaves the staging area of a broken upload to the worker: the upload's own call is gone.

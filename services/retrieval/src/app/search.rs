@@ -6,13 +6,14 @@ use copydesk_guard::text::terms;
 use copydesk_types::{KnowledgeBaseId, PassageId, TenantId};
 
 use super::Desk;
+use super::query_vectors::Dense;
 use crate::domain::fusion::fuse;
 use crate::domain::lens::Lens;
 use crate::domain::ranking::{Hit, Leaf, lexical_only, passages};
 use crate::domain::records::{KnowledgeBase, Passage};
 use crate::domain::source::ContentType;
 use crate::error::Error;
-use crate::ports::{Corpus, Embedder, IndexError};
+use crate::ports::{Corpus, IndexError};
 
 /// Passages that each leg brings to the fusion, at least.
 const LEG: usize = 100;
@@ -54,16 +55,6 @@ pub struct FoundPassage {
     pub hit: Hit,
 }
 
-/// The dense leg's part in one search.
-enum Dense {
-    /// No embedder is configured.
-    Absent,
-    /// It takes part with this vector.
-    Vector(Vec<f32>),
-    /// It cannot, for this reason.
-    Failed(String),
-}
-
 impl Desk {
     /// Searches.
     ///
@@ -78,19 +69,26 @@ impl Desk {
         let top_k = query.top_k.unwrap_or_else(|| self.config.default_top_k(query.content_type)) as usize;
         let words = terms(&query.text);
         let mut bases = self.searched(tenant, &query).await?;
-        let mut dense = self.dense(&bases, &query.text).await;
+        let mut dense = Dense::default();
         let mut found = Vec::new();
         for attempt in 1..=ATTEMPTS {
+            dense = self.dense(tenant, &bases, &query.text).await;
             let hits = self.ranked(corpus(tenant, &bases), &words, &mut dense, &query.lens, top_k).await?;
             let wanted = hits.len();
             found = self.with_passages(tenant, hits).await?;
-            if found.len() == wanted || attempt == ATTEMPTS {
+            let moved = self.has_moved(tenant, &dense).await?;
+            if moved && attempt == ATTEMPTS {
+                // Never a mix of two embedders: what the legs found may be one.
+                dense = Dense { legs: Vec::new(), failed: vec!["the embedder was changed just now".to_owned()] };
+                let hits = self.ranked(corpus(tenant, &bases), &words, &mut dense, &query.lens, top_k).await?;
+                found = self.with_passages(tenant, hits).await?;
+            }
+            if (found.len() == wanted && !moved) || attempt == ATTEMPTS {
                 break;
             }
             bases = self.searched(tenant, &query).await?;
         }
-        let hybrid = matches!(dense, Dense::Vector(_));
-        let degraded = if let Dense::Failed(reason) = dense { Some(reason) } else { None };
+        let (hybrid, degraded) = (!dense.legs.is_empty(), dense.degraded());
         self.metrics.searched(if hybrid { "hybrid" } else { "lexical" }, degraded.is_some());
         let span = tracing::Span::current();
         span.record("copydesk.hits", found.len()).record("copydesk.hybrid", hybrid);
@@ -109,24 +107,6 @@ impl Desk {
         Ok(bases)
     }
 
-    async fn dense(&self, bases: &[KnowledgeBase], text: &str) -> Dense {
-        let Some(embedder) = &self.embedder else { return Dense::Absent };
-        if let Some(other) = bases.iter().find(|base| base.embedder != embedder.id()) {
-            return Dense::Failed(format!(
-                "{} was not indexed with the embedder {}",
-                other.id,
-                embedder.id()
-            ));
-        }
-        match one_vector(embedder.as_ref(), text).await {
-            Ok(vector) => Dense::Vector(vector),
-            Err(reason) => {
-                tracing::warn!(reason, "the dense leg takes no part in a search");
-                Dense::Failed(reason)
-            }
-        }
-    }
-
     /// The best hits. A scan of meanings that is lost makes the dense leg a failed one.
     async fn ranked(
         &self,
@@ -136,24 +116,34 @@ impl Desk {
         lens: &Lens,
         top_k: usize,
     ) -> Result<Vec<Hit>, Error> {
-        let Dense::Vector(vector) = dense else {
+        if dense.legs.is_empty() {
             let leaves = self.words.by_words(&corpus, words, lens, top_k).await?;
             return Ok(passages(lexical_only(leaves), top_k));
-        };
+        }
         let depth = top_k.max(LEG);
         let lexical: Vec<Leaf> = self.words.by_words(&corpus, words, lens, depth).await?;
-        match self.meanings.by_meaning(&corpus, vector.clone(), lens, depth).await {
-            Ok(near) => Ok(passages(fuse(&lexical, &near), top_k)),
-            Err(IndexError::Lost(error)) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the dense leg takes no part in a search"
-                );
-                *dense = Dense::Failed("the search by meaning was lost; the log says why".to_owned());
-                Ok(passages(lexical_only(lexical), top_k))
+        let mut near = Vec::with_capacity(dense.legs.len());
+        for leg in std::mem::take(&mut dense.legs) {
+            let corpus = Corpus { tenant: corpus.tenant, knowledge_bases: leg.knowledge_bases.clone() };
+            match self.meanings.by_meaning(&corpus, leg.vector.to_vec(), lens, depth).await {
+                Ok(leaves) => {
+                    near.push(leaves);
+                    dense.legs.push(leg);
+                }
+                Err(IndexError::Lost(error)) => {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "the dense leg takes no part in a search"
+                    );
+                    dense.failed.push("the search by meaning was lost; the log says why".to_owned());
+                }
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => Err(error.into()),
         }
+        if near.is_empty() {
+            return Ok(passages(lexical_only(lexical), top_k));
+        }
+        Ok(passages(fuse(&lexical, &near), top_k))
     }
 
     /// The hits whose passages still exist, in their order.
@@ -171,9 +161,4 @@ impl Desk {
 
 fn corpus(tenant: TenantId, bases: &[KnowledgeBase]) -> Corpus {
     Corpus { tenant, knowledge_bases: bases.iter().map(|base| (base.id, base.version)).collect() }
-}
-
-async fn one_vector(embedder: &dyn Embedder, text: &str) -> Result<Vec<f32>, String> {
-    let vectors = embedder.embed(vec![text.to_owned()]).await.map_err(|error| error.to_string())?;
-    vectors.into_iter().next().ok_or_else(|| "the embedder gave no vector".to_owned())
 }

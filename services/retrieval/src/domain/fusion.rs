@@ -8,9 +8,10 @@ use std::collections::HashMap;
 
 use super::ranking::{Hit, Leaf, Place, rank};
 
-/// Fuses the legs. The order of the result says nothing; ranking is the next step.
-pub fn fuse(lexical: &[Leaf], dense: &[Leaf]) -> Vec<Hit> {
-    let mut hits: HashMap<_, Hit> = HashMap::with_capacity(lexical.len() + dense.len());
+/// Fuses the lexical leg with those of each embedder, whose scores are not comparable with another's. The order of the
+/// result says nothing; ranking is the next step.
+pub fn fuse(lexical: &[Leaf], dense: &[Vec<Leaf>]) -> Vec<Hit> {
+    let mut hits: HashMap<_, Hit> = HashMap::with_capacity(2 * lexical.len());
     let mut add = |leaves: &[Leaf], set: fn(&mut Hit, Place)| {
         let scale = Scale::of(leaves);
         for (at, leaf) in leaves.iter().enumerate() {
@@ -21,7 +22,9 @@ pub fn fuse(lexical: &[Leaf], dense: &[Leaf]) -> Vec<Hit> {
         }
     };
     add(lexical, |hit, place| hit.lexical = Some(place));
-    add(dense, |hit, place| hit.dense = Some(place));
+    for leaves in dense {
+        add(leaves, |hit, place| hit.dense = Some(place));
+    }
     hits.into_values().collect()
 }
 
@@ -69,7 +72,7 @@ mod tests {
     fn what_both_legs_found_comes_first_with_both_places() {
         let lexical = leaves(&[(1, 9.0), (2, 8.0), (3, 1.0)]);
         let dense = leaves(&[(4, 0.9), (2, 0.8), (5, 0.1)]);
-        let hits = passages(fuse(&lexical, &dense), 9);
+        let hits = passages(fuse(&lexical, std::slice::from_ref(&dense)), 9);
         let first = &hits[0];
         assert_eq!((first.leaf.passage.as_u128(), hits.len()), (2, 5));
         assert_eq!(first.lexical, Some(Place { score: 8.0, rank: 2 }));

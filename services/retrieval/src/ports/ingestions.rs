@@ -92,6 +92,8 @@ pub enum ItemOutcome {
         title: String,
         /// Its passages.
         passages: Vec<NewPassage>,
+        /// The id of the embedder that made their vectors; empty for none.
+        embedder: String,
     },
 }
 
@@ -140,7 +142,8 @@ pub trait IngestionStore: Send + Sync {
     /// The first document of the job that is not done.
     async fn next_item(&self, job: &Job) -> Result<Option<Item>, StoreError>;
 
-    /// Writes an item's outcome, the document's rows, the counters and the new lease in one transaction. False, with
+    /// When the knowledge base has another embedder by now than made the outcome's vectors, nothing is written and the
+    /// item is the job's next one again. Otherwise writes an item's outcome, the document's rows, the counters and the new lease in one transaction. False, with
     /// nothing written, when the job is gone or another worker holds it.
     async fn finish_item(
         &self,

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each suite uses its part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed set-up must stop the test")]
 
+pub mod models;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,8 +18,9 @@ use copydesk_proto::retrieval::v1::{
 use copydesk_proto::retrieval::v1::{Document, KnowledgeBase};
 use copydesk_proto::types::v1::SourceKind;
 use copydesk_retrieval::adapters::MIGRATOR;
+use copydesk_retrieval::embedders::Embedders;
 use copydesk_retrieval::ports::Embedder;
-use copydesk_retrieval::{Config, assemble};
+use copydesk_retrieval::{Config, assemble_with};
 use copydesk_rpc::{Channel, testing};
 use copydesk_store::Database;
 use copydesk_types::{Scopes, TenantId};
@@ -45,9 +48,13 @@ pub async fn benches() -> Vec<Bench> {
 }
 
 pub async fn benches_with(config: Config, embedder: Option<Arc<dyn Embedder>>) -> Vec<Bench> {
+    benches_of(config, Embedders::only(embedder)).await
+}
+
+pub async fn benches_of(config: Config, embedders: Embedders) -> Vec<Bench> {
     let make = |database: &Database| {
         let context = testing::context(&std::env::temp_dir());
-        assemble(config.clone(), database.clone(), context, embedder.clone())
+        assemble_with(config.clone(), database.clone(), context, embedders.clone())
     };
     let mut benches = Vec::new();
     for (name, database) in copydesk_store::testing::both(&MIGRATOR).await {
@@ -128,6 +135,18 @@ impl Tenant {
         let request = CreateKnowledgeBaseRequest { request_id: format!("make {name}"), name: name.into() };
         let made = self.run(self.knowledge().create_knowledge_base(request)).await.unwrap();
         made.into_inner().knowledge_base.unwrap()
+    }
+
+    /// A knowledge base with this embedder.
+    pub async fn new_base_with(&self, name: &str, embedder: &str) -> Result<KnowledgeBase, Status> {
+        let request = CreateKnowledgeBaseRequest {
+            request_id: format!("make {name} with {embedder}"),
+            name: name.into(),
+            embedder: embedder.into(),
+            ..Default::default()
+        };
+        let made = self.run(self.knowledge().create_knowledge_base(request)).await?;
+        Ok(made.into_inner().knowledge_base.unwrap())
     }
 
     pub async fn base(&self, id: &str) -> KnowledgeBase {

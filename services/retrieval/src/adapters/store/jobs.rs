@@ -81,7 +81,11 @@ pub(super) async fn finish_item(
         return Ok(false);
     }
     let mut written = None;
-    if let ItemOutcome::Indexed { new_id, title, passages } = outcome {
+    if let ItemOutcome::Indexed { new_id, title, passages, embedder } = outcome {
+        if embedder_of(&mut tx, &tenant, &knowledge_base).await? != *embedder {
+            // The item stays open, and comes again with the embedder that the knowledge base has now.
+            return Ok(true);
+        }
         let (tenant, knowledge_base, new_id) = (&tenant, &knowledge_base, *new_id);
         written = Write { tenant, knowledge_base, new_id, staged, title, passages, now }.run(&mut tx).await?;
     }
@@ -140,6 +144,13 @@ const CLOSE_ITEM: &str = "UPDATE ingestion_item SET state = $4, reason = $5, mes
 const COUNT: &str = "UPDATE ingestion SET documents_done = documents_done + $3,
     documents_unchanged = documents_unchanged + $4, chunks_written = chunks_written + $5, lease_until = $6
     WHERE tenant = $1 AND ingestion_id = $2";
+
+/// The embedder of a knowledge base, whose row is locked.
+async fn embedder_of(tx: &mut Tx, tenant: &str, knowledge_base: &str) -> Result<String, StoreError> {
+    let sql = "SELECT embedder FROM knowledge_base WHERE tenant = $1 AND knowledge_base_id = $2";
+    let row = tx.query_opt(sql, &params![tenant, knowledge_base]).await?;
+    row.map(|row| row.get("embedder")).transpose().map(Option::unwrap_or_default)
+}
 
 /// Locks the knowledge base, then the ingestion, in the order in which every transaction here takes them, and tells
 /// whether this worker still holds the job.

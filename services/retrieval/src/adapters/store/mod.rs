@@ -6,7 +6,9 @@ mod index_source;
 mod ingestions;
 mod jobs;
 mod knowledge;
+mod reembeddings;
 mod rows;
+mod vectors;
 
 use copydesk_store::{Database, Migrator, StoreError, Tx, params};
 use copydesk_types::TenantId;
@@ -41,6 +43,7 @@ impl DatabaseStore {
 mod method {
     pub(super) const CREATE_KNOWLEDGE_BASE: &str = "CreateKnowledgeBase";
     pub(super) const INGEST: &str = "Ingest";
+    pub(super) const REEMBED: &str = "ReembedKnowledgeBase";
 }
 
 /// Takes a request id for a new resource. `None` when it was free; else what it stands for: the body's fingerprint and
