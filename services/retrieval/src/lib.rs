@@ -45,7 +45,7 @@ use crate::ports::Embedder;
 pub const NAME: &str = "retrieval";
 
 /// The services that this one calls.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Peers {
     /// Vectors of models behind a network.
     pub llm_router: Channel,

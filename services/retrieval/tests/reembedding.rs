@@ -138,8 +138,8 @@ async fn no_search_and_no_document_ever_mixes_two_embedders() {
         for turn in 0..6 {
             let to = if turn % 2 == 0 { "new" } else { "old" };
             reembed(&tenant, &format!("{turn}"), &base, to).await.unwrap();
-            let late = tenant.ingest(&format!("late {turn}"), &base, &[post("late", &format!("late {turn}"))]);
-            late.await;
+            let late = format!("late {turn}");
+            tenant.ingest(&late, &base, &[post("late", &late)]).await;
             when(&tenant, &base, over).await;
             assert!(cosine(&tenant, &base, &format!("late {turn}")).await > 0.999, "on {}", bench.name);
         }

@@ -15,7 +15,7 @@ use copydesk_proto::llm_router::v1::llm_service_server::{LlmService, LlmServiceS
 use copydesk_proto::retrieval::v1::SearchMode;
 use copydesk_proto::types::v1::SourceKind;
 use copydesk_retrieval::adapters::MIGRATOR;
-use copydesk_retrieval::{Config, EmbedderConfig, EmbedderKind, Embedding, Peers, build};
+use copydesk_retrieval::{Chunks, Config, EmbedderConfig, EmbedderKind, Embedding, Peers, build};
 use copydesk_rpc::{Kind, Service, ServiceError, testing};
 use copydesk_store::{Database, DatabaseConfig};
 use tokio_stream::Stream;
@@ -101,6 +101,7 @@ impl Router {
         let config = Config {
             embedders: BTreeMap::from([("small".to_owned(), embedder)]),
             embedding: Embedding { attempts: 2, ..Embedding::default() },
+            chunks: Chunks { child: 16, parent_blog: 16, parent_social: 16, parent_ad: 16, overlap: 0 },
             ..Config::default()
         };
         let database = DatabaseConfig::file(folder.path().join("library.sqlite3"));
@@ -122,7 +123,9 @@ async fn passages_and_queries_go_through_the_router() {
     let base = tenant.new_base("company").await;
     assert!(base.embedder.starts_with("router/openai/small-") && base.dimensions == 26, "{}", base.embedder);
     let base = base.knowledge_base_id;
-    let text = "# A\n\nthe badger\n\n# B\n\nthe zebra\n\n# C\n\nthe okapi\n";
+    let text = ["badger", "zebra", "okapi"]
+        .map(|word| format!("{word} is what this one line of a dozen plain words tells of\n\n"))
+        .concat();
     tenant.ingest("1", &base, &[doc("a", SourceKind::Post, text)]).await;
     let asked = router.asked();
     let sizes: Vec<usize> = asked.iter().map(|request| request.inputs.len()).collect();

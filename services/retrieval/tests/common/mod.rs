@@ -132,7 +132,7 @@ impl Tenant {
     }
 
     pub async fn new_base(&self, name: &str) -> KnowledgeBase {
-        let request = CreateKnowledgeBaseRequest { request_id: format!("make {name}"), name: name.into() };
+        let request = CreateKnowledgeBaseRequest { request_id: format!("make {name}"), name: name.into(), ..Default::default() };
         let made = self.run(self.knowledge().create_knowledge_base(request)).await.unwrap();
         made.into_inner().knowledge_base.unwrap()
     }
