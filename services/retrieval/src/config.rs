@@ -1,15 +1,18 @@
 //! What an operator may set. Read by the program that runs the service; the service only takes it by value.
 
+mod embedding;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::packing::Sizes;
 use crate::domain::source::ContentType;
+use crate::domain::stages::Allowance;
 use crate::domain::upload::UploadLimits;
-use crate::embedders;
+
+pub use embedding::{EmbedderConfig, EmbedderKind, Embedding};
 
 /// Settings of the retrieval service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,45 +34,44 @@ pub struct Config {
     pub default_embedder: String,
     /// How embedders are called.
     pub embedding: Embedding,
+    /// Who works uploads off.
+    pub workers: Workers,
+    /// What each tenant may store.
+    pub quotas: Quotas,
+    /// How long things stay that nobody deletes.
+    pub retention: Retention,
 }
 
-/// How embedders are called.
+/// Who works uploads off.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct Embedding {
-    /// How long a search waits for the vector of its query before it answers by words alone, in milliseconds, 10 to
-    /// 60,000; never longer than half of what is left of its deadline.
-    pub query_timeout_ms: u64,
-    /// Queries whose vectors are kept in memory, 0 to 1,000,000.
-    pub cached_queries: u64,
-    /// Texts of a document that are embedded at once, 1 to 1,024.
-    pub batch: u32,
-    /// How often an embedder that does not answer is asked in all, 1 to 20, with growing waits of 0.5 to 30 seconds in
-    /// between; then the document fails.
-    pub attempts: u32,
-    /// Vectors that are kept of documents whose work was interrupted, 0 to 10,000,000; the oldest go first.
-    pub kept_vectors: u32,
+pub struct Workers {
+    /// Uploads that are worked off at once in this process, 1 to 64. One tenant gets all but one of them, so that its
+    /// long documents do not hold up the others.
+    pub count: u32,
 }
 
-/// Where an embedder runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum EmbedderKind {
-    /// In this process, from a folder.
-    #[default]
-    Local,
-    /// Behind the llm-router.
-    Router,
+/// What each tenant may store. 0: no limit.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Quotas {
+    /// Documents in all of its knowledge bases.
+    pub documents: u64,
+    /// Child chunks of these documents.
+    pub chunks: u64,
+    /// Bytes of the documents as they were uploaded; when an upload is checked, those that wait count too.
+    pub bytes: u64,
+    /// Ingestions that have not ended.
+    pub open_ingestions: u64,
 }
 
-impl EmbedderKind {
-    /// The word in the configuration and in answers.
-    pub(crate) const fn word(self) -> &'static str {
-        match self {
-            Self::Local => "local",
-            Self::Router => "router",
-        }
-    }
+/// How long things stay that nobody deletes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Retention {
+    /// Days for which an ended ingestion is shown, its request id is known and the bytes of its failed documents are
+    /// kept; up to 36,500. 0: for ever.
+    pub ingestion_days: u32,
 }
 
 /// What an upload may hold.
@@ -117,49 +119,6 @@ pub struct TopK {
     pub ad: u32,
 }
 
-/// One embedder.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct EmbedderConfig {
-    /// Where it runs.
-    pub kind: EmbedderKind,
-    /// For `local`: a folder with `config.json`, `tokenizer.json` and `model.safetensors` of a BERT-type sentence model.
-    pub model_dir: PathBuf,
-    /// For `router`: a model of the llm-router that gives vectors, `<provider>/<model>`.
-    pub model: String,
-    /// For `router`: the dimensions that its vectors have or are to have, 1 to 16,384.
-    pub dimensions: u32,
-    /// For `router`: texts of one call, 1 to 2,048.
-    pub batch: u32,
-    /// For `router`: the most tokens of a text, in tokens of the model. 0: unknown.
-    pub max_tokens: u32,
-    /// Words before every query. Absent: those that the model's folder names, if it does. Part of the embedder's id.
-    pub query_prefix: Option<String>,
-    /// Words before every passage, as above.
-    pub document_prefix: Option<String>,
-}
-
-impl Default for EmbedderConfig {
-    fn default() -> Self {
-        Self {
-            kind: EmbedderKind::default(),
-            model_dir: PathBuf::new(),
-            model: String::new(),
-            dimensions: 0,
-            batch: 64,
-            max_tokens: 0,
-            query_prefix: None,
-            document_prefix: None,
-        }
-    }
-}
-
-impl Default for Embedding {
-    fn default() -> Self {
-        Self { query_timeout_ms: 3_000, cached_queries: 4_096, batch: 32, attempts: 7, kept_vectors: 100_000 }
-    }
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -170,7 +129,37 @@ impl Default for Config {
             embedders: BTreeMap::new(),
             default_embedder: String::new(),
             embedding: Embedding::default(),
+            workers: Workers::default(),
+            quotas: Quotas::default(),
+            retention: Retention::default(),
         }
+    }
+}
+
+impl Default for Workers {
+    fn default() -> Self {
+        Self { count: 3 }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { ingestion_days: 30 }
+    }
+}
+
+impl Workers {
+    /// Workers that one tenant may have at once.
+    pub(crate) const fn per_tenant(&self) -> u32 {
+        if self.count > 1 { self.count - 1 } else { 1 }
+    }
+}
+
+impl Quotas {
+    /// The same for the store.
+    pub(crate) const fn allowance(&self) -> Allowance {
+        let Self { documents, chunks, bytes, open_ingestions } = *self;
+        Allowance { documents, chunks, bytes, open_ingestions }
     }
 }
 
@@ -235,59 +224,11 @@ impl Config {
             check((1..=100).contains(&top_k), format!("top_k.{key}: must be 1 to 100"));
         }
         check(self.indexes_in_memory > 0, "indexes_in_memory: must be 1 or more".into());
+        check((1..=64).contains(&self.workers.count), "workers.count: must be 1 to 64".into());
+        let days = self.retention.ingestion_days <= 36_500;
+        check(days, "retention.ingestion_days: must be at most 36,500".into());
         faults.extend(self.embedder_faults());
         faults
-    }
-
-    fn embedder_faults(&self) -> Vec<String> {
-        let mut faults = Vec::new();
-        let mut check = |good: bool, fault: String| {
-            if !good {
-                faults.push(fault);
-            }
-        };
-        let embedding = &self.embedding;
-        let timeout = (10..=60_000).contains(&embedding.query_timeout_ms);
-        check(timeout, "embedding.query_timeout_ms: must be 10 to 60,000".into());
-        check(embedding.cached_queries <= 1_000_000, "embedding.cached_queries: must be 0 to 1,000,000".into());
-        check((1..=1_024).contains(&embedding.batch), "embedding.batch: must be 1 to 1,024".into());
-        check((1..=20).contains(&embedding.attempts), "embedding.attempts: must be 1 to 20".into());
-        check(embedding.kept_vectors <= 10_000_000, "embedding.kept_vectors: must be 0 to 10,000,000".into());
-        let known = [String::new(), embedders::NONE.to_owned()].contains(&self.default_embedder)
-            || self.embedders.contains_key(&self.default_embedder);
-        check(known, "default_embedder: must be a name of `embedders`, or `none`".into());
-        for (name, embedder) in &self.embedders {
-            let good = !name.is_empty() && name != embedders::NONE && !name.contains('/');
-            check(good, format!("embedders.{name}: must have a name without `/` other than `none`"));
-            for fault in embedders::faults(embedder) {
-                check(false, format!("embedders.{name}.{fault}"));
-            }
-        }
-        faults
-    }
-
-    /// The name of the embedder that new knowledge bases get, if there is one.
-    pub fn default_embedder(&self) -> Option<&str> {
-        match self.default_embedder.as_str() {
-            "" if self.embedders.len() == 1 => self.embedders.keys().next().map(String::as_str),
-            "" | embedders::NONE => None,
-            name => Some(name),
-        }
-    }
-
-    /// Every embedder as the operator wrote it, for a look at the configuration: name, where it runs, what it is.
-    pub fn embedder_lines(&self) -> Vec<(String, String)> {
-        let line = |(name, embedder): (&String, &EmbedderConfig)| {
-            let what = match embedder.kind {
-                EmbedderKind::Local => format!("local, {}", embedder.model_dir.display()),
-                EmbedderKind::Router => {
-                    format!("router, {}, {} dimensions", embedder.model, embedder.dimensions)
-                }
-            };
-            let default = if self.default_embedder() == Some(name) { "; the default" } else { "" };
-            (name.clone(), format!("{what}{default}"))
-        };
-        self.embedders.iter().map(line).collect()
     }
 
     /// The limits of an upload.
@@ -341,21 +282,6 @@ mod tests {
     }
 
     #[test]
-    fn an_only_embedder_is_the_default_unless_it_is_said_otherwise() {
-        let mut config: Config = serde_json::from_str(
-            r#"{"embedders": {"small": {"kind": "router", "model": "a/b", "dimensions": 3}}}"#,
-        )
-        .unwrap();
-        assert_eq!((config.default_embedder(), config.validate()), (Some("small"), Vec::new()));
-        assert_eq!(config.embedder_lines()[0].1, "router, a/b, 3 dimensions; the default");
-        config.default_embedder = "none".into();
-        assert_eq!((config.default_embedder(), config.validate()), (None, Vec::new()));
-        config.default_embedder = String::new();
-        config.embedders.insert("other".into(), config.embedders["small"].clone());
-        assert_eq!(config.default_embedder(), None);
-    }
-
-    #[test]
     fn every_fault_is_told_at_once() {
         let config = Config {
             limits: Limits {
@@ -377,6 +303,9 @@ mod tests {
             ]),
             default_embedder: "c".into(),
             embedding: Embedding { query_timeout_ms: 9, batch: 0, attempts: 0, ..Embedding::default() },
+            workers: Workers { count: 0 },
+            quotas: Quotas::default(),
+            retention: Retention { ingestion_days: 40_000 },
         };
         let faults = config.validate();
         let keys: Vec<&str> = faults.iter().filter_map(|fault| fault.split(':').next()).collect();
@@ -391,6 +320,8 @@ mod tests {
             "chunks.overlap",
             "top_k.ad",
             "indexes_in_memory",
+            "workers.count",
+            "retention.ingestion_days",
             "embedding.query_timeout_ms",
             "embedding.batch",
             "embedding.attempts",

@@ -5,6 +5,7 @@ use std::time::Duration;
 use copydesk_rpc::{Kind, ServiceError, Violations};
 use copydesk_store::StoreError;
 
+use crate::domain::stages::OverQuota;
 use crate::domain::tokens::TokenError;
 use crate::domain::upload::Refusal;
 use crate::ports::{EmbedError, IndexError};
@@ -55,6 +56,9 @@ pub enum Error {
     /// The tenant, or all of them, have as many uploads under way as they may: the caller repeats later.
     #[error("too many uploads are under way")]
     TooManyUploads,
+    /// The tenant may not store more: the caller deletes something, or the operator raises the limit.
+    #[error("the quota of {} is exceeded", .0.measure.word())]
+    OverQuota(OverQuota),
     /// A model cannot be loaded, which the operator mends, or gave no vectors.
     #[error("the embedder cannot be used")]
     Embedder(#[source] EmbedError),
@@ -123,6 +127,12 @@ impl From<Error> for ServiceError {
             Error::ReembeddingUnderWay(id) => {
                 let message = format!("the embedder of {id} is being changed; wait, or cancel that first");
                 ServiceError::new(Kind::FailedPrecondition, "REEMBEDDING_UNDER_WAY", message)
+            }
+            Error::OverQuota(OverQuota { measure, limit }) => {
+                let message = format!("the limit of {limit} {} would be exceeded", measure.word());
+                let subject = format!("retrieval.quotas.{}", measure.word());
+                ServiceError::new(Kind::ResourceExhausted, "QUOTA_EXCEEDED", message.clone())
+                    .with_quota(subject, message)
             }
             Error::Store(source) if source.is_retryable() => {
                 ServiceError::unavailable("STORE_UNAVAILABLE", "the database is unavailable or busy", BUSY)

@@ -4,7 +4,8 @@
 //! rpc.rs       the door        messages in, messages out
 //! app/         the desk        one use case per file: ingest, index_documents (the worker), search, forget, …
 //! domain/      the mind        upload rules, packing, BM25, cosine, fusion: pure
-//! chunkers/    one file per format: where the blocks of a document are
+//! parsers/     one file per kind of bytes: bytes into text
+//! chunkers/    one file per format: where the blocks of a text are
 //! embedders/   one file per kind of model: texts into vectors
 //! ports.rs     what the desk needs; adapters/ is what it gets: rows, indexes in memory, the clock
 //! ```
@@ -24,6 +25,7 @@ pub mod domain;
 pub mod embedders;
 mod error;
 pub mod metrics;
+pub mod parsers;
 pub mod ports;
 mod rpc;
 
@@ -32,11 +34,13 @@ use std::sync::Arc;
 use copydesk_rpc::{Channel, Service, ServiceContext};
 use copydesk_store::{Database, DatabaseConfig};
 
-pub use config::{Chunks, Config, EmbedderConfig, EmbedderKind, Embedding, Limits, TopK};
+pub use config::{
+    Chunks, Config, EmbedderConfig, EmbedderKind, Embedding, Limits, Quotas, Retention, TopK, Workers as WorkerConfig,
+};
 pub use error::{Error, Resource};
 
 use crate::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, SystemClock};
-use crate::app::{Desk, Progress, QueryVectors, Reembedder, Uploads, Worker};
+use crate::app::{Desk, Progress, QueryVectors, Reembedder, Uploads, Workers};
 use crate::embedders::Embedders;
 use crate::metrics::Metrics;
 use crate::ports::Embedder;
@@ -107,10 +111,10 @@ pub fn assemble_with(
         minter: context.minter,
         config: Arc::new(config),
     };
-    let worker = Worker::new(desk.clone());
+    let workers = Workers::new(desk.clone());
     let reembedder = Reembedder::new(desk.clone());
     Service::new(NAME, rpc::routes(desk), rpc::GRPC_SERVICES.to_vec(), copydesk_proto::FILE_DESCRIPTOR_SET)
-        .with_task("ingestion", move |stop| worker.run(stop))
+        .with_task("ingestion", move |stop| workers.run(stop))
         .with_task("reembedding", move |stop| reembedder.run(stop))
         .with_ready(move || {
             let store = store.clone();

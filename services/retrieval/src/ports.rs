@@ -15,7 +15,10 @@ pub use embedding::{
 pub use indexes::{
     ChunkedDocument, Corpus, IndexError, IndexSource, LexicalIndex, StoredChunk, VectorIndex,
 };
-pub use ingestions::{IngestionStore, Item, ItemOutcome, Job, NewChunk, NewIngestion, NewPassage};
+pub use ingestions::{
+    Finish, Finished, IngestionFilter, IngestionStore, Item, ItemOutcome, Job, NewChunk, NewIngestion,
+    NewPassage, Retry,
+};
 pub use knowledge::{Created, DocumentFilter, KnowledgeStore, RequestKey};
 
 /// Tells the time, in milliseconds since 1970, UTC.

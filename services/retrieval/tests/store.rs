@@ -3,14 +3,18 @@
 #![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see the cases as tests")]
 
 mod common;
+#[path = "store/jobs.rs"]
+mod jobs;
 
+use common::models::Model;
 use common::{Bench, rows};
 use copydesk_retrieval::adapters::{DatabaseStore, MIGRATOR};
 use copydesk_retrieval::domain::records::{Ingestion, IngestionState, KnowledgeBase, StagedDocument};
 use copydesk_retrieval::domain::source::{ContentType, Format, KnowledgeBaseKind, SourceKind};
+use copydesk_retrieval::domain::stages::Allowance;
 use copydesk_retrieval::ports::{
-    Created, DocumentFilter, IndexSource, IngestionStore, ItemOutcome, Job, KnowledgeStore, NewChunk,
-    NewIngestion, NewPassage, RequestKey,
+    Created, DocumentFilter, Finish, Finished, IndexSource, IngestionStore, ItemOutcome, Job, KnowledgeStore,
+    NewChunk, NewIngestion, NewPassage, RequestKey,
 };
 use copydesk_retrieval::{Config, assemble};
 use copydesk_rpc::{Delegation, testing};
@@ -40,6 +44,25 @@ on_both! {
     staging_is_emptied_unless_it_was_stored
     a_deleted_knowledge_base_ends_its_jobs
     a_job_left_half_way_is_finished_by_the_next_process
+}
+
+mod on_jobs {
+    use super::jobs as cases;
+    use super::{MIGRATOR, Shelf, TENANT};
+
+    on_both! {
+        uploads_into_a_knowledge_base_come_in_order
+        where_holders_are_lost_a_document_is_poisoned_and_the_others_go_on
+        a_job_that_is_given_back_blames_nobody
+        busy_tenants_are_passed_over
+        what_was_cancelled_can_be_tried_again
+        failed_documents_are_tried_again_from_their_bytes
+        an_older_upload_never_replaces_a_newer_one
+        usage_is_what_is_stored
+        quotas_hold_in_the_transaction_and_at_the_upload
+        ended_ingestions_expire
+        lists_show_what_was_asked_for
+    }
 }
 
 const TENANT: TenantId = TenantId::from_u128(7);
@@ -91,19 +114,26 @@ impl Shelf {
             traceparent: None,
         };
         let delegation = serde_json::to_string(&delegation).unwrap();
-        let new = NewIngestion { id, knowledge_base: self.base, documents, delegation, time: 100 };
-        self.store.commit(self.tenant, &new, &key(request, "body")).await.unwrap()
+        let (knowledge_base, bytes) = (self.base, 0);
+        let new = NewIngestion { id, knowledge_base, documents, bytes, delegation, time: 100 };
+        self.store.commit(self.tenant, &new, &key(request, "body"), &Allowance::default()).await.unwrap()
     }
 
     async fn claim(&self, now: i64) -> Option<Job> {
-        self.store.claim(now, now + 10).await.unwrap()
+        self.store.claim(now, now + 10, &[]).await.unwrap()
     }
 
     /// Finishes the next item of a job as a document of one passage with one chunk for each word.
     async fn work(&self, job: &Job) -> bool {
         let item = self.store.next_item(job).await.unwrap().unwrap().staged;
         let outcome = indexed(&item);
-        self.store.finish_item(job, &item, &outcome, 200, 210).await.unwrap()
+        self.finish(job, &item, &outcome).await == Finished::Written
+    }
+
+    async fn finish(&self, job: &Job, item: &StagedDocument, outcome: &ItemOutcome) -> Finished {
+        let allowance = &Allowance::default();
+        let finish = Finish { item, outcome, allowance, now: 200, lease_until: 210 };
+        self.store.finish_item(job, finish).await.unwrap()
     }
 
     async fn index(&self, request: &str, documents: &[StagedDocument]) {
@@ -139,13 +169,14 @@ fn staged(ordinal: u32, key: &str, text: &str) -> StagedDocument {
         format: Format::Text,
         source_kind: SourceKind::Issue,
         content_type: ContentType::Social,
-        text: text.into(),
+        content: text.as_bytes().to_vec().into(),
         content_hash: format!("hash of {text}"),
     }
 }
 
 fn indexed(item: &StagedDocument) -> ItemOutcome {
-    let words = item.text.split(' ').scan(0u64, |at, word| {
+    let text = String::from_utf8(item.content.to_vec()).unwrap();
+    let words = text.split(' ').scan(0u64, |at, word| {
         let start = *at;
         *at += word.len() as u64 + 1;
         Some(NewChunk {
@@ -156,13 +187,14 @@ fn indexed(item: &StagedDocument) -> ItemOutcome {
     });
     let passage = NewPassage {
         id: PassageId::generate(),
-        span: 0..item.text.len() as u64,
+        span: 0..text.len() as u64,
         tokens: 9,
         chunks: words.collect(),
     };
     ItemOutcome::Indexed {
         new_id: DocumentId::generate(),
         title: item.key.clone(),
+        text,
         passages: vec![passage],
         embedder: "two".into(),
     }
@@ -225,19 +257,20 @@ mod cases {
     }
 
     pub async fn a_job_is_taken_by_one_worker(shelf: Shelf) {
-        for at in 0..6 {
-            shelf.upload(&at.to_string(), &[staged(0, "a", "x")]).await;
+        for at in 1..=6 {
+            let shelf = Shelf::new(shelf.database.clone(), TenantId::from_u128(100 + at)).await;
+            shelf.upload("1", &[staged(0, "a", "x")]).await;
         }
         let claims = (0..9).map(|_| {
             let store = shelf.store.clone();
-            tokio::spawn(async move { store.claim(1000, 2000).await.unwrap() })
+            tokio::spawn(async move { store.claim(1000, 2000, &[]).await.unwrap() })
         });
         let mut taken = Vec::new();
         for claim in claims.collect::<Vec<_>>() {
             taken.extend(claim.await.unwrap().map(|job| job.id));
         }
         // A worker that met another one's lock may have come away empty: the next turn finds what is left.
-        while let Some(job) = shelf.store.claim(1000, 2000).await.unwrap() {
+        while let Some(job) = shelf.claim(1000).await {
             taken.push(job.id);
         }
         taken.sort_unstable();
@@ -297,7 +330,7 @@ mod cases {
         let job = shelf.claim(1000).await.unwrap();
         let item = shelf.store.next_item(&job).await.unwrap().unwrap().staged;
         assert!(shelf.store.delete_knowledge_base(TENANT, shelf.base).await.unwrap());
-        assert!(!shelf.store.finish_item(&job, &item, &indexed(&item), 1, 2).await.unwrap());
+        assert_eq!(shelf.finish(&job, &item, &indexed(&item)).await, Finished::NotHeld);
         assert!(!shelf.store.finish_job(&job, 1).await.unwrap());
         assert_eq!(shelf.commit(IngestionId::generate(), "2", 0).await, Created::NoKnowledgeBase);
         for table in ["document", "ingestion", "ingestion_item", "request", "document_change"] {
@@ -318,7 +351,9 @@ mod cases {
         assert_eq!((half.state, half.done), (IngestionState::Running, 2));
 
         let context = testing::context(&std::env::temp_dir());
-        let channel = testing::local(assemble(Config::default(), shelf.database.clone(), context, None));
+        let two = Model::new("two", 2, 0);
+        let service = assemble(Config::default(), shelf.database.clone(), context, Some(two));
+        let channel = testing::local(service);
         let bench = Bench { name: "next", channel, database: shelf.database.clone() };
         let tenant = bench.tenant(TENANT.as_u128());
         let states = tenant.watched(&ingestion.id.to_string()).await;

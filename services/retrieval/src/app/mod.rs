@@ -4,7 +4,9 @@ mod documents;
 mod embed;
 mod forget;
 mod index_documents;
+mod index_one;
 mod ingest;
+mod ingestions;
 mod knowledge_bases;
 mod progress;
 mod query_vectors;
@@ -18,13 +20,14 @@ use std::sync::Arc;
 
 use copydesk_rpc::Minter;
 
-pub use index_documents::Worker;
+pub use index_documents::Workers;
 pub use ingest::{IngestStart, Ingesting};
 pub use progress::Progress;
 pub use query_vectors::QueryVectors;
 pub use reembedder::Reembedder;
 pub use search::{Found, FoundPassage, Query};
 pub use uploads::{UploadPermit, Uploads};
+pub use watch::Change;
 
 use crate::config::Config;
 use crate::embedders::Embedders;
@@ -50,7 +53,7 @@ pub struct Desk {
     pub queries: QueryVectors,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Who waits for which ingestion, and for work.
+    /// Who waits for which ingestion and for work, and who is at which.
     pub progress: Arc<Progress>,
     /// How many uploads are under way.
     pub uploads: Uploads,

@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
 use copydesk_types::{DocumentId, IngestionId, KnowledgeBaseId, PassageId};
 
 use super::source::{ContentType, Format, KnowledgeBaseKind, SourceKind};
+use super::stages::Stage;
 
 /// A set of documents that is searched as one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +67,7 @@ pub struct Document {
     pub version: u32,
     /// Length of the text in bytes.
     pub size: u64,
-    /// BLAKE3 of the text in hexadecimal digits.
+    /// BLAKE3 of the bytes that were uploaded, in hexadecimal digits.
     pub content_hash: String,
     /// Its child chunks.
     pub chunks: u32,
@@ -117,9 +119,9 @@ pub struct StagedDocument {
     pub source_kind: SourceKind,
     /// What kind of content it is.
     pub content_type: ContentType,
-    /// Its text.
-    pub text: String,
-    /// BLAKE3 of the text in hexadecimal digits.
+    /// Its bytes.
+    pub content: Bytes,
+    /// BLAKE3 of the bytes in hexadecimal digits.
     pub content_hash: String,
 }
 
@@ -134,6 +136,8 @@ pub enum IngestionState {
     Succeeded,
     /// Some documents failed.
     Failed,
+    /// It was cancelled before all documents had their turn.
+    Cancelled,
 }
 
 impl IngestionState {
@@ -144,19 +148,19 @@ impl IngestionState {
             Self::Running => "running",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
         }
     }
 
     /// The state with this word, if there is one.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Queued, Self::Running, Self::Succeeded, Self::Failed]
-            .into_iter()
-            .find(|state| state.word() == word)
+        let all = [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled];
+        all.into_iter().find(|state| state.word() == word)
     }
 
-    /// True when nothing will change any more.
+    /// True when nothing will change any more, unless it is tried again.
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed)
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
     }
 }
 
@@ -175,6 +179,18 @@ pub struct Ingestion {
     pub done: u32,
     /// Documents whose bytes were the same as before.
     pub unchanged: u32,
+    /// Documents that failed or are poisoned.
+    pub failed: u32,
+    /// Documents that were cancelled.
+    pub cancelled: u32,
+    /// Bytes uploaded.
+    pub bytes_total: u64,
+    /// Bytes of the documents that no longer wait.
+    pub bytes_done: u64,
+    /// How often one of its documents' rows changed.
+    pub changes: u64,
+    /// The document at work, by its place in the upload, and how far it is.
+    pub at: Option<(u32, Stage)>,
     /// Child chunks written so far.
     pub chunks: u32,
     /// The documents that failed, in upload order; the first thousand.
@@ -212,4 +228,14 @@ pub mod reason {
     pub const EMBEDDER_BUDGET: &str = "EMBEDDER_BUDGET";
     /// It failed in a way that stays.
     pub const EMBEDDER_FAILED: &str = "EMBEDDER_FAILED";
+    /// The bytes are not what the format says.
+    pub const UNREADABLE: &str = "UNREADABLE";
+    /// It is larger than is allowed.
+    pub const TOO_LARGE: &str = "TOO_LARGE";
+    /// The tenant may not store more.
+    pub const QUOTA_EXCEEDED: &str = "QUOTA_EXCEEDED";
+    /// The process ended while it was at work.
+    pub const LOST: &str = "LOST";
+    /// A later upload has stored its key.
+    pub const SUPERSEDED: &str = "SUPERSEDED";
 }

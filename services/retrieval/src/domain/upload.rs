@@ -2,7 +2,7 @@
 //!
 //! At most one document is held. Faults in headers are collected and told together at the end; from the first fault on
 //! nothing is handed out any more, because nothing will be stored. A fault that would cost memory or time to read past
-//! (too large, not UTF-8, parts out of order) ends the upload at once, with what was collected before it.
+//! (too large, no text, parts out of order) ends the upload at once, with what was collected before it.
 
 use std::collections::HashSet;
 
@@ -62,6 +62,8 @@ pub struct Finished {
     pub last: Option<StagedDocument>,
     /// How many documents there were.
     pub documents: u32,
+    /// How many bytes they have.
+    pub bytes: u64,
     /// BLAKE3 of everything that was said, in hexadecimal digits; where parts were cut does not matter.
     pub fingerprint: String,
 }
@@ -97,7 +99,7 @@ impl Upload {
     /// Begins the next document and gives the one before, if everything was good so far.
     ///
     /// # Errors
-    /// When the document before is not UTF-8 or the upload holds too many documents.
+    /// When the document before should be text and is not UTF-8, or the upload holds too many documents.
     pub fn document(&mut self, header: Header) -> Result<Option<StagedDocument>, Refusal> {
         let before = self.close()?;
         if self.documents == self.limits.documents {
@@ -152,6 +154,7 @@ impl Upload {
         Ok(Finished {
             last,
             documents: self.documents,
+            bytes: self.bytes,
             fingerprint: self.all.finalize().to_hex().to_string(),
         })
     }
@@ -167,10 +170,10 @@ impl Upload {
     fn close(&mut self) -> Result<Option<StagedDocument>, Refusal> {
         let Some(Open { header, content }) = self.open.take() else { return Ok(None) };
         let hash = blake3::hash(&content);
-        let Ok(text) = String::from_utf8(content) else {
+        if header.format.is_some_and(Format::is_text) && std::str::from_utf8(&content).is_err() {
             let field = format!("document[{}].content", shown(&header.key));
             return Err(self.refuse(&field, "is not valid UTF-8".into()));
-        };
+        }
         for word in [header.key.as_bytes(), header.title.as_bytes(), hash.as_bytes()] {
             say(&mut self.all, word);
         }
@@ -189,7 +192,7 @@ impl Upload {
             format,
             source_kind,
             content_type,
-            text,
+            content: content.into(),
             content_hash: hash.to_hex().to_string(),
         };
         Ok(self.faults.is_empty().then_some(document))
@@ -266,13 +269,19 @@ mod tests {
         let mut upload = Upload::new(LIMITS, "kb");
         let mut texts = Vec::new();
         for (key, parts) in documents {
-            texts.extend(upload.document(header(key))?.map(|document| document.text));
+            texts.extend(
+                upload
+                    .document(header(key))?
+                    .map(|document| String::from_utf8(document.content.into()).unwrap()),
+            );
             for part in *parts {
                 upload.content(part)?;
             }
         }
         let finished = upload.finish()?;
-        texts.extend(finished.last.iter().map(|document| document.text.clone()));
+        texts.extend(
+            finished.last.iter().map(|document| String::from_utf8(document.content.to_vec()).unwrap()),
+        );
         Ok((texts, finished))
     }
 

@@ -1,0 +1,143 @@
+//! One document on its way from bytes to passages: parsed, cut, embedded. Nothing is written here.
+
+use std::sync::Arc;
+
+use copydesk_rpc::CallContext;
+use copydesk_types::{DocumentId, PassageId};
+use tokio::task::{JoinError, JoinSet};
+
+use super::Desk;
+use super::embed::{Texts, told};
+use super::progress::AtWork;
+use crate::domain::packing::{Parent, pack};
+use crate::domain::records::{StagedDocument, reason};
+use crate::domain::stages::Stage;
+use crate::error::Error;
+use crate::parsers::{self, ParseFailure, ParseLimits, Parsed};
+use crate::ports::{Embedder, ItemOutcome, Job, NewChunk, NewPassage};
+
+/// A document that was parsed and cut.
+struct Cut {
+    title: String,
+    text: String,
+    parents: Vec<Parent>,
+}
+
+/// Parses, cuts and embeds a document. What is wrong with it, or with us, is its outcome and not the job's end: also a
+/// panic, which is caught here. It runs as a task of its own, which ends when this is dropped.
+pub(super) async fn index(
+    desk: &Desk,
+    job: &Job,
+    staged: &StagedDocument,
+    at_work: &Arc<AtWork>,
+) -> ItemOutcome {
+    let (desk, job, staged, at_work) = (desk.clone(), job.clone(), staged.clone(), Arc::clone(at_work));
+    let work = async move { passages(&desk, &job, &staged, &at_work).await };
+    let mut task = JoinSet::new();
+    task.spawn(CallContext::current().scope(work));
+    match task.join_next().await {
+        Some(Ok(Ok(outcome))) => outcome,
+        Some(Ok(Err(Error::Lost(error))) | Err(error)) => panicked(&error),
+        Some(Ok(Err(error))) => faulty(&error),
+        None => failed(reason::INTERNAL, "the document could not be indexed"),
+    }
+}
+
+async fn passages(
+    desk: &Desk,
+    job: &Job,
+    staged: &StagedDocument,
+    at_work: &AtWork,
+) -> Result<ItemOutcome, Error> {
+    at_work.tell(staged.ordinal, Stage::Parsing);
+    let parsed = match parse(desk, staged).await? {
+        Ok(parsed) => parsed,
+        Err(ParseFailure { reason, message }) => return Ok(ItemOutcome::Failed { reason, message }),
+    };
+    at_work.tell(staged.ordinal, Stage::Chunking);
+    let Cut { title, text, parents } = cut(desk, staged, parsed).await?;
+    if parents.is_empty() {
+        return Ok(failed(reason::EMPTY, "there is no text to index"));
+    }
+    let base = desk.knowledge.knowledge_base(job.tenant, job.knowledge_base).await?;
+    let embedder = base.as_ref().map(|base| desk.embedder_of(base)).transpose()?.flatten();
+    let vectors = match embedder {
+        Some(embedder) => {
+            at_work.tell(staged.ordinal, Stage::Embedding);
+            embed(desk, job, embedder.as_ref(), &text, &parents).await?
+        }
+        None => Vec::new(),
+    };
+    let passages = numbered(parents, vectors);
+    let embedder = embedder.map(|embedder| embedder.id().to_owned()).unwrap_or_default();
+    Ok(ItemOutcome::Indexed { new_id: DocumentId::generate(), title, text, passages, embedder })
+}
+
+/// Parsing takes a second for the largest documents: it runs beside the runtime's own threads.
+async fn parse(desk: &Desk, staged: &StagedDocument) -> Result<Result<Parsed, ParseFailure>, Error> {
+    let largest = desk.config.limits.max_document_bytes;
+    let limits = ParseLimits { text_bytes: usize::try_from(largest).unwrap_or(usize::MAX) };
+    let (format, content) = (staged.format, staged.content.clone());
+    Ok(tokio::task::spawn_blocking(move || parsers::parse(format, &content, &limits)).await?)
+}
+
+/// So does cutting.
+async fn cut(desk: &Desk, staged: &StagedDocument, parsed: Parsed) -> Result<Cut, Error> {
+    let Parsed { text, mut outline } = parsed;
+    let found = outline.title.take().unwrap_or_else(|| staged.key.clone());
+    let title = if staged.title.is_empty() { found } else { staged.title.clone() };
+    let sizes = desk.config.sizes(staged.content_type);
+    let cut = move || Ok(Cut { parents: pack(&text, &outline, sizes)?, title, text });
+    tokio::task::spawn_blocking(cut).await?
+}
+
+async fn embed(
+    desk: &Desk,
+    job: &Job,
+    embedder: &dyn Embedder,
+    text: &str,
+    parents: &[Parent],
+) -> Result<Vec<Vec<f32>>, Error> {
+    let children: Vec<&str> = (parents.iter().flat_map(|parent| &parent.children))
+        .map(|child| text.get(child.span.clone()).unwrap_or_default())
+        .collect();
+    let of = Texts { tenant: job.tenant, knowledge_base: job.knowledge_base, embedder };
+    desk.document_vectors(&of, &children).await
+}
+
+/// Passages with ids, and their chunks with their vectors.
+fn numbered(parents: Vec<Parent>, vectors: Vec<Vec<f32>>) -> Vec<NewPassage> {
+    let mut vectors = vectors.into_iter();
+    let passages = parents.into_iter().map(|parent| NewPassage {
+        id: PassageId::generate(),
+        span: parent.chunk.span.start as u64..parent.chunk.span.end as u64,
+        tokens: parent.chunk.tokens as u32,
+        chunks: (parent.children.into_iter())
+            .map(|child| NewChunk {
+                span: child.span.start as u64..child.span.end as u64,
+                tokens: child.tokens as u32,
+                vector: vectors.next(),
+            })
+            .collect(),
+    });
+    passages.collect()
+}
+
+fn failed(reason: &'static str, message: &str) -> ItemOutcome {
+    ItemOutcome::Failed { reason, message: message.to_owned() }
+}
+
+fn panicked(error: &JoinError) -> ItemOutcome {
+    tracing::error!(error = error as &dyn std::error::Error, "the work on a document was lost");
+    let message = "the work on this document was lost by a fault of ours; the log says which".to_owned();
+    ItemOutcome::Lost { reason: reason::INTERNAL, message }
+}
+
+fn faulty(error: &Error) -> ItemOutcome {
+    if let Some((reason, message)) = told(error) {
+        tracing::warn!(reason, message, "a document is not embedded");
+        return ItemOutcome::Failed { reason, message };
+    }
+    tracing::error!(error = error as &dyn std::error::Error, "a document is not indexed");
+    failed(reason::INTERNAL, "the document could not be indexed; the log says why")
+}
