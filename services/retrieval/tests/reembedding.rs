@@ -118,10 +118,10 @@ async fn no_search_and_no_document_ever_mixes_two_embedders() {
     for bench in benches_of(Config::default(), embedders(&models)).await {
         let tenant = bench.tenant(1);
         let base = tenant.new_base("company").await.knowledge_base_id;
-        let docs: Vec<_> = (0..12).map(|at| post(&format!("{at}"), &format!("the badger number {at}"))).collect();
+        let docs: Vec<_> = (0..6).map(|at| post(&format!("{at}"), &format!("the badger number {at}"))).collect();
         tenant.ingest("1", &base, &docs).await;
         let stop = Arc::new(AtomicBool::new(false));
-        let searching = (0..3).map(|_| {
+        let searching = (0..2).map(|_| {
             let (tenant, base, stop) = (tenant.clone(), base.clone(), stop.clone());
             tokio::spawn(async move {
                 let mut lowest = f64::MAX;
@@ -135,7 +135,7 @@ async fn no_search_and_no_document_ever_mixes_two_embedders() {
             })
         });
         let searching: Vec<_> = searching.collect();
-        for turn in 0..6 {
+        for turn in 0..4 {
             let to = if turn % 2 == 0 { "new" } else { "old" };
             reembed(&tenant, &format!("{turn}"), &base, to).await.unwrap();
             let late = format!("late {turn}");

@@ -179,14 +179,16 @@ impl KnowledgeIndex {
 }
 
 impl Matrix {
-    /// The first vector sets the width; one of another width is left out, and with it the chunk from the dense leg.
+    /// A vector of another width is of another embedder: the knowledge base was reembedded, and the vectors that are
+    /// here are those of documents whose new ones come next.
     fn set(&mut self, slot: u32, vector: &[f32]) {
-        if self.width == 0 {
-            self.width = vector.len();
-        }
         let norm = vector.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt();
-        if vector.len() != self.width || !norm.is_finite() || norm == 0.0 {
+        if !norm.is_finite() || norm == 0.0 {
             return;
+        }
+        if vector.len() != self.width {
+            self.width = vector.len();
+            self.rows.clear();
         }
         let start = slot as usize * self.width;
         self.rows.resize(self.rows.len().max(start + self.width), 0.0);
@@ -245,7 +247,7 @@ mod tests {
     fn vectors_are_units_and_go_with_their_document() {
         let mut index = KnowledgeIndex::default();
         let mut document = fixture::document(1, SourceKind::Post, &["a", "b", "c", "d"]);
-        let given = [Some(vec![3.0, 4.0]), None, Some(vec![0.0, 0.0]), Some(vec![1.0, 2.0, 3.0])];
+        let given = [Some(vec![1.0, 2.0, 3.0]), None, Some(vec![0.0, 0.0]), Some(vec![3.0, 4.0])];
         for (chunk, vector) in document.chunks.iter_mut().zip(given) {
             chunk.vector = vector;
         }

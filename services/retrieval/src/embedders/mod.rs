@@ -96,9 +96,17 @@ pub(crate) fn open(config: &Config, llm_router: Option<&Channel>) -> Result<Embe
     Ok(Embedders::new(list, config.default_embedder()))
 }
 
+/// Loads a local model. Takes a second: not for a runtime's own thread.
+///
+/// # Errors
+/// When its files cannot be read or are not of a supported model.
+pub fn open_local(config: &EmbedderConfig) -> Result<Arc<dyn Embedder>, EmbedError> {
+    Ok(Arc::new(local::LocalEmbedder::open(config)?))
+}
+
 fn open_one(config: &EmbedderConfig, llm_router: Option<&Channel>) -> Result<Arc<dyn Embedder>, EmbedError> {
     Ok(match config.kind {
-        EmbedderKind::Local => Arc::new(local::LocalEmbedder::open(config)?),
+        EmbedderKind::Local => open_local(config)?,
         EmbedderKind::Router => {
             let channel = llm_router.ok_or_else(|| EmbedError::fault("there is no llm-router"))?;
             Arc::new(router::RouterEmbedder::new(config, channel.clone()))
