@@ -7,6 +7,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod search;
+
+pub(crate) use search::weights;
+pub use search::{IntentWeights, QueryCache, Rerank};
+
 use crate::domain::packing::Sizes;
 use crate::domain::source::ContentType;
 use crate::domain::stages::Allowance;
@@ -40,6 +45,13 @@ pub struct Config {
     pub quotas: Quotas,
     /// How long things stay that nobody deletes.
     pub retention: Retention,
+    /// What kinds of sources count for questions of an intent that a search may name, for example
+    /// `intents.howto = { document = 1.5, commit = 0.5 }`.
+    pub intents: BTreeMap<String, IntentWeights>,
+    /// Answers that are kept.
+    pub query_cache: QueryCache,
+    /// A second look at the best passages.
+    pub rerank: Rerank,
 }
 
 /// Who works uploads off.
@@ -129,6 +141,9 @@ impl Default for Config {
             embedders: BTreeMap::new(),
             default_embedder: String::new(),
             embedding: Embedding::default(),
+            intents: BTreeMap::new(),
+            query_cache: QueryCache::default(),
+            rerank: Rerank::default(),
             workers: Workers::default(),
             quotas: Quotas::default(),
             retention: Retention::default(),
@@ -228,6 +243,7 @@ impl Config {
         let days = self.retention.ingestion_days <= 36_500;
         check(days, "retention.ingestion_days: must be at most 36,500".into());
         faults.extend(self.embedder_faults());
+        faults.extend(search::faults(&self.intents, &self.query_cache, &self.rerank));
         faults
     }
 
@@ -306,6 +322,8 @@ mod tests {
             workers: Workers { count: 0 },
             quotas: Quotas::default(),
             retention: Retention { ingestion_days: 40_000 },
+            rerank: Rerank { timeout_ms: 0 },
+            ..Config::default()
         };
         let faults = config.validate();
         let keys: Vec<&str> = faults.iter().filter_map(|fault| fault.split(':').next()).collect();
@@ -331,6 +349,7 @@ mod tests {
             "embedders.b/c.model",
             "embedders.b/c.dimensions",
             "embedders.b/c.batch",
+            "rerank.timeout_ms",
         ];
         assert_eq!(keys, expected, "{faults:#?}");
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! rpc.rs       the door        messages in, messages out
 //! app/         the desk        one use case per file: ingest, index_documents (the worker), search, forget, …
-//! domain/      the mind        upload rules, packing, BM25, cosine, fusion: pure
+//! domain/      the mind        upload rules, packing, BM25, cosine, fusion, quotas: pure
 //! parsers/     one file per kind of bytes: bytes into text
 //! chunkers/    one file per format: where the blocks of a text are
 //! embedders/   one file per kind of model: texts into vectors
@@ -14,7 +14,7 @@
 //! knowledge base's version, and a search reads at that version. So what was answered as stored survives any crash,
 //! what was answered as deleted is never found, and no document is ever half visible.
 //!
-//! Not here: reranking, query rewriting, vector databases. The ports are their places.
+//! Not here: query rewriting, vector databases. The ports are their places.
 
 pub mod adapters;
 pub mod app;
@@ -35,15 +35,16 @@ use copydesk_rpc::{Channel, Service, ServiceContext};
 use copydesk_store::{Database, DatabaseConfig};
 
 pub use config::{
-    Chunks, Config, EmbedderConfig, EmbedderKind, Embedding, Limits, Quotas, Retention, TopK, Workers as WorkerConfig,
+    Chunks, Config, EmbedderConfig, EmbedderKind, Embedding, IntentWeights, Limits, QueryCache, Quotas, Rerank,
+    Retention, TopK, Workers as WorkerConfig,
 };
 pub use error::{Error, Resource};
 
-use crate::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, SystemClock};
+use crate::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, Router, SystemClock};
 use crate::app::{Desk, Progress, QueryVectors, Reembedder, Uploads, Workers};
 use crate::embedders::Embedders;
 use crate::metrics::Metrics;
-use crate::ports::Embedder;
+use crate::ports::{Embedder, Reranker};
 
 /// The service's name: its folder, its database, its audience.
 pub const NAME: &str = "retrieval";
@@ -51,7 +52,7 @@ pub const NAME: &str = "retrieval";
 /// The services that this one calls.
 #[derive(Clone)]
 pub struct Peers {
-    /// Vectors of models behind a network.
+    /// Models behind a network: embedders and rerankers.
     pub llm_router: Channel,
 }
 
@@ -70,21 +71,23 @@ pub async fn build(
         return Err(Error::Config(faults));
     }
     let settings = config.clone();
-    let open = move || embedders::open(&settings, Some(&peers.llm_router));
+    let channel = peers.llm_router.clone();
+    let open = move || embedders::open(&settings, Some(&channel));
     let embedders = tokio::task::spawn_blocking(open).await?.map_err(Error::Embedder)?;
     let database = Database::open(database, NAME, &MIGRATOR).await?;
-    Ok(assemble_with(config, database, context, embedders))
+    Ok(assemble_with(config, database, context, embedders, Some(Arc::new(Router::new(peers.llm_router)))))
 }
 
-/// The service over an open, migrated database and with this embedder alone; [`build`] makes both from settings. For
-/// hosts and tests that bring their own.
+/// The service over an open, migrated database and with these models, the embedder alone; [`build`] makes them from
+/// settings. For hosts and tests that bring their own.
 pub fn assemble(
     config: Config,
     database: Database,
     context: ServiceContext,
     embedder: Option<Arc<dyn Embedder>>,
+    reranker: Option<Arc<dyn Reranker>>,
 ) -> Service {
-    assemble_with(config, database, context, Embedders::only(embedder))
+    assemble_with(config, database, context, Embedders::only(embedder), reranker)
 }
 
 /// The same with several embedders.
@@ -93,6 +96,7 @@ pub fn assemble_with(
     database: Database,
     context: ServiceContext,
     embedders: Embedders,
+    reranker: Option<Arc<dyn Reranker>>,
 ) -> Service {
     let store = Arc::new(DatabaseStore::new(database));
     let index = Arc::new(MemoryIndex::new(store.clone(), config.indexes_in_memory));
@@ -100,10 +104,13 @@ pub fn assemble_with(
         knowledge: store.clone(),
         ingestions: store.clone(),
         words: index.clone(),
-        meanings: index,
+        meanings: index.clone(),
+        inspector: index,
         vectors: store.clone(),
         queries: QueryVectors::new(config.embedding.cached_queries),
         embedders,
+        reranker,
+        cache: app::QueryCache::new(&config.query_cache),
         clock: Arc::new(SystemClock),
         progress: Arc::new(Progress::default()),
         uploads: Uploads::new(&config.limits),

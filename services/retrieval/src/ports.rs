@@ -7,19 +7,21 @@ mod embedding;
 mod indexes;
 mod ingestions;
 mod knowledge;
+mod models;
 
 pub use embedding::{
     EmbedCause, EmbedError, Embedder, KnownVector, NewReembedding, Purpose, ReembeddingJob, ReembeddingStart,
     Switch, Unembedded, VectorStore,
 };
 pub use indexes::{
-    ChunkedDocument, Corpus, IndexError, IndexSource, LexicalIndex, StoredChunk, VectorIndex,
+    ChunkedDocument, Corpus, IndexError, IndexSource, Inspector, LexicalIndex, StoredChunk, VectorIndex,
 };
 pub use ingestions::{
     Finish, Finished, IngestionFilter, IngestionStore, Item, ItemOutcome, Job, NewChunk, NewIngestion,
     NewPassage, Retry,
 };
 pub use knowledge::{Created, DocumentFilter, KnowledgeStore, RequestKey};
+pub use models::{Ranking, RerankError, Reranker};
 
 /// Tells the time, in milliseconds since 1970, UTC.
 pub trait Clock: Send + Sync {

@@ -6,7 +6,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::models::{Model, embedders};
+use common::letters::{Model, embedders};
 use common::{Bench, benches_of, doc, refusal, request, rows};
 use copydesk_proto::retrieval::v1::{
     CreateKnowledgeBaseRequest, KnowledgeBaseKind, ListEmbeddersRequest, SearchMode,
@@ -34,14 +34,14 @@ fn small_chunks() -> Config {
 /// The same rows under a service with other embedders.
 fn again(bench: &Bench, models: &[std::sync::Arc<Model>]) -> Bench {
     let context = testing::context(&std::env::temp_dir());
-    let service = assemble_with(Config::default(), bench.database.clone(), context, embedders(models));
+    let service = assemble_with(Config::default(), bench.database.clone(), context, embedders(models), None);
     Bench { channel: testing::local(service), ..bench.clone() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_knowledge_base_gets_the_embedder_that_it_names() {
     let models = [Model::new("test/plain", 26, 0), Model::new("test/small", 7, 0)];
-    for bench in benches_of(Config::default(), embedders(&models)).await {
+    for bench in benches_of(Config::default(), embedders(&models), None).await {
         let tenant = bench.tenant(1);
         let expected =
             [("", "test/plain", 26), ("small", "test/small", 7), ("test/small", "test/small", 7), ("none", "", 0)];
@@ -84,7 +84,7 @@ async fn a_knowledge_base_gets_the_embedder_that_it_names() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn knowledge_bases_of_different_embedders_are_searched_together() {
     let models = [Model::new("test/plain", 26, 0), Model::new("test/small", 7, 3)];
-    for bench in benches_of(Config::default(), embedders(&models)).await {
+    for bench in benches_of(Config::default(), embedders(&models), None).await {
         let tenant = bench.tenant(1);
         let mut ids = Vec::new();
         for embedder in ["plain", "small", "none"] {
@@ -118,7 +118,7 @@ async fn knowledge_bases_of_different_embedders_are_searched_together() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_embedder_that_is_gone_or_has_other_dimensions_is_refused_with_a_reason() {
     let plain = Model::new("test/plain", 26, 0);
-    for bench in benches_of(Config::default(), embedders(std::slice::from_ref(&plain))).await {
+    for bench in benches_of(Config::default(), embedders(std::slice::from_ref(&plain)), None).await {
         let base = bench.tenant(1).new_base("company").await.knowledge_base_id;
         bench.tenant(1).ingest("r", &base, &[post("a", "the badger")]).await;
         let cases = [
@@ -142,7 +142,7 @@ async fn an_embedder_that_is_gone_or_has_other_dimensions_is_refused_with_a_reas
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_what_is_new_is_embedded() {
     let model = Model::new("test/plain", 26, 0);
-    for bench in benches_of(small_chunks(), embedders(std::slice::from_ref(&model))).await {
+    for bench in benches_of(small_chunks(), embedders(std::slice::from_ref(&model)), None).await {
         let (tenant, stranger) = (bench.tenant(1), bench.tenant(2));
         let base = tenant.new_base("company").await.knowledge_base_id;
         let text = |second: &str| ["badger", second, "okapi"].map(paragraph).concat();
@@ -182,7 +182,7 @@ async fn passing_failures_are_asked_again_and_others_are_told() {
         embedding: Embedding { attempts: 2, batch: 2, ..Embedding::default() },
         ..small_chunks()
     };
-    for bench in benches_of(config, embedders(std::slice::from_ref(&model))).await {
+    for bench in benches_of(config, embedders(std::slice::from_ref(&model)), None).await {
         let tenant = bench.tenant(1);
         let base = tenant.new_base("company").await.knowledge_base_id;
         model.fail_next(vec![passing()]);
@@ -228,7 +228,7 @@ async fn a_search_does_not_wait_long_for_its_vector() {
         embedding: Embedding { query_timeout_ms: 20, ..Embedding::default() },
         ..Config::default()
     };
-    for bench in benches_of(config, embedders(std::slice::from_ref(&model))).await {
+    for bench in benches_of(config, embedders(std::slice::from_ref(&model)), None).await {
         let tenant = bench.tenant(1);
         let base = tenant.new_base("company").await.knowledge_base_id;
         tenant.ingest("1", &base, &[post("a", "the badger")]).await;

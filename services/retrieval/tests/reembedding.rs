@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::models::{Model, embedders};
+use common::letters::{Model, embedders};
 use common::{Bench, Tenant, benches_of, doc, parts, request, rows};
 use copydesk_proto::retrieval::v1::{
     CancelReembeddingRequest, KnowledgeBase, ReembedKnowledgeBaseRequest, Reembedding, SearchMode,
@@ -71,7 +71,7 @@ async fn cosine(tenant: &Tenant, base: &str, query: &str) -> f64 {
 async fn searches_answer_from_the_old_vectors_until_all_have_new_ones() {
     let models = two();
     let [_, new] = &models;
-    for bench in benches_of(Config::default(), embedders(&models)).await {
+    for bench in benches_of(Config::default(), embedders(&models), None).await {
         let tenant = bench.tenant(1);
         let base = tenant.new_base("company").await.knowledge_base_id;
         let docs = ["a", "b", "c"].map(|key| post(key, &format!("the badger of {key}")));
@@ -115,7 +115,7 @@ async fn searches_answer_from_the_old_vectors_until_all_have_new_ones() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_search_and_no_document_ever_mixes_two_embedders() {
     let models = two();
-    for bench in benches_of(Config::default(), embedders(&models)).await {
+    for bench in benches_of(Config::default(), embedders(&models), None).await {
         let tenant = bench.tenant(1);
         let base = tenant.new_base("company").await.knowledge_base_id;
         let docs: Vec<_> = (0..6).map(|at| post(&format!("{at}"), &format!("the badger number {at}"))).collect();
@@ -156,7 +156,7 @@ async fn no_search_and_no_document_ever_mixes_two_embedders() {
 async fn a_cancelled_one_leaves_everything_as_it_was() {
     let models = two();
     let [_, new] = &models;
-    for bench in benches_of(Config::default(), embedders(&models)).await {
+    for bench in benches_of(Config::default(), embedders(&models), None).await {
         let tenant = bench.tenant(1);
         let base = tenant.new_base("company").await.knowledge_base_id;
         tenant.ingest("1", &base, &[post("a", "the badger"), post("b", "the zebra")]).await;
@@ -187,7 +187,7 @@ async fn a_cancelled_one_leaves_everything_as_it_was() {
 async fn a_failing_embedder_is_told_and_a_width_may_change() {
     let models = [Model::new("test/old", 26, 0), Model::new("test/new", 11, 4)];
     let config = Config { embedding: Embedding { attempts: 1, ..Embedding::default() }, ..Config::default() };
-    for bench in benches_of(config, embedders(&models)).await {
+    for bench in benches_of(config, embedders(&models), None).await {
         let tenant = bench.tenant(1);
         let base = tenant.new_base("company").await.knowledge_base_id;
         tenant.ingest("1", &base, &[post("a", "the badger"), post("b", "the zebra")]).await;
@@ -217,7 +217,7 @@ async fn one_that_a_process_left_half_way_is_finished_by_the_next() {
     let database = copydesk_store::testing::sqlite(&MIGRATOR).await;
     let begin = |stop: &CancellationToken, models: &[Arc<Model>]| {
         let context = testing::context(&std::env::temp_dir());
-        let service = assemble_with(Config::default(), database.clone(), context, embedders(models));
+        let service = assemble_with(Config::default(), database.clone(), context, embedders(models), None);
         let stack = testing::stack_until(service, stop.clone());
         let channel = copydesk_rpc::Channel::local("retrieval", stack, testing::metrics());
         Bench { name: "sqlite", channel, database: database.clone() }

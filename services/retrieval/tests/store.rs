@@ -6,7 +6,7 @@ mod common;
 #[path = "store/jobs.rs"]
 mod jobs;
 
-use common::models::Model;
+use common::letters::Model;
 use common::{Bench, rows};
 use copydesk_retrieval::adapters::{DatabaseStore, MIGRATOR};
 use copydesk_retrieval::domain::records::{Ingestion, IngestionState, KnowledgeBase, StagedDocument};
@@ -352,7 +352,7 @@ mod cases {
 
         let context = testing::context(&std::env::temp_dir());
         let two = Model::new("two", 2, 0);
-        let service = assemble(Config::default(), shelf.database.clone(), context, Some(two));
+        let service = assemble(Config::default(), shelf.database.clone(), context, Some(two), None);
         let channel = testing::local(service);
         let bench = Bench { name: "next", channel, database: shelf.database.clone() };
         let tenant = bench.tenant(TENANT.as_u128());

@@ -9,14 +9,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use copydesk_guard::text::terms;
-use copydesk_types::{DocumentId, KnowledgeBaseId, TenantId};
+use copydesk_types::{DocumentId, KnowledgeBaseId, PassageId, TenantId};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
 use crate::domain::index::{IndexedChunk, IndexedDocument, KnowledgeIndex};
+use crate::domain::inspection::{self, Inspection};
 use crate::domain::lens::Lens;
 use crate::domain::ranking::Leaf;
 use crate::domain::{bm25, cosine};
-use crate::ports::{ChunkedDocument, Corpus, IndexError, IndexSource, LexicalIndex, VectorIndex};
+use crate::ports::{ChunkedDocument, Corpus, IndexError, IndexSource, Inspector, LexicalIndex, VectorIndex};
 
 type Key = (TenantId, KnowledgeBaseId);
 
@@ -176,6 +177,20 @@ impl VectorIndex for MemoryIndex {
         let guards = self.current(corpus).await?;
         let kinds = lens.kinds;
         beside(move || cosine::search(&indexes(&guards), &vector, kinds, parents)).await
+    }
+}
+
+#[async_trait]
+impl Inspector for MemoryIndex {
+    async fn inspect(
+        &self,
+        corpus: &Corpus,
+        terms: &[String],
+        passages: &[PassageId],
+    ) -> Result<Inspection, IndexError> {
+        let guards = self.current(corpus).await?;
+        let (terms, passages) = (terms.to_vec(), passages.to_vec());
+        beside(move || inspection::inspect(&indexes(&guards), &terms, &passages)).await
     }
 }
 

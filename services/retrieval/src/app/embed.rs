@@ -80,7 +80,7 @@ impl Desk {
             let made = self.ask(of.embedder, texts).await.map_err(Error::Embedder)?;
             let made: Vec<KnownVector> = missing.iter().map(|(hash, _)| *hash).zip(made).collect();
             if !alone {
-                self.keep(of, &made).await?;
+                self.keep_part(of, &made).await?;
             }
             known.extend(made);
         }
@@ -88,7 +88,7 @@ impl Desk {
     }
 
     /// Keeps the vectors of a part of a document, so that a crash costs no more than one part.
-    async fn keep(&self, of: &Texts<'_>, made: &[KnownVector]) -> Result<(), Error> {
+    async fn keep_part(&self, of: &Texts<'_>, made: &[KnownVector]) -> Result<(), Error> {
         let (now, limit) = (self.clock.now(), self.config.embedding.kept_vectors);
         self.vectors.keep_vectors(of.tenant, of.knowledge_base, of.embedder.id(), made, now, limit).await?;
         Ok(())

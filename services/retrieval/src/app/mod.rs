@@ -25,14 +25,16 @@ pub use ingest::{IngestStart, Ingesting};
 pub use progress::Progress;
 pub use query_vectors::QueryVectors;
 pub use reembedder::Reembedder;
-pub use search::{Found, FoundPassage, Query};
+pub use search::{Explanation, Found, FoundPassage, Lexical, Matched, Mode, Query, QueryCache, SecondLook};
 pub use uploads::{UploadPermit, Uploads};
 pub use watch::Change;
 
 use crate::config::Config;
 use crate::embedders::Embedders;
 use crate::metrics::Metrics;
-use crate::ports::{Clock, IngestionStore, KnowledgeStore, LexicalIndex, VectorIndex, VectorStore};
+use crate::ports::{
+    Clock, IngestionStore, Inspector, KnowledgeStore, LexicalIndex, Reranker, VectorIndex, VectorStore,
+};
 
 /// Everything a use case may need. Cheap to clone.
 #[derive(Clone)]
@@ -51,6 +53,12 @@ pub struct Desk {
     pub embedders: Embedders,
     /// Vectors of queries that were asked before.
     pub queries: QueryVectors,
+    /// A close look at single passages of both legs' indexes.
+    pub inspector: Arc<dyn Inspector>,
+    /// The models of a second look; absent: there is none, and who asks for it is told.
+    pub reranker: Option<Arc<dyn Reranker>>,
+    /// Answers that are given again.
+    pub cache: QueryCache,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Who waits for which ingestion and for work, and who is at which.

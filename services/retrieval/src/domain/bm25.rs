@@ -39,15 +39,23 @@ pub fn search(
             (term, f64::from(count) * rarity(chunks, holding as u64))
         })
         .collect();
-    let leaves = indexes.iter().flat_map(|index| leaves(index, &weights, average, kinds)).collect();
-    best(leaves, parents)
+    let leaves =
+        (0u16..).zip(indexes).flat_map(|(base, index)| leaves(index, base, &weights, average, kinds));
+    best(leaves.collect(), parents)
 }
 
-fn rarity(chunks: u64, holding: u64) -> f64 {
+/// How rare a term is that so many of all chunks hold.
+pub(super) fn rarity(chunks: u64, holding: u64) -> f64 {
     ((chunks - holding) as f64 + 0.5).mul_add(1.0 / (holding as f64 + 0.5), 1.0).ln()
 }
 
-fn leaves(index: &KnowledgeIndex, weights: &[(&str, f64)], average: f64, kinds: SourceKinds) -> Vec<Leaf> {
+fn leaves(
+    index: &KnowledgeIndex,
+    base: u16,
+    weights: &[(&str, f64)],
+    average: f64,
+    kinds: SourceKinds,
+) -> Vec<Leaf> {
     let mut scores = vec![0.0f64; index.slots() as usize];
     let mut touched = Vec::new();
     for (term, weight) in weights {
@@ -66,12 +74,15 @@ fn leaves(index: &KnowledgeIndex, weights: &[(&str, f64)], average: f64, kinds: 
         passage: slot.passage,
         ordinal: slot.ordinal,
         span: slot.span.clone(),
+        kind: slot.kind,
+        base,
         score,
     };
     touched.into_iter().filter_map(|at| index.slot(at).map(|slot| leaf(slot, scores[at as usize]))).collect()
 }
 
-fn saturation(count: u32, length: u32, average: f64) -> f64 {
+/// What so many occurrences in a chunk of this length count.
+pub(super) fn saturation(count: u32, length: u32, average: f64) -> f64 {
     let count = f64::from(count);
     count * (K1 + 1.0) / (count + K1 * (1.0 - B + B * f64::from(length) / average))
 }
@@ -145,7 +156,11 @@ mod tests {
             (index(&[(1, SourceKind::Post, &["cold van"])]), index(&[(2, SourceKind::Post, &["van wheel"])]));
         let query = terms("cold van");
         let all = SourceKinds::all();
-        assert_eq!(search(&[&together], &query, all, 9), search(&[&one, &two], &query, all, 9));
+        let apart = search(&[&one, &two], &query, all, 9);
+        assert_eq!(apart.iter().map(|leaf| leaf.base).collect::<Vec<_>>(), [0, 1]);
+        let scores = |leaves: &[Leaf]| -> Vec<f64> { leaves.iter().map(|leaf| leaf.score).collect() };
+        let joined = search(&[&together], &query, all, 9);
+        assert_eq!((ids(&joined), scores(&joined)), (ids(&apart), scores(&apart)));
         assert!(search(&[&KnowledgeIndex::default()], &query, all, 9).is_empty());
         assert!(search(&[&together], &terms("the of and"), all, 9).is_empty());
     }

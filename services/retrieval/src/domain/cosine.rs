@@ -11,18 +11,27 @@ pub fn search(indexes: &[&KnowledgeIndex], query: &[f32], kinds: SourceKinds, pa
     if !norm.is_finite() || norm == 0.0 {
         return Vec::new();
     }
-    let rows = indexes.iter().flat_map(|index| index.vectors(query.len()));
-    let leaves = rows.filter(|(slot, _)| kinds.contains(slot.kind)).map(|(slot, vector)| Leaf {
+    let rows = (0u16..)
+        .zip(indexes)
+        .flat_map(|(base, index)| index.vectors(query.len()).map(move |(slot, vector)| (base, slot, vector)));
+    let leaves = rows.filter(|(_, slot, _)| kinds.contains(slot.kind)).map(|(base, slot, vector)| Leaf {
         passage: slot.passage,
         ordinal: slot.ordinal,
         span: slot.span.clone(),
-        score: (dot(query, vector) / norm).clamp(-1.0, 1.0),
+        kind: slot.kind,
+        base,
+        score: cosine(query, norm, vector),
     });
     best(leaves.collect(), parents)
 }
 
+/// The cosine of a query of this norm with a unit vector.
+pub(super) fn cosine(query: &[f32], norm: f64, unit: &[f32]) -> f64 {
+    (dot(query, unit) / norm).clamp(-1.0, 1.0)
+}
+
 /// Eight sums side by side, so that the compiler can use vector instructions; the order of additions is fixed.
-fn dot(left: &[f32], right: &[f32]) -> f64 {
+pub(super) fn dot(left: &[f32], right: &[f32]) -> f64 {
     let mut lanes = [0.0f32; 8];
     let (left, right) = (left.chunks(8), right.chunks(8));
     for (a, b) in left.zip(right) {

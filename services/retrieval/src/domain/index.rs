@@ -169,6 +169,13 @@ impl KnowledgeIndex {
         self.slots.len() as u32
     }
 
+    /// The unit vector of the chunk in a slot, if it has one.
+    pub fn vector(&self, slot: u32) -> Option<&[f32]> {
+        let start = (slot as usize).checked_mul(self.matrix.width)?;
+        let row = self.matrix.rows.get(start..start + self.matrix.width)?;
+        row.iter().any(|value| *value != 0.0).then_some(row)
+    }
+
     /// Every chunk that has a unit vector of this width, with the vector.
     pub fn vectors(&self, width: usize) -> impl Iterator<Item = (&Slot, &[f32])> {
         let rows = if width == self.matrix.width && width > 0 { self.matrix.rows.as_slice() } else { &[] };

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use copydesk_store::StoreError;
 use copydesk_types::{DocumentId, KnowledgeBaseId, PassageId, TenantId};
 
+use crate::domain::inspection::Inspection;
 use crate::domain::lens::Lens;
 use crate::domain::ranking::Leaf;
 use crate::domain::source::SourceKind;
@@ -99,4 +100,17 @@ pub trait VectorIndex: Send + Sync {
         lens: &Lens,
         parents: usize,
     ) -> Result<Vec<Leaf>, IndexError>;
+}
+
+/// Looks at single passages, for explanations and for choosing what differs.
+#[async_trait]
+pub trait Inspector: Send + Sync {
+    /// The chunks of these passages, with the numbers that the legs rank by. Passages that are not in the corpus have
+    /// none.
+    async fn inspect(
+        &self,
+        corpus: &Corpus,
+        terms: &[String],
+        passages: &[PassageId],
+    ) -> Result<Inspection, IndexError>;
 }

@@ -1,102 +1,87 @@
-//! Embedders that tests lead: their vectors count letters, their calls are counted, and they stop or fail when told.
+//! Models that tests script: an embedder that counts letters, a reranker that does as it is told.
 
-#![allow(clippy::unwrap_used, reason = "a failed set-up must stop the test")]
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use std::sync::{Arc, Mutex};
+use copydesk_retrieval::ports::{EmbedError, Embedder, Purpose, Ranking, RerankError, Reranker};
 
-use copydesk_retrieval::embedders::{Embedders, Entry};
-use copydesk_retrieval::ports::{EmbedError, Embedder, Purpose};
-use tokio::sync::Semaphore;
-
-/// Texts of the same letters have the same vector. Two models of the same width and another shift have vectors that
-/// look alike and mean other things.
-pub struct Model {
-    id: String,
-    width: usize,
-    shift: usize,
-    seen: Mutex<Vec<(Purpose, String)>>,
-    fault: Mutex<Option<EmbedError>>,
-    /// Failures that come before the next answers.
-    failures: Mutex<Vec<EmbedError>>,
-    gate: Semaphore,
+/// Counts letters: texts of the same letters are near. Fails on demand and counts its calls.
+#[derive(Default)]
+pub struct LetterEmbedder {
+    pub broken: AtomicBool,
+    pub calls: AtomicUsize,
 }
 
-/// More calls than any test makes.
-const OPEN: usize = 1_000_000;
-
-impl Model {
-    pub fn new(id: &str, width: usize, shift: usize) -> Arc<Self> {
-        Arc::new(Self {
-            id: id.into(),
-            width,
-            shift,
-            seen: Mutex::default(),
-            fault: Mutex::default(),
-            failures: Mutex::default(),
-            gate: Semaphore::new(OPEN),
-        })
+#[async_trait::async_trait]
+impl Embedder for LetterEmbedder {
+    fn id(&self) -> &str {
+        "test/letters"
     }
 
-    /// Texts of documents that it was asked for since the last time this was called, in order.
-    pub fn documents(&self) -> Vec<String> {
-        let seen = std::mem::take(&mut *self.seen.lock().unwrap());
-        seen.into_iter().filter(|(purpose, _)| *purpose == Purpose::Document).map(|(_, text)| text).collect()
+    fn dimensions(&self) -> usize {
+        26
     }
 
-    /// Fails every call, or none.
-    pub fn break_with(&self, fault: Option<EmbedError>) {
-        *self.fault.lock().unwrap() = fault;
-    }
-
-    /// Fails the next calls with these, the last one first.
-    pub fn fail_next(&self, failures: Vec<EmbedError>) {
-        *self.failures.lock().unwrap() = failures;
-    }
-
-    /// Lets only so many calls through from now on.
-    pub fn hold(&self, calls: usize) {
-        self.gate.forget_permits(self.gate.available_permits());
-        self.gate.add_permits(calls);
-    }
-
-    /// Lets all calls through.
-    pub fn open(&self) {
-        self.gate.add_permits(OPEN);
-    }
-
-    fn vector(&self, text: &str) -> Vec<f32> {
-        let mut counts = vec![0.01; self.width];
-        for letter in text.bytes().filter(u8::is_ascii_lowercase) {
-            counts[(usize::from(letter - b'a') + self.shift) % self.width] += 1.0;
+    async fn embed(&self, texts: Vec<String>, _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(EmbedError::fault("out of order"));
         }
-        counts
+        let vector = |text: String| {
+            let mut counts = vec![0.0f32; 26];
+            let letters = text.bytes().map(|b| b.to_ascii_lowercase()).filter(u8::is_ascii_lowercase);
+            letters.for_each(|b| counts[usize::from(b - b'a')] += 1.0);
+            counts
+        };
+        Ok(texts.into_iter().map(vector).collect())
+    }
+}
+
+/// What a scripted reranker does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Script {
+    /// Puts the shortest text first.
+    ShortestFirst,
+    /// Scores only the last text.
+    OnlyTheLast,
+    /// Names a text that it was not given.
+    OutOfRange,
+    /// Gives an error.
+    Fails,
+    /// Never answers.
+    Hangs,
+}
+
+/// Does as it is told, and keeps how many texts it saw last.
+pub struct ScriptedReranker {
+    pub script: Mutex<Script>,
+    pub saw: AtomicUsize,
+}
+
+impl ScriptedReranker {
+    pub fn new(script: Script) -> Self {
+        Self { script: Mutex::new(script), saw: AtomicUsize::new(0) }
+    }
+
+    pub fn tell(&self, script: Script) {
+        *self.script.lock().unwrap() = script;
     }
 }
 
 #[async_trait::async_trait]
-impl Embedder for Model {
-    fn id(&self) -> &str {
-        &self.id
+impl Reranker for ScriptedReranker {
+    async fn rerank(&self, model: &str, _: &str, texts: Vec<String>) -> Result<Ranking, RerankError> {
+        self.saw.store(texts.len(), Ordering::SeqCst);
+        let script = *self.script.lock().unwrap();
+        let scores = match script {
+            Script::ShortestFirst => {
+                texts.iter().enumerate().map(|(at, text)| (at, 1.0 / text.len() as f64)).collect()
+            }
+            Script::OnlyTheLast => vec![(texts.len() - 1, 0.5)],
+            Script::OutOfRange => vec![(texts.len(), 1.0)],
+            Script::Fails => return Err(RerankError { reason: "out of paper".into() }),
+            Script::Hangs => std::future::pending().await,
+        };
+        Ok(Ranking { model: format!("scripted/{model}"), scores })
     }
-
-    fn dimensions(&self) -> usize {
-        self.width
-    }
-
-    async fn embed(&self, texts: Vec<String>, purpose: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
-        self.gate.acquire().await.unwrap().forget();
-        if let Some(fault) = self.fault.lock().unwrap().clone().or(self.failures.lock().unwrap().pop()) {
-            return Err(fault);
-        }
-        let vectors = texts.iter().map(|text| self.vector(text)).collect();
-        self.seen.lock().unwrap().extend(texts.into_iter().map(|text| (purpose, text)));
-        Ok(vectors)
-    }
-}
-
-/// These models under the last part of their ids; the first is the default.
-pub fn embedders(models: &[Arc<Model>]) -> Embedders {
-    let name = |model: &Arc<Model>| model.id.rsplit('/').next().unwrap_or_default().to_owned();
-    let entry = |model: &Arc<Model>| Entry { name: name(model), kind: "local", embedder: model.clone() };
-    Embedders::new(models.iter().map(entry).collect(), models.first().map(name).as_deref())
 }
