@@ -1,7 +1,8 @@
 //! What an operator may set. Read by the program that runs the service; the service only takes it by value.
 
+mod embedding;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,8 @@ use crate::domain::source::ContentType;
 use crate::domain::stages::Allowance;
 use crate::domain::upload::UploadLimits;
 
+pub use embedding::{EmbedderConfig, EmbedderKind, Embedding};
+
 /// Settings of the retrieval service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -28,8 +31,13 @@ pub struct Config {
     pub top_k: TopK,
     /// The search indexes in memory.
     pub index: IndexConfig,
-    /// The model of the dense leg. Absent: searches are lexical.
-    pub embedder: Option<EmbedderConfig>,
+    /// The models of the dense leg, by name. None: searches are lexical.
+    pub embedders: BTreeMap<String, EmbedderConfig>,
+    /// The embedder that a new knowledge base gets when it names none; `none` for lexical only. Empty: the only one
+    /// that is configured, if it is the only one.
+    pub default_embedder: String,
+    /// How embedders are called.
+    pub embedding: Embedding,
     /// Who works uploads off.
     pub workers: Workers,
     /// What each tenant may store.
@@ -138,13 +146,6 @@ impl Default for IndexConfig {
     }
 }
 
-/// A local embedding model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct EmbedderConfig {
-    /// A folder with `config.json`, `tokenizer.json` and `model.safetensors` of a BERT-type sentence model.
-    pub model_dir: PathBuf,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -152,7 +153,9 @@ impl Default for Config {
             chunks: Chunks::default(),
             top_k: TopK::default(),
             index: IndexConfig::default(),
-            embedder: None,
+            embedders: BTreeMap::new(),
+            default_embedder: String::new(),
+            embedding: Embedding::default(),
             intents: BTreeMap::new(),
             query_cache: QueryCache::default(),
             rerank: Rerank::default(),
@@ -254,9 +257,7 @@ impl Config {
         check((1..=64).contains(&self.workers.count), "workers.count: must be 1 to 64".into());
         let days = self.retention.ingestion_days <= 36_500;
         check(days, "retention.ingestion_days: must be at most 36,500".into());
-        if let Some(fault) = self.embedder.as_ref().and_then(crate::embedders::fault) {
-            check(false, format!("embedder.model_dir: {fault}"));
-        }
+        faults.extend(self.embedder_faults());
         faults.extend(search::faults(&self.intents, &self.query_cache, &self.rerank));
         faults
     }
@@ -324,7 +325,18 @@ mod tests {
             chunks: Chunks { child: 8, parent_ad: 4, overlap: 128, ..Chunks::default() },
             top_k: TopK { ad: 101, ..TopK::default() },
             index: IndexConfig { memory_bytes: 0 },
-            embedder: Some(EmbedderConfig { model_dir: "/does/not/exist".into() }),
+            embedders: BTreeMap::from([
+                (
+                    "a".to_owned(),
+                    EmbedderConfig { model_dir: "/does/not/exist".into(), ..EmbedderConfig::default() },
+                ),
+                (
+                    "b/c".to_owned(),
+                    EmbedderConfig { kind: EmbedderKind::Router, batch: 0, ..EmbedderConfig::default() },
+                ),
+            ]),
+            default_embedder: "c".into(),
+            embedding: Embedding { query_timeout_ms: 9, batch: 0, attempts: 0, ..Embedding::default() },
             workers: Workers { count: 0 },
             quotas: Quotas::default(),
             retention: Retention { ingestion_days: 40_000 },
@@ -346,7 +358,15 @@ mod tests {
             "index.memory_bytes",
             "workers.count",
             "retention.ingestion_days",
-            "embedder.model_dir",
+            "embedding.query_timeout_ms",
+            "embedding.batch",
+            "embedding.attempts",
+            "default_embedder",
+            "embedders.a.model_dir",
+            "embedders.b/c",
+            "embedders.b/c.model",
+            "embedders.b/c.dimensions",
+            "embedders.b/c.batch",
             "rerank.timeout_ms",
         ];
         assert_eq!(keys, expected, "{faults:#?}");

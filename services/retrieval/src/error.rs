@@ -21,6 +21,8 @@ pub enum Resource {
     Passage,
     /// An ingestion.
     Ingestion,
+    /// A change of a knowledge base's embedder.
+    Reembedding,
 }
 
 impl Resource {
@@ -31,6 +33,7 @@ impl Resource {
             Self::Document => "copydesk.retrieval.v1.Document",
             Self::Passage => "copydesk.types.v1.Passage",
             Self::Ingestion => "copydesk.retrieval.v1.Ingestion",
+            Self::Reembedding => "copydesk.retrieval.v1.Reembedding",
         }
     }
 }
@@ -56,9 +59,15 @@ pub enum Error {
     /// The tenant may not store more: the caller deletes something, or the operator raises the limit.
     #[error("the quota of {} is exceeded", .0.measure.word())]
     OverQuota(OverQuota),
-    /// The model cannot be loaded: the operator mends the folder.
+    /// A model cannot be loaded, which the operator mends, or gave no vectors.
     #[error("the embedder cannot be used")]
     Embedder(#[source] EmbedError),
+    /// A knowledge base's embedder is not there, for this reason: a stable word and a sentence.
+    #[error("{1}")]
+    NoEmbedder(&'static str, String),
+    /// Its embedder is changed already: the caller waits or cancels.
+    #[error("the embedder of {0} is being changed")]
+    ReembeddingUnderWay(copydesk_types::KnowledgeBaseId),
     /// The database failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
@@ -114,6 +123,10 @@ impl From<Error> for ServiceError {
                 let message = "too many uploads are under way; repeat when one has ended";
                 ServiceError::new(Kind::ResourceExhausted, "TOO_MANY_UPLOADS", message)
                     .with_retry_after(CROWDED)
+            }
+            Error::ReembeddingUnderWay(id) => {
+                let message = format!("the embedder of {id} is being changed; wait, or cancel that first");
+                ServiceError::new(Kind::FailedPrecondition, "REEMBEDDING_UNDER_WAY", message)
             }
             Error::OverQuota(OverQuota { measure, limit }) => {
                 let message = format!("the limit of {limit} {} would be exceeded", measure.word());

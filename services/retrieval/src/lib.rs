@@ -18,6 +18,7 @@
 
 pub mod adapters;
 pub mod app;
+mod bert;
 pub mod chunkers;
 mod config;
 pub mod domain;
@@ -34,13 +35,14 @@ use copydesk_rpc::{Channel, Service, ServiceContext};
 use copydesk_store::{Database, DatabaseConfig};
 
 pub use config::{
-    Chunks, Config, EmbedderConfig, IndexConfig, IntentWeights, Limits, QueryCache, Quotas, Rerank,
-    Retention, TopK, Workers as WorkerConfig,
+    Chunks, Config, EmbedderConfig, EmbedderKind, Embedding, IndexConfig, IntentWeights, Limits, QueryCache,
+    Quotas, Rerank, Retention, TopK, Workers as WorkerConfig,
 };
 pub use error::{Error, Resource};
 
 use crate::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, Router, SystemClock};
-use crate::app::{Desk, Progress, Uploads, Workers};
+use crate::app::{Desk, Progress, QueryVectors, Reembedder, Uploads, Workers};
+use crate::embedders::Embedders;
 use crate::metrics::Metrics;
 use crate::ports::{Embedder, Reranker};
 
@@ -50,7 +52,7 @@ pub const NAME: &str = "retrieval";
 /// The services that this one calls.
 #[derive(Clone)]
 pub struct Peers {
-    /// Models: rerankers.
+    /// Models behind a network: embedders and rerankers.
     pub llm_router: Channel,
 }
 
@@ -68,24 +70,32 @@ pub async fn build(
     if !faults.is_empty() {
         return Err(Error::Config(faults));
     }
-    let embedder = match config.embedder.clone() {
-        Some(embedder) => {
-            let open = move || embedders::open(&embedder);
-            Some(tokio::task::spawn_blocking(open).await?.map_err(Error::Embedder)?)
-        }
-        None => None,
-    };
+    let settings = config.clone();
+    let channel = peers.llm_router.clone();
+    let open = move || embedders::open(&settings, Some(&channel));
+    let embedders = tokio::task::spawn_blocking(open).await?.map_err(Error::Embedder)?;
     let database = Database::open(database, NAME, &MIGRATOR).await?;
-    Ok(assemble(config, database, context, embedder, Some(Arc::new(Router::new(peers.llm_router)))))
+    Ok(assemble_with(config, database, context, embedders, Some(Arc::new(Router::new(peers.llm_router)))))
 }
 
-/// The service over an open, migrated database and with these models; [`build`] makes them from settings. For hosts and
-/// tests that bring their own.
+/// The service over an open, migrated database and with these models, the embedder alone; [`build`] makes them from
+/// settings. For hosts and tests that bring their own.
 pub fn assemble(
     config: Config,
     database: Database,
     context: ServiceContext,
     embedder: Option<Arc<dyn Embedder>>,
+    reranker: Option<Arc<dyn Reranker>>,
+) -> Service {
+    assemble_with(config, database, context, Embedders::only(embedder), reranker)
+}
+
+/// The same with several embedders.
+pub fn assemble_with(
+    config: Config,
+    database: Database,
+    context: ServiceContext,
+    embedders: Embedders,
     reranker: Option<Arc<dyn Reranker>>,
 ) -> Service {
     let store = Arc::new(DatabaseStore::new(database));
@@ -96,7 +106,9 @@ pub fn assemble(
         words: index.clone(),
         meanings: index.clone(),
         inspector: index,
-        embedder,
+        vectors: store.clone(),
+        queries: QueryVectors::new(config.embedding.cached_queries),
+        embedders,
         reranker,
         cache: app::QueryCache::new(&config.query_cache),
         clock: Arc::new(SystemClock),
@@ -107,8 +119,10 @@ pub fn assemble(
         config: Arc::new(config),
     };
     let workers = Workers::new(desk.clone());
+    let reembedder = Reembedder::new(desk.clone());
     Service::new(NAME, rpc::routes(desk), rpc::GRPC_SERVICES.to_vec(), copydesk_proto::FILE_DESCRIPTOR_SET)
         .with_task("ingestion", move |stop| workers.run(stop))
+        .with_task("reembedding", move |stop| reembedder.run(stop))
         .with_ready(move || {
             let store = store.clone();
             Box::pin(async move { store.ping().await.map_err(|error| error.to_string()) })

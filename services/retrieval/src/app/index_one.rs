@@ -7,6 +7,7 @@ use copydesk_types::{DocumentId, PassageId};
 use tokio::task::{JoinError, JoinSet};
 
 use super::Desk;
+use super::embed::{Texts, told};
 use super::progress::AtWork;
 use crate::domain::packing::{Parent, pack};
 use crate::domain::records::{StagedDocument, reason};
@@ -14,9 +15,6 @@ use crate::domain::stages::Stage;
 use crate::error::Error;
 use crate::parsers::{self, ParseFailure, ParseLimits, Parsed};
 use crate::ports::{Embedder, ItemOutcome, Job, NewChunk, NewPassage};
-
-/// Texts given to the embedder at once.
-const EMBED_BATCH: usize = 32;
 
 /// A document that was parsed and cut.
 struct Cut {
@@ -61,15 +59,18 @@ async fn passages(
     if parents.is_empty() {
         return Ok(failed(reason::EMPTY, "there is no text to index"));
     }
-    let vectors = match embedder(desk, job).await? {
+    let base = desk.knowledge.knowledge_base(job.tenant, job.knowledge_base).await?;
+    let embedder = base.as_ref().map(|base| desk.embedder_of(base)).transpose()?.flatten();
+    let vectors = match embedder {
         Some(embedder) => {
             at_work.tell(staged.ordinal, Stage::Embedding);
-            embed(embedder.as_ref(), &text, &parents).await?
+            embed(desk, job, embedder.as_ref(), &text, &parents).await?
         }
         None => Vec::new(),
     };
     let passages = numbered(parents, vectors);
-    Ok(ItemOutcome::Indexed { new_id: DocumentId::generate(), title, text, passages })
+    let embedder = embedder.map(|embedder| embedder.id().to_owned()).unwrap_or_default();
+    Ok(ItemOutcome::Indexed { new_id: DocumentId::generate(), title, text, passages, embedder })
 }
 
 /// Parsing takes a second for the largest documents: it runs beside the runtime's own threads.
@@ -90,25 +91,18 @@ async fn cut(desk: &Desk, staged: &StagedDocument, parsed: Parsed) -> Result<Cut
     tokio::task::spawn_blocking(cut).await?
 }
 
-/// The embedder, if the knowledge base was made with it.
-async fn embedder<'a>(desk: &'a Desk, job: &Job) -> Result<Option<&'a Arc<dyn Embedder>>, Error> {
-    let Some(embedder) = &desk.embedder else { return Ok(None) };
-    let base = desk.knowledge.knowledge_base(job.tenant, job.knowledge_base).await?;
-    Ok(base.filter(|base| base.embedder == embedder.id()).map(|_| embedder))
-}
-
-async fn embed(embedder: &dyn Embedder, text: &str, parents: &[Parent]) -> Result<Vec<Vec<f32>>, Error> {
-    let children: Vec<&str> = parents
-        .iter()
-        .flat_map(|parent| &parent.children)
-        .filter_map(|child| text.get(child.span.clone()))
+async fn embed(
+    desk: &Desk,
+    job: &Job,
+    embedder: &dyn Embedder,
+    text: &str,
+    parents: &[Parent],
+) -> Result<Vec<Vec<f32>>, Error> {
+    let children: Vec<&str> = (parents.iter().flat_map(|parent| &parent.children))
+        .map(|child| text.get(child.span.clone()).unwrap_or_default())
         .collect();
-    let mut vectors = Vec::with_capacity(children.len());
-    for batch in children.chunks(EMBED_BATCH) {
-        let texts = batch.iter().map(|text| (*text).to_owned()).collect();
-        vectors.extend(embedder.embed(texts).await.map_err(Error::Embedder)?);
-    }
-    Ok(vectors)
+    let of = Texts { tenant: job.tenant, knowledge_base: job.knowledge_base, embedder };
+    desk.document_vectors(&of, &children).await
 }
 
 /// Passages with ids, and their chunks with their vectors.
@@ -140,9 +134,10 @@ fn panicked(error: &JoinError) -> ItemOutcome {
 }
 
 fn faulty(error: &Error) -> ItemOutcome {
-    tracing::error!(error = error as &dyn std::error::Error, "a document is not indexed");
-    match error {
-        Error::Embedder(_) => failed(reason::EMBEDDER_FAILED, "the embedder failed; the log says why"),
-        _ => failed(reason::INTERNAL, "the document could not be indexed; the log says why"),
+    if let Some((reason, message)) = told(error) {
+        tracing::warn!(reason, message, "a document is not embedded");
+        return ItemOutcome::Failed { reason, message };
     }
+    tracing::error!(error = error as &dyn std::error::Error, "a document is not indexed");
+    failed(reason::INTERNAL, "the document could not be indexed; the log says why")
 }

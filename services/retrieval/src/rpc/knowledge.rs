@@ -25,8 +25,18 @@ impl KnowledgeService for Door {
             "name",
             "must not contain control characters",
         );
-        violations.finish()?;
-        let made = self.desk.create_knowledge_base(caller.tenant, request.request_id, request.name).await?;
+        let kind = convert::knowledge_base_kind(request.kind);
+        violations.check(kind.is_some(), "kind", "is not one of the listed values");
+        violations.length("embedder", &request.embedder, 0, 400);
+        let kind = super::read(kind, violations)?;
+        let made = self.desk.create_knowledge_base(
+            caller.tenant,
+            request.request_id,
+            request.name,
+            kind,
+            &request.embedder,
+        );
+        let made = made.await?;
         let knowledge_base = Some(convert::knowledge_base(made));
         Ok(Response::new(pb::CreateKnowledgeBaseResponse { knowledge_base }))
     }
@@ -66,6 +76,50 @@ impl KnowledgeService for Door {
         let id = one("knowledge_base_id", &request.into_inner().knowledge_base_id)?;
         self.desk.delete_knowledge_base(caller.tenant, id).await?;
         Ok(Response::new(pb::DeleteKnowledgeBaseResponse {}))
+    }
+
+    async fn reembed_knowledge_base(
+        &self,
+        request: Request<pb::ReembedKnowledgeBaseRequest>,
+    ) -> Result<Response<pb::ReembedKnowledgeBaseResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let mut violations = Violations::new();
+        convert::request_id(&request.request_id, &mut violations);
+        violations.length("embedder", &request.embedder, 0, 400);
+        let id = violations.parse("knowledge_base_id", &request.knowledge_base_id);
+        let id = super::read(id, violations)?;
+        let base = self.desk.reembed(&caller, request.request_id, id, &request.embedder).await?;
+        let reembedding = convert::knowledge_base(base).reembedding;
+        Ok(Response::new(pb::ReembedKnowledgeBaseResponse { reembedding }))
+    }
+
+    async fn cancel_reembedding(
+        &self,
+        request: Request<pb::CancelReembeddingRequest>,
+    ) -> Result<Response<pb::CancelReembeddingResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let id = one("knowledge_base_id", &request.into_inner().knowledge_base_id)?;
+        self.desk.cancel_reembedding(caller.tenant, id).await?;
+        Ok(Response::new(pb::CancelReembeddingResponse {}))
+    }
+
+    async fn list_embedders(
+        &self,
+        request: Request<pb::ListEmbeddersRequest>,
+    ) -> Result<Response<pb::ListEmbeddersResponse>, Status> {
+        Caller::of(&request)?;
+        let default = self.desk.embedders.default().map(|entry| entry.name.as_str());
+        let embedder = |entry: &crate::embedders::Entry| pb::Embedder {
+            name: entry.name.clone(),
+            embedder_id: entry.embedder.id().to_owned(),
+            kind: entry.kind.to_owned(),
+            dimensions: entry.embedder.dimensions() as u32,
+            max_tokens: entry.embedder.max_tokens().unwrap_or_default() as u32,
+            is_default: default == Some(entry.name.as_str()),
+        };
+        let embedders = self.desk.embedders.all().iter().map(embedder).collect();
+        Ok(Response::new(pb::ListEmbeddersResponse { embedders }))
     }
 
     async fn get_document(

@@ -5,7 +5,8 @@ use copydesk_types::DocumentId;
 
 use super::rows::{self, BATCH};
 use super::usage::Growth;
-use crate::domain::records::StagedDocument;
+use super::vectors;
+use crate::domain::records::{StagedDocument, text_hash};
 use crate::ports::NewPassage;
 
 /// Moves a knowledge base's version and gives the new one; `None` when it is absent. The row stays locked until the
@@ -89,6 +90,7 @@ pub(super) async fn describe(
 /// Deletes a document's text, passages and chunks.
 pub(super) async fn delete_content(tx: &mut Tx, tenant: &str, document: &str) -> Result<(), StoreError> {
     for statement in [
+        "DELETE FROM new_vector WHERE tenant = $1 AND document_id = $2",
         "DELETE FROM chunk WHERE tenant = $1 AND document_id = $2",
         "DELETE FROM passage WHERE tenant = $1 AND document_id = $2",
         "DELETE FROM document_text WHERE tenant = $1 AND document_id = $2",
@@ -234,7 +236,8 @@ impl Write<'_> {
             chunks.extend(self.chunk_rows(id, version, passage));
         }
         write_rows(tx, PASSAGE, &passages).await?;
-        write_rows(tx, CHUNK, &chunks).await
+        write_rows(tx, CHUNK, &chunks).await?;
+        vectors::drop_kept(tx, self.tenant, self.knowledge_base, id).await
     }
 
     fn passage_row(&self, id: &str, ordinal: usize, passage: &NewPassage) -> Vec<Value> {
@@ -262,6 +265,7 @@ impl Write<'_> {
                 rows::int(chunk.span.end),
                 chunk.tokens,
                 chunk.vector.as_deref().map(rows::vector_bytes),
+                self.text_hash(&chunk.span),
             ]
             .to_vec()
         };
@@ -269,9 +273,16 @@ impl Write<'_> {
     }
 }
 
+impl Write<'_> {
+    fn text_hash(&self, span: &std::ops::Range<u64>) -> Vec<u8> {
+        let text = self.text.get(span.start as usize..span.end as usize);
+        text_hash(text.unwrap_or_default()).to_vec()
+    }
+}
+
 const PASSAGE: &str = "passage (tenant, passage_id, document_id, ordinal, span_start, span_end, token_count)";
 const CHUNK: &str = "chunk (tenant, document_id, passage_id, ordinal, document_version, span_start, span_end,
-    token_count, vector)";
+    token_count, vector, text_hash)";
 
 async fn write_rows(tx: &mut Tx, into: &'static str, all: &[Vec<Value>]) -> Result<(), StoreError> {
     for batch in all.chunks(BATCH) {

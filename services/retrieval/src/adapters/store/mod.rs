@@ -8,8 +8,10 @@ mod ingestions;
 mod items;
 mod jobs;
 mod knowledge;
+mod reembeddings;
 mod rows;
 mod usage;
+mod vectors;
 
 use copydesk_store::{Database, Migrator, StoreError, Tx, params};
 use copydesk_types::TenantId;
@@ -44,6 +46,7 @@ impl DatabaseStore {
 mod method {
     pub(super) const CREATE_KNOWLEDGE_BASE: &str = "CreateKnowledgeBase";
     pub(super) const INGEST: &str = "Ingest";
+    pub(super) const REEMBED: &str = "ReembedKnowledgeBase";
     pub(super) const RETRY_INGESTION: &str = "RetryIngestion";
 }
 
