@@ -34,6 +34,8 @@ async fn main() {
         }
         let (cpu, wall) = (cpu() - began, wall.elapsed().as_secs_f64());
         let (done, rate) = (done as f64 / cpu, done as f64 / wall);
-        println!("{tokens} tokens, {texts} at once: {done:.1} a second of processor time, {rate:.1} a second");
+        println!(
+            "{tokens} tokens, {texts} at once: {done:.1} a second of processor time, {rate:.1} a second"
+        );
     }
 }

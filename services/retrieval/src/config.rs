@@ -311,7 +311,10 @@ mod tests {
             top_k: TopK { ad: 101, ..TopK::default() },
             indexes_in_memory: 0,
             embedders: BTreeMap::from([
-                ("a".to_owned(), EmbedderConfig { model_dir: "/does/not/exist".into(), ..EmbedderConfig::default() }),
+                (
+                    "a".to_owned(),
+                    EmbedderConfig { model_dir: "/does/not/exist".into(), ..EmbedderConfig::default() },
+                ),
                 (
                     "b/c".to_owned(),
                     EmbedderConfig { kind: EmbedderKind::Router, batch: 0, ..EmbedderConfig::default() },

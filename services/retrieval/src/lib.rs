@@ -35,8 +35,8 @@ use copydesk_rpc::{Channel, Service, ServiceContext};
 use copydesk_store::{Database, DatabaseConfig};
 
 pub use config::{
-    Chunks, Config, EmbedderConfig, EmbedderKind, Embedding, IntentWeights, Limits, QueryCache, Quotas, Rerank,
-    Retention, TopK, Workers as WorkerConfig,
+    Chunks, Config, EmbedderConfig, EmbedderKind, Embedding, IntentWeights, Limits, QueryCache, Quotas,
+    Rerank, Retention, TopK, Workers as WorkerConfig,
 };
 pub use error::{Error, Resource};
 

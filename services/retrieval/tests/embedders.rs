@@ -43,8 +43,12 @@ async fn a_knowledge_base_gets_the_embedder_that_it_names() {
     let models = [Model::new("test/plain", 26, 0), Model::new("test/small", 7, 0)];
     for bench in benches_of(Config::default(), embedders(&models), None).await {
         let tenant = bench.tenant(1);
-        let expected =
-            [("", "test/plain", 26), ("small", "test/small", 7), ("test/small", "test/small", 7), ("none", "", 0)];
+        let expected = [
+            ("", "test/plain", 26),
+            ("small", "test/small", 7),
+            ("test/small", "test/small", 7),
+            ("none", "", 0),
+        ];
         for (named, id, dimensions) in expected {
             let base = tenant.new_base_with("base", named).await.unwrap();
             assert_eq!((base.embedder.as_str(), base.dimensions), (id, dimensions), "on {}", bench.name);
@@ -133,7 +137,11 @@ async fn an_embedder_that_is_gone_or_has_other_dimensions_is_refused_with_a_reas
             let ended = tenant.ingest(&format!("r{at}"), &base, &[post("b", "two badgers")]).await;
             assert_eq!(ended.failures[0].reason, word, "on {}", bench.name);
             assert!(ended.failures[0].message.contains(sentence), "{}", ended.failures[0].message);
-            assert_eq!(tenant.search(&base, "badger", 5).await.len(), 1, "nothing is stored without its vector");
+            assert_eq!(
+                tenant.search(&base, "badger", 5).await.len(),
+                1,
+                "nothing is stored without its vector"
+            );
         }
         bench.database.close().await;
     }
@@ -157,7 +165,10 @@ async fn only_what_is_new_is_embedded() {
         assert_eq!(model.documents(), Vec::<String>::new(), "an equal document");
         tenant.ingest("5", &base, &[post("c", &paragraph("again").repeat(4))]).await;
         assert_eq!(model.documents().len(), 1, "equal parts of one document are embedded once");
-        assert_eq!((tenant.base(&base).await.chunk_count, tenant.search(&base, "again", 20).await.len()), (10, 10));
+        assert_eq!(
+            (tenant.base(&base).await.chunk_count, tenant.search(&base, "again", 20).await.len()),
+            (10, 10)
+        );
 
         let theirs = stranger.new_base("theirs").await.knowledge_base_id;
         stranger.ingest("1", &theirs, &[post("a", &text("walrus"))]).await;
@@ -165,7 +176,8 @@ async fn only_what_is_new_is_embedded() {
 
         // What is deleted leaves no vector behind.
         for document in tenant.documents(&base).await {
-            let request = copydesk_proto::retrieval::v1::DeleteDocumentRequest { document_id: document.document_id };
+            let request =
+                copydesk_proto::retrieval::v1::DeleteDocumentRequest { document_id: document.document_id };
             tenant.run(tenant.knowledge().delete_document(request)).await.unwrap();
         }
         tenant.ingest("6", &base, &[post("a", &text("walrus"))]).await;
@@ -178,10 +190,8 @@ async fn only_what_is_new_is_embedded() {
 async fn passing_failures_are_asked_again_and_others_are_told() {
     let model = Model::new("test/plain", 26, 0);
     let passing = || EmbedError { cause: EmbedCause::Passing(None), reason: "busy".into() };
-    let config = Config {
-        embedding: Embedding { attempts: 2, batch: 2, ..Embedding::default() },
-        ..small_chunks()
-    };
+    let config =
+        Config { embedding: Embedding { attempts: 2, batch: 2, ..Embedding::default() }, ..small_chunks() };
     for bench in benches_of(config, embedders(std::slice::from_ref(&model)), None).await {
         let tenant = bench.tenant(1);
         let base = tenant.new_base("company").await.knowledge_base_id;
@@ -224,10 +234,8 @@ async fn passing_failures_are_asked_again_and_others_are_told() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_search_does_not_wait_long_for_its_vector() {
     let model = Model::new("test/plain", 26, 0);
-    let config = Config {
-        embedding: Embedding { query_timeout_ms: 20, ..Embedding::default() },
-        ..Config::default()
-    };
+    let config =
+        Config { embedding: Embedding { query_timeout_ms: 20, ..Embedding::default() }, ..Config::default() };
     for bench in benches_of(config, embedders(std::slice::from_ref(&model)), None).await {
         let tenant = bench.tenant(1);
         let base = tenant.new_base("company").await.knowledge_base_id;

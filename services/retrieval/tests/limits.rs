@@ -77,7 +77,11 @@ mod cases {
     pub async fn every_fault_of_a_request_is_named_at_once(bench: &Bench) {
         let tenant = bench.tenant(1);
         let base = tenant.new_base("x").await.knowledge_base_id;
-        let create = CreateKnowledgeBaseRequest { request_id: "\0".repeat(129), name: String::new(), ..Default::default() };
+        let create = CreateKnowledgeBaseRequest {
+            request_id: "\0".repeat(129),
+            name: String::new(),
+            ..Default::default()
+        };
         let answer = tenant.run(tenant.knowledge().create_knowledge_base(create)).await;
         assert_eq!(refused(answer), invalid(&["request_id", "request_id", "name"]));
         let list = ListDocumentsRequest {
@@ -98,6 +102,7 @@ mod cases {
             content_type: 7,
             source_kinds: vec![SourceKind::Post.into(), 42],
             exclude_source_kinds: vec![0],
+            ..SearchRequest::default()
         };
         let fields = [
             "knowledge_base_ids[1]",

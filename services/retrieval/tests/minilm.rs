@@ -76,7 +76,12 @@ async fn meaning_finds_what_words_do_not() {
         ("when can I not reach anybody?", "office"),
     ] {
         let answer = tenant.search_with(request(&[&base], query, 1)).await.unwrap();
-        assert_eq!((answer.mode(), answer.degraded), (SearchMode::Hybrid, false), "{}", answer.degraded_reason);
+        assert_eq!(
+            (answer.mode(), answer.degraded),
+            (SearchMode::Hybrid, false),
+            "{}",
+            answer.degraded_reason
+        );
         assert_eq!(answer.hits[0].passage.as_ref().unwrap().title, wanted, "{query}");
     }
 }

@@ -30,7 +30,12 @@ fn two() -> [Arc<Model>; 2] {
     [Model::new("test/old", 26, 0), Model::new("test/new", 26, 9)]
 }
 
-async fn reembed(tenant: &Tenant, request_id: &str, base: &str, to: &str) -> Result<Option<Reembedding>, Status> {
+async fn reembed(
+    tenant: &Tenant,
+    request_id: &str,
+    base: &str,
+    to: &str,
+) -> Result<Option<Reembedding>, Status> {
     let request = ReembedKnowledgeBaseRequest {
         request_id: request_id.into(),
         knowledge_base_id: base.into(),
@@ -79,16 +84,23 @@ async fn searches_answer_from_the_old_vectors_until_all_have_new_ones() {
         let before = tenant.base(&base).await;
         new.hold(1);
         let started = reembed(&tenant, "r", &base, "new").await.unwrap().unwrap();
-        assert_eq!((started.embedder.as_str(), started.dimensions, started.chunks_total), ("test/new", 26, 3));
+        assert_eq!(
+            (started.embedder.as_str(), started.dimensions, started.chunks_total),
+            ("test/new", 26, 3)
+        );
         let half = when(&tenant, &base, |base| base.reembedding.as_ref().unwrap().chunks_done == 1).await;
         assert_eq!((half.embedder.as_str(), half.version), ("test/old", before.version), "on {}", bench.name);
         assert!(cosine(&tenant, &base, "gebdra the of a").await > 0.999);
-        assert_eq!(reembed(&tenant, "r", &base, "new").await.unwrap().unwrap().start_time, started.start_time);
+        assert_eq!(
+            reembed(&tenant, "r", &base, "new").await.unwrap().unwrap().start_time,
+            started.start_time
+        );
         assert_eq!(reembed(&tenant, "r", &base, "none").await.unwrap_err().code(), Code::AlreadyExists);
         assert_eq!(reembed(&tenant, "s", &base, "new").await.unwrap_err().code(), Code::FailedPrecondition);
 
         // What comes, changes and goes meanwhile.
-        let ended = tenant.ingest("2", &base, &[post("d", "a late zebra"), post("a", "quite other words")]).await;
+        let ended =
+            tenant.ingest("2", &base, &[post("d", "a late zebra"), post("a", "quite other words")]).await;
         assert_eq!(ended.documents_done, 2);
         assert!(cosine(&tenant, &base, "a late zebra").await > 0.999);
         let gone = tenant.documents(&base).await.into_iter().find(|document| document.key == "b").unwrap();
@@ -118,7 +130,8 @@ async fn no_search_and_no_document_ever_mixes_two_embedders() {
     for bench in benches_of(Config::default(), embedders(&models), None).await {
         let tenant = bench.tenant(1);
         let base = tenant.new_base("company").await.knowledge_base_id;
-        let docs: Vec<_> = (0..6).map(|at| post(&format!("{at}"), &format!("the badger number {at}"))).collect();
+        let docs: Vec<_> =
+            (0..6).map(|at| post(&format!("{at}"), &format!("the badger number {at}"))).collect();
         tenant.ingest("1", &base, &docs).await;
         let stop = Arc::new(AtomicBool::new(false));
         let searching = (0..2).map(|_| {
@@ -126,7 +139,8 @@ async fn no_search_and_no_document_ever_mixes_two_embedders() {
             tokio::spawn(async move {
                 let mut lowest = f64::MAX;
                 while !stop.load(Ordering::SeqCst) {
-                    let answer = tenant.search_with(request(&[&base], "the badger number", 20)).await.unwrap();
+                    let answer =
+                        tenant.search_with(request(&[&base], "the badger number", 20)).await.unwrap();
                     let best = answer.hits.iter().filter_map(|hit| hit.dense_score).fold(f64::MIN, f64::max);
                     // A search that met three changes answers by words.
                     lowest = if answer.degraded { lowest } else { lowest.min(best) };
@@ -146,7 +160,11 @@ async fn no_search_and_no_document_ever_mixes_two_embedders() {
         stop.store(true, Ordering::SeqCst);
         for search in searching {
             let lowest = search.await.unwrap();
-            assert!(lowest > 0.999, "a query met the vectors of another embedder: {lowest} on {}", bench.name);
+            assert!(
+                lowest > 0.999,
+                "a query met the vectors of another embedder: {lowest} on {}",
+                bench.name
+            );
         }
         bench.database.close().await;
     }

@@ -34,17 +34,26 @@ type Events = Pin<Box<dyn Stream<Item = Result<llm::StreamGenerateResponse, Stat
 
 #[tonic::async_trait]
 impl LlmService for Router {
-    async fn generate(&self, _: Request<llm::GenerateRequest>) -> Result<Response<llm::GenerateResponse>, Status> {
+    async fn generate(
+        &self,
+        _: Request<llm::GenerateRequest>,
+    ) -> Result<Response<llm::GenerateResponse>, Status> {
         Err(Status::unimplemented("not asked of this router"))
     }
 
     type StreamGenerateStream = Events;
 
-    async fn stream_generate(&self, _: Request<llm::StreamGenerateRequest>) -> Result<Response<Events>, Status> {
+    async fn stream_generate(
+        &self,
+        _: Request<llm::StreamGenerateRequest>,
+    ) -> Result<Response<Events>, Status> {
         Err(Status::unimplemented("not asked of this router"))
     }
 
-    async fn embed(&self, request: Request<llm::EmbedRequest>) -> Result<Response<llm::EmbedResponse>, Status> {
+    async fn embed(
+        &self,
+        request: Request<llm::EmbedRequest>,
+    ) -> Result<Response<llm::EmbedResponse>, Status> {
         let request = request.into_inner();
         self.asked.lock().unwrap().push(request.clone());
         if let Some(refusal) = self.refusals.lock().unwrap().pop() {

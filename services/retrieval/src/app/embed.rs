@@ -40,7 +40,8 @@ impl Desk {
     /// As above.
     pub(super) fn embedder_with(&self, id: &str, dimensions: u32) -> Result<&Arc<dyn Embedder>, Error> {
         let Some(embedder) = self.embedders.with_id(id) else {
-            let message = format!("the embedder {id} is not configured; configure it or reembed the knowledge base");
+            let message =
+                format!("the embedder {id} is not configured; configure it or reembed the knowledge base");
             return Err(Error::NoEmbedder(reason::EMBEDDER_MISSING, message));
         };
         if embedder.dimensions() == dimensions as usize {

@@ -96,7 +96,10 @@ impl Reembedder {
             match self.desk.vectors.switch_vectors(job).await? {
                 Switch::More => {}
                 Switch::Done => {
-                    tracing::info!(embedder = job.embedder, "a knowledge base has the vectors of its new embedder");
+                    tracing::info!(
+                        embedder = job.embedder,
+                        "a knowledge base has the vectors of its new embedder"
+                    );
                     return Ok(());
                 }
                 Switch::Lost => return Ok(()),
@@ -118,15 +121,16 @@ impl Reembedder {
 
     async fn embed(&self, job: &ReembeddingJob, of: &Unembedded) -> Result<bool, Error> {
         let embedder = self.desk.embedder_with(&job.embedder, job.dimensions)?;
-        let Some(document) = self.desk.vectors.chunked(job.tenant, of.document).await? else { return Ok(true) };
-        let texts: Vec<&str> = (document.chunks.iter())
-            .map(|chunk| document.text.get(chunk.span.start as usize..chunk.span.end as usize).unwrap_or_default())
-            .collect();
-        let whose = Texts {
-            tenant: job.tenant,
-            knowledge_base: job.knowledge_base,
-            embedder: embedder.as_ref(),
+        let Some(document) = self.desk.vectors.chunked(job.tenant, of.document).await? else {
+            return Ok(true);
         };
+        let texts: Vec<&str> = (document.chunks.iter())
+            .map(|chunk| {
+                document.text.get(chunk.span.start as usize..chunk.span.end as usize).unwrap_or_default()
+            })
+            .collect();
+        let whose =
+            Texts { tenant: job.tenant, knowledge_base: job.knowledge_base, embedder: embedder.as_ref() };
         let vectors = self.desk.document_vectors(&whose, &texts).await?;
         let made: Vec<_> = document.chunks.into_iter().zip(vectors).collect();
         let lease_until = self.desk.clock.now() + LEASE;

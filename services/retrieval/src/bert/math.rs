@@ -163,7 +163,8 @@ mod tests {
             assert!((got - wanted).abs() <= wanted * 4e-7, "exp({x}) = {got}, not {wanted}");
         }
         // From tables: erf(0.5), erf(1), erf(2), erf(3).
-        for (x, wanted) in [(0.0, 0.0), (0.5, 0.520_499_88), (1.0, 0.842_700_8), (2.0, 0.995_322_3), (3.0, 0.999_977_9)]
+        for (x, wanted) in
+            [(0.0, 0.0), (0.5, 0.520_499_88), (1.0, 0.842_700_8), (2.0, 0.995_322_3), (3.0, 0.999_977_9)]
         {
             assert!((erf(x) - wanted).abs() < 3e-7, "erf({x}) = {}", erf(x));
             assert!((erf(-x) + wanted).abs() < 3e-7);

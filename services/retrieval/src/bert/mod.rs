@@ -56,7 +56,11 @@ impl Shape {
         let shape: Self = serde_json::from_slice(json)
             .map_err(|error| BertError(format!("it is not of a BERT model: {error}")))?;
         let faults = [
-            (!["bert", "roberta", "xlm-roberta"].contains(&shape.model_type.as_str()), "model_type", &shape.model_type),
+            (
+                !["bert", "roberta", "xlm-roberta"].contains(&shape.model_type.as_str()),
+                "model_type",
+                &shape.model_type,
+            ),
             (shape.hidden_act != "gelu", "hidden_act", &shape.hidden_act),
         ];
         if let Some((_, key, value)) = faults.into_iter().find(|(fault, ..)| *fault) {
@@ -281,9 +285,9 @@ impl Norm {
     fn read(weights: &Weights<'_>, name: &str, width: usize) -> Result<Self, BertError> {
         // Models that were converted from TensorFlow long ago have other names here.
         let get = |new: &str, old: &str| {
-            weights.get(&format!("{name}.{new}"), &[width]).or_else(|error| {
-                weights.get(&format!("{name}.{old}"), &[width]).map_err(|_| error)
-            })
+            weights
+                .get(&format!("{name}.{new}"), &[width])
+                .or_else(|error| weights.get(&format!("{name}.{old}"), &[width]).map_err(|_| error))
         };
         Ok(Self { gamma: get("weight", "gamma")?, beta: get("bias", "beta")? })
     }

@@ -81,7 +81,8 @@ fn halves(bytes: &[u8]) -> impl Iterator<Item = u16> {
 
 /// An IEEE 754 half as a float: both know the same kinds of numbers, with fewer and more bits.
 fn from_half(bits: u16) -> f32 {
-    let (sign, exponent, fraction) = (u32::from(bits >> 15) << 31, u32::from(bits >> 10) & 31, u32::from(bits) & 1023);
+    let (sign, exponent, fraction) =
+        (u32::from(bits >> 15) << 31, u32::from(bits >> 10) & 31, u32::from(bits) & 1023);
     let magnitude = match (exponent, fraction) {
         (0, fraction) => fraction as f32 * 2f32.powi(-24),
         (31, fraction) => f32::from_bits(0x7f80_0000 | fraction << 13),

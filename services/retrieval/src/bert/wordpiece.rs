@@ -218,11 +218,13 @@ fn frame(processor: Option<&Value>) -> Result<(Vec<u32>, Vec<u32>), BertError> {
     let template = processor.get("single").and_then(Value::as_array).ok_or_else(odd)?;
     let (mut before, mut after, mut seen) = (Vec::new(), Vec::new(), false);
     for part in template {
-        let Some(name) = part.get("SpecialToken").and_then(|token| token.get("id")).and_then(Value::as_str) else {
+        let Some(name) = part.get("SpecialToken").and_then(|token| token.get("id")).and_then(Value::as_str)
+        else {
             seen = true;
             continue;
         };
-        let ids = processor.get("special_tokens").and_then(|all| all.get(name)).and_then(|one| one.get("ids"));
+        let ids =
+            processor.get("special_tokens").and_then(|all| all.get(name)).and_then(|one| one.get("ids"));
         let ids = ids.and_then(Value::as_array).ok_or_else(odd)?;
         let side = if seen { &mut after } else { &mut before };
         side.extend(ids.iter().filter_map(id));

@@ -102,7 +102,10 @@ impl Config {
         let embedding = &self.embedding;
         let timeout = (10..=60_000).contains(&embedding.query_timeout_ms);
         check(timeout, "embedding.query_timeout_ms: must be 10 to 60,000".into());
-        check(embedding.cached_queries <= 1_000_000, "embedding.cached_queries: must be 0 to 1,000,000".into());
+        check(
+            embedding.cached_queries <= 1_000_000,
+            "embedding.cached_queries: must be 0 to 1,000,000".into(),
+        );
         check((1..=1_024).contains(&embedding.batch), "embedding.batch: must be 1 to 1,024".into());
         check((1..=20).contains(&embedding.attempts), "embedding.attempts: must be 1 to 20".into());
         check(embedding.kept_vectors <= 10_000_000, "embedding.kept_vectors: must be 0 to 10,000,000".into());

@@ -137,7 +137,8 @@ impl Folder<'_> {
     /// Whether a text's vector is that of its first token, or else the mean of all.
     fn first_token(&self) -> Result<bool, EmbedError> {
         let modules: Vec<Module> = self.json("modules.json")?.unwrap_or_default();
-        let known = |kind: &str| ["Transformer", "Pooling", "Normalize"].iter().any(|known| kind.ends_with(known));
+        let known =
+            |kind: &str| ["Transformer", "Pooling", "Normalize"].iter().any(|known| kind.ends_with(known));
         if let Some(module) = modules.iter().find(|module| !known(&module.kind)) {
             return Err(fault("modules.json", &format!("the module {} is not supported", module.kind)));
         }

@@ -126,10 +126,16 @@ pub(crate) fn faults(config: &EmbedderConfig) -> Vec<String> {
         EmbedderKind::Local => {
             let missing = local::FILES.iter().find(|file| !config.model_dir.join(file).is_file());
             let dir = config.model_dir.display();
-            check(missing.is_none(), format!("model_dir: there is no file {} in {dir}", missing.unwrap_or(&"")));
+            check(
+                missing.is_none(),
+                format!("model_dir: there is no file {} in {dir}", missing.unwrap_or(&"")),
+            );
         }
         EmbedderKind::Router => {
-            check(!config.model.is_empty(), "model: must be a model of the llm-router, `<provider>/<model>`".into());
+            check(
+                !config.model.is_empty(),
+                "model: must be a model of the llm-router, `<provider>/<model>`".into(),
+            );
             check((1..=16_384).contains(&config.dimensions), "dimensions: must be 1 to 16,384".into());
             check((1..=2_048).contains(&config.batch), "batch: must be 1 to 2,048".into());
         }

@@ -73,7 +73,8 @@ impl RouterEmbedder {
             purpose: purpose.into(),
         };
         let answer = self.client.clone().embed(request).await;
-        let vectors = answer.map_err(|status| failure(&ServiceError::from_peer(status, PEER)))?.into_inner().vectors;
+        let vectors =
+            answer.map_err(|status| failure(&ServiceError::from_peer(status, PEER)))?.into_inner().vectors;
         if vectors.len() != wanted {
             let reason = format!("{} vectors came for {wanted} texts", vectors.len());
             return Err(EmbedError::fault(reason));

@@ -204,12 +204,8 @@ pub trait VectorStore: IndexSource {
     ) -> Result<bool, StoreError>;
 
     /// Says why a reembedding does not go on, and until when to leave it alone. False as above.
-    async fn put_back(
-        &self,
-        job: &ReembeddingJob,
-        error: &str,
-        lease_until: i64,
-    ) -> Result<bool, StoreError>;
+    async fn put_back(&self, job: &ReembeddingJob, error: &str, lease_until: i64)
+    -> Result<bool, StoreError>;
 
     /// Makes the new vectors those that searches see, in one transaction, and moves the version.
     async fn switch_vectors(&self, job: &ReembeddingJob) -> Result<Switch, StoreError>;

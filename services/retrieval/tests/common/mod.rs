@@ -145,7 +145,11 @@ impl Tenant {
     }
 
     pub async fn new_base(&self, name: &str) -> KnowledgeBase {
-        let request = CreateKnowledgeBaseRequest { request_id: format!("make {name}"), name: name.into(), ..Default::default() };
+        let request = CreateKnowledgeBaseRequest {
+            request_id: format!("make {name}"),
+            name: name.into(),
+            ..Default::default()
+        };
         let made = self.run(self.knowledge().create_knowledge_base(request)).await.unwrap();
         made.into_inner().knowledge_base.unwrap()
     }

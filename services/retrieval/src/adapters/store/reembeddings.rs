@@ -191,7 +191,9 @@ impl VectorStore for DatabaseStore {
         }
         move_versions(&mut tx, &tenant, &id).await?;
         tx.execute(CHANGE, &params![&tenant, &id, &job.embedder, job.dimensions]).await?;
-        for statement in [DROP_NEW, END, "DELETE FROM kept_vector WHERE tenant = $1 AND knowledge_base_id = $2"] {
+        for statement in
+            [DROP_NEW, END, "DELETE FROM kept_vector WHERE tenant = $1 AND knowledge_base_id = $2"]
+        {
             tx.execute(statement, &of).await?;
         }
         tx.commit().await?;

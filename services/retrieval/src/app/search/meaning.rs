@@ -101,11 +101,9 @@ impl Desk {
             match self.vector(plan, base, vectors) {
                 Ok(vector) => match legs.iter_mut().find(|leg| leg.embedder == base.embedder) {
                     Some(leg) => leg.bases.push(base.id),
-                    None => legs.push(DenseLeg {
-                        embedder: base.embedder.clone(),
-                        bases: vec![base.id],
-                        vector,
-                    }),
+                    None => {
+                        legs.push(DenseLeg { embedder: base.embedder.clone(), bases: vec![base.id], vector })
+                    }
                 },
                 Err(reason) if failed.contains(&reason) => {}
                 Err(reason) => failed.push(reason),
