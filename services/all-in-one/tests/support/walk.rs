@@ -205,6 +205,12 @@ fn retrieval_case(method: &str, of: &Things) -> Option<(Value, Expect)> {
         "KnowledgeService/GetKnowledgeBase" => (base, Expect::NotFound),
         "KnowledgeService/ListKnowledgeBases" => (json!({}), Expect::Own),
         "KnowledgeService/DeleteKnowledgeBase" => (base, Expect::NotFound),
+        "KnowledgeService/ReembedKnowledgeBase" => {
+            let ask = json!({ "requestId": "r", "knowledgeBaseId": of.knowledge_base, "embedder": "none" });
+            (ask, Expect::NotFound)
+        }
+        "KnowledgeService/CancelReembedding" => (base, Expect::NotFound),
+        "KnowledgeService/ListEmbedders" => (json!({}), Expect::Empty("embedders")),
         "KnowledgeService/GetDocument" => (document, Expect::NotFound),
         "KnowledgeService/ListDocuments" => (base, Expect::NotFound),
         "KnowledgeService/GetQuota" => (json!({}), Expect::Own),
