@@ -127,6 +127,7 @@ impl SourceDocument {
             format: format_of(&self.key).unwrap_or(DocumentFormat::Text).into(),
             source_kind: kind.into(),
             content_type: content_type.into(),
+            ..DocumentStart::default()
         }
     }
 

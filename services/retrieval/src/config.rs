@@ -29,9 +29,8 @@ pub struct Config {
     pub chunks: Chunks,
     /// Passages that a search returns when the caller does not say how many.
     pub top_k: TopK,
-    /// How many knowledge bases keep their search index in memory, 1 or more. The one that was not searched for the
-    /// longest time is dropped first and built again from the database when it is searched.
-    pub indexes_in_memory: usize,
+    /// The search indexes in memory.
+    pub index: IndexConfig,
     /// The models of the dense leg, by name. None: searches are lexical.
     pub embedders: BTreeMap<String, EmbedderConfig>,
     /// The embedder that a new knowledge base gets when it names none; `none` for lexical only. Empty: the only one
@@ -131,13 +130,29 @@ pub struct TopK {
     pub ad: u32,
 }
 
+/// The search indexes in memory, one for each knowledge base.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct IndexConfig {
+    /// Bytes that all of them may take together, 1 or more; with 384-dimensional embeddings a chunk takes about 3,000.
+    /// The index that was not searched for the longest time is dropped first and built again from the database when it
+    /// is searched; the one that is searched stays, whatever its size.
+    pub memory_bytes: u64,
+}
+
+impl Default for IndexConfig {
+    fn default() -> Self {
+        Self { memory_bytes: 2 * 1024 * 1024 * 1024 }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
             chunks: Chunks::default(),
             top_k: TopK::default(),
-            indexes_in_memory: 64,
+            index: IndexConfig::default(),
             embedders: BTreeMap::new(),
             default_embedder: String::new(),
             embedding: Embedding::default(),
@@ -238,7 +253,7 @@ impl Config {
         {
             check((1..=100).contains(&top_k), format!("top_k.{key}: must be 1 to 100"));
         }
-        check(self.indexes_in_memory > 0, "indexes_in_memory: must be 1 or more".into());
+        check(self.index.memory_bytes > 0, "index.memory_bytes: must be 1 or more".into());
         check((1..=64).contains(&self.workers.count), "workers.count: must be 1 to 64".into());
         let days = self.retention.ingestion_days <= 36_500;
         check(days, "retention.ingestion_days: must be at most 36,500".into());
@@ -309,7 +324,7 @@ mod tests {
             },
             chunks: Chunks { child: 8, parent_ad: 4, overlap: 128, ..Chunks::default() },
             top_k: TopK { ad: 101, ..TopK::default() },
-            indexes_in_memory: 0,
+            index: IndexConfig { memory_bytes: 0 },
             embedders: BTreeMap::from([
                 (
                     "a".to_owned(),
@@ -340,7 +355,7 @@ mod tests {
             "chunks.parent_ad",
             "chunks.overlap",
             "top_k.ad",
-            "indexes_in_memory",
+            "index.memory_bytes",
             "workers.count",
             "retention.ingestion_days",
             "embedding.query_timeout_ms",

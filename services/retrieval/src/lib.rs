@@ -35,8 +35,8 @@ use copydesk_rpc::{Channel, Service, ServiceContext};
 use copydesk_store::{Database, DatabaseConfig};
 
 pub use config::{
-    Chunks, Config, EmbedderConfig, EmbedderKind, Embedding, IntentWeights, Limits, QueryCache, Quotas,
-    Rerank, Retention, TopK, Workers as WorkerConfig,
+    Chunks, Config, EmbedderConfig, EmbedderKind, Embedding, IndexConfig, IntentWeights, Limits, QueryCache,
+    Quotas, Rerank, Retention, TopK, Workers as WorkerConfig,
 };
 pub use error::{Error, Resource};
 
@@ -99,7 +99,7 @@ pub fn assemble_with(
     reranker: Option<Arc<dyn Reranker>>,
 ) -> Service {
     let store = Arc::new(DatabaseStore::new(database));
-    let index = Arc::new(MemoryIndex::new(store.clone(), config.indexes_in_memory));
+    let index = Arc::new(MemoryIndex::new(store.clone(), config.index.clone()));
     let desk = Desk {
         knowledge: store.clone(),
         ingestions: store.clone(),

@@ -14,7 +14,8 @@ pub use embedding::{
     Switch, Unembedded, VectorStore,
 };
 pub use indexes::{
-    ChunkedDocument, Corpus, IndexError, IndexSource, Inspector, LexicalIndex, StoredChunk, VectorIndex,
+    Change, ChunkedDocument, Corpus, IndexError, IndexSource, Inspector, LexicalIndex, StoredChunk,
+    VectorIndex,
 };
 pub use ingestions::{
     Finish, Finished, IngestionFilter, IngestionStore, Item, ItemOutcome, Job, NewChunk, NewIngestion,

@@ -10,7 +10,7 @@ use copydesk_proto::retrieval::v1::{
     IngestionState, SearchMode, SearchRequest,
 };
 use copydesk_proto::types::v1::{ContentType, SourceKind};
-use copydesk_retrieval::Config;
+use copydesk_retrieval::{Config, IndexConfig};
 use tonic::Code;
 
 macro_rules! on_every_bench {
@@ -280,7 +280,9 @@ mod cases {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn few_indexes_in_memory_serve_many_knowledge_bases() {
-    for bench in benches_with(Config { indexes_in_memory: 1, ..Config::default() }, None).await {
+    for bench in
+        benches_with(Config { index: IndexConfig { memory_bytes: 1 }, ..Config::default() }, None).await
+    {
         let tenant = bench.tenant(1);
         let mut bases = Vec::new();
         for word in ["mole", "vole", "shrew"] {

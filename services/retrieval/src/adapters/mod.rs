@@ -1,5 +1,6 @@
 //! What the ports are made of: the database, the index in memory, the router of models, the system's clock.
 
+mod catch_up;
 mod clock;
 mod memory_index;
 mod router;

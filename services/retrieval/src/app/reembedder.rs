@@ -121,7 +121,7 @@ impl Reembedder {
 
     async fn embed(&self, job: &ReembeddingJob, of: &Unembedded) -> Result<bool, Error> {
         let embedder = self.desk.embedder_with(&job.embedder, job.dimensions)?;
-        let Some(document) = self.desk.vectors.chunked(job.tenant, of.document).await? else {
+        let Some(document) = self.desk.vectors.chunked(job.tenant, &[of.document]).await?.pop() else {
             return Ok(true);
         };
         let texts: Vec<&str> = (document.chunks.iter())

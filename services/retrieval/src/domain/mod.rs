@@ -1,9 +1,13 @@
 //! The mind of the library: what a document is, how it is cut, how a search ranks. Pure: no clock, no I/O, no async.
 //!
 //! Reading order: a stream of parts becomes documents (`upload`), a document becomes passages (`tokens`, `packing`),
-//! passages are searched (`index`, `bm25`, `cosine`), two lists become one (`ranking`, `fusion`, `weights`), the answer is
-//! chosen from it (`diversity`, `quota`), and what was not chosen is told why (`inspection`, `verdict`).
+//! passages are searched (`filter`, `index`, `bm25`, `cosine`, `top`), two lists become one (`ranking`, `fusion`,
+//! `weights`), the answer is chosen from it (`diversity`, `quota`), and what was not chosen is told why (`inspection`,
+//! `verdict`).
 
+pub mod attributes;
+pub mod filter;
+pub mod moment;
 pub mod records;
 pub mod source;
 pub mod upload;
@@ -22,5 +26,6 @@ pub mod diversity;
 pub mod fusion;
 pub mod quota;
 pub mod ranking;
+pub mod top;
 pub mod verdict;
 pub mod weights;

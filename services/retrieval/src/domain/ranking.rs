@@ -59,35 +59,6 @@ pub struct Hit {
     pub reranked: Option<Reranked>,
 }
 
-/// The leaves in order, cut off where `parents` different passages have been seen.
-pub fn best(mut leaves: Vec<Leaf>, parents: usize) -> Vec<Leaf> {
-    // Sorting a hundred thousand leaves for five passages would be most of a search. A passage has few chunks, so
-    // a small multiple nearly always holds enough passages; when it does not, everything is sorted.
-    let guess = parents.saturating_mul(16);
-    if guess > 0 && guess < leaves.len() {
-        leaves.select_nth_unstable_by(guess, order);
-        let mut head = leaves[..guess].to_vec();
-        head.sort_unstable_by(order);
-        if let Some(enough) = enough(&head, parents) {
-            head.truncate(enough);
-            return head;
-        }
-    }
-    leaves.sort_unstable_by(order);
-    let length = enough(&leaves, parents).unwrap_or(leaves.len());
-    leaves.truncate(length);
-    leaves
-}
-
-/// How many leaves it takes to see `parents` different passages.
-fn enough(leaves: &[Leaf], parents: usize) -> Option<usize> {
-    let mut seen = HashSet::new();
-    if parents == 0 {
-        return Some(0);
-    }
-    leaves.iter().position(|leaf| seen.insert(leaf.passage) && seen.len() == parents).map(|at| at + 1)
-}
-
 /// How many different passages the leaves are of.
 pub fn parents(leaves: &[Leaf]) -> usize {
     leaves.iter().map(|leaf| leaf.passage).collect::<HashSet<_>>().len()
@@ -133,25 +104,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn best_goes_on_until_enough_passages() {
-        // One passage with many good chunks must not hide the others.
-        let mut leaves: Vec<Leaf> = (0..200).map(|at| leaf(1, at, 9.0)).collect();
-        leaves.extend([leaf(3, 0, 2.0), leaf(2, 0, 2.0), leaf(4, 0, 1.0)]);
-        let found = best(leaves.clone(), 3);
-        assert_eq!((found.len(), parents(&found)), (202, 3));
-        assert_eq!(found[200..].iter().map(|leaf| leaf.passage.as_u128()).collect::<Vec<_>>(), [2, 3]);
-        assert_eq!(best(leaves.clone(), 9).len(), 203);
-        assert!(best(leaves, 0).is_empty());
-    }
-
-    #[test]
-    fn selection_and_full_sort_agree() {
-        let leaves: Vec<Leaf> =
-            (0..500u32).map(|at| leaf(u128::from(at * 7 % 499), at, f64::from(at * 31 % 17))).collect();
-        let mut sorted = leaves.clone();
-        sorted.sort_by(order);
-        let found = best(leaves, 5);
-        assert_eq!(found, sorted[..found.len()]);
+    fn passages_are_counted_once() {
+        assert_eq!(parents(&[leaf(1, 0, 2.0), leaf(1, 1, 2.0), leaf(4, 0, 1.0)]), 2);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use copydesk_proto::types::v1 as types;
 use copydesk_rpc::Violations;
 use prost_types::Timestamp;
 
+use super::attributes;
 use crate::domain::records::{Document, Ingestion, IngestionState, KnowledgeBase, Passage};
 use crate::domain::source::{ContentType, Format, KnowledgeBaseKind, SourceKind};
 use crate::domain::upload::Header;
@@ -111,6 +112,8 @@ pub(super) fn header(start: pb::DocumentStart) -> Header {
         format: format(start.format),
         source_kind: source_kind(start.source_kind),
         content_type: content_type(start.content_type),
+        attributes: attributes::attributes(start.attributes),
+        source_uri: start.source_uri,
     }
 }
 
@@ -168,6 +171,8 @@ pub(super) fn document(document: Document, text: Option<String>) -> pb::Document
         create_time: Some(timestamp(document.create_time)),
         update_time: Some(timestamp(document.update_time)),
         text: text.unwrap_or_default(),
+        attributes: attributes::message(&document.attributes),
+        source_uri: document.source_uri,
     }
 }
 
@@ -214,8 +219,7 @@ pub(super) fn passage(passage: Passage, score: f64) -> types::Passage {
         span: Some(types::Span { start: passage.span.start, end: passage.span.end }),
         text: passage.text,
         score,
-        // Documents have no address yet.
-        source_uri: String::new(),
+        source_uri: passage.source_uri,
     }
 }
 

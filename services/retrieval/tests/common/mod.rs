@@ -99,7 +99,7 @@ pub fn doc(key: &str, kind: SourceKind, text: impl Into<Vec<u8>>) -> Doc {
         title: String::new(),
         format: DocumentFormat::Markdown.into(),
         source_kind: kind.into(),
-        content_type: 0,
+        ..DocumentStart::default()
     };
     let bytes = Bytes::from(text.into());
     let parts = (0..bytes.len()).step_by(1 << 19).map(|at| bytes.slice(at..bytes.len().min(at + (1 << 19))));

@@ -207,7 +207,7 @@ impl Desk {
         // Vectors of two embedders cannot be compared.
         if arranged.legs.dense.len() == 1 {
             let ids: Vec<PassageId> = places.iter().map(|at| arranged.candidates[*at].leaf.passage).collect();
-            let seen = self.inspector.inspect(corpus, &[], &ids).await?;
+            let seen = self.inspector.inspect(corpus, &[], None, &ids).await?;
             let chunks = seen.chunks.into_iter();
             vectors.extend(chunks.filter_map(|c| Some(((c.passage, c.ordinal), c.vector?))));
         }

@@ -1,5 +1,7 @@
 //! A search as a message, read whole: every fault is told, with its path.
 
+use std::sync::Arc;
+
 use copydesk_proto::retrieval::v1 as pb;
 use copydesk_rpc::Violations;
 
@@ -8,7 +10,7 @@ use crate::domain::fusion::{Fusion, Method};
 use crate::domain::lens::Lens;
 use crate::domain::quota::Quota;
 use crate::domain::source::{ContentType, SourceKind, SourceKinds};
-use crate::rpc::convert;
+use crate::rpc::{convert, filter};
 
 /// RRF's k when nobody says anything.
 const RRF_K: f64 = 60.0;
@@ -35,13 +37,14 @@ pub(super) fn query(request: pb::SearchRequest, at: &str, violations: &mut Viola
         convert::filter(&field("content_type"), request.content_type, convert::content_type, violations);
     let only = convert::kinds(&field("source_kinds"), &request.source_kinds, violations);
     let never = convert::kinds(&field("exclude_source_kinds"), &request.exclude_source_kinds, violations);
+    let filter = filter::filter(&field("filter"), request.filter, violations).map(Arc::new);
     violations.check(request.intent.len() <= 64, field("intent"), "must have 64 bytes at most");
     Query {
         knowledge_bases,
         text: request.query,
         top_k: (request.top_k > 0).then_some(request.top_k),
         content_type: content_type.unwrap_or(ContentType::Blog),
-        lens: Lens { kinds: SourceKinds::new(&only, &never), exact: false },
+        lens: Lens { kinds: SourceKinds::new(&only, &never), filter, exact: request.exact },
         mode: mode(request.mode, &field("mode"), violations),
         fusion: fusion(request.fusion, &field("fusion"), violations),
         weights: weights(&request.source_weights, &field("source_weights"), violations),
