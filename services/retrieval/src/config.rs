@@ -1,9 +1,15 @@
 //! What an operator may set. Read by the program that runs the service; the service only takes it by value.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+mod search;
+
+pub(crate) use search::weights;
+pub use search::{IntentWeights, QueryCache, Rerank};
 
 use crate::domain::packing::Sizes;
 use crate::domain::source::ContentType;
@@ -30,6 +36,13 @@ pub struct Config {
     pub quotas: Quotas,
     /// How long things stay that nobody deletes.
     pub retention: Retention,
+    /// What kinds of sources count for questions of an intent that a search may name, for example
+    /// `intents.howto = { document = 1.5, commit = 0.5 }`.
+    pub intents: BTreeMap<String, IntentWeights>,
+    /// Answers that are kept.
+    pub query_cache: QueryCache,
+    /// A second look at the best passages.
+    pub rerank: Rerank,
 }
 
 /// Who works uploads off.
@@ -140,6 +153,9 @@ impl Default for Config {
             top_k: TopK::default(),
             index: IndexConfig::default(),
             embedder: None,
+            intents: BTreeMap::new(),
+            query_cache: QueryCache::default(),
+            rerank: Rerank::default(),
             workers: Workers::default(),
             quotas: Quotas::default(),
             retention: Retention::default(),
@@ -241,6 +257,7 @@ impl Config {
         if let Some(fault) = self.embedder.as_ref().and_then(crate::embedders::fault) {
             check(false, format!("embedder.model_dir: {fault}"));
         }
+        faults.extend(search::faults(&self.intents, &self.query_cache, &self.rerank));
         faults
     }
 
@@ -311,6 +328,8 @@ mod tests {
             workers: Workers { count: 0 },
             quotas: Quotas::default(),
             retention: Retention { ingestion_days: 40_000 },
+            rerank: Rerank { timeout_ms: 0 },
+            ..Config::default()
         };
         let faults = config.validate();
         let keys: Vec<&str> = faults.iter().filter_map(|fault| fault.split(':').next()).collect();
@@ -328,6 +347,7 @@ mod tests {
             "workers.count",
             "retention.ingestion_days",
             "embedder.model_dir",
+            "rerank.timeout_ms",
         ];
         assert_eq!(keys, expected, "{faults:#?}");
     }

@@ -6,9 +6,10 @@
 mod indexes;
 mod ingestions;
 mod knowledge;
+mod models;
 
 pub use indexes::{
-    Change, ChunkedDocument, Corpus, EmbedError, Embedder, IndexError, IndexSource, LexicalIndex,
+    Change, ChunkedDocument, Corpus, EmbedError, Embedder, IndexError, IndexSource, Inspector, LexicalIndex,
     StoredChunk, VectorIndex,
 };
 pub use ingestions::{
@@ -16,6 +17,7 @@ pub use ingestions::{
     NewPassage, Retry,
 };
 pub use knowledge::{Created, DocumentFilter, KnowledgeStore, RequestKey};
+pub use models::{Ranking, RerankError, Reranker};
 
 /// Tells the time, in milliseconds since 1970, UTC.
 pub trait Clock: Send + Sync {

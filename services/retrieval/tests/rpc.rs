@@ -69,7 +69,8 @@ mod cases {
         assert!(document.text[matched.start as usize..matched.end as usize].contains("walnut"));
         assert!(!passage.text.contains("author: nobody"), "front matter is not indexed");
         assert_eq!((hit.lexical_rank, hit.dense_rank), (Some(1), None));
-        assert_eq!(hit.lexical_score, Some(passage.score));
+        assert_eq!((hit.fused_score, hit.lexical_normal, hit.weight), (1.0, Some(1.0), 1.0));
+        assert!(answer.hits.iter().all(|hit| hit.fused_score == hit.passage.as_ref().unwrap().score));
         assert!(answer.hits.is_sorted_by(|a, b| a.lexical_score >= b.lexical_score));
 
         let again = GetPassageRequest { passage_id: passage.passage_id.clone() };

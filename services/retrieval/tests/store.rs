@@ -351,7 +351,8 @@ mod cases {
         assert_eq!((half.state, half.done), (IngestionState::Running, 2));
 
         let context = testing::context(&std::env::temp_dir());
-        let channel = testing::local(assemble(Config::default(), shelf.database.clone(), context, None));
+        let channel =
+            testing::local(assemble(Config::default(), shelf.database.clone(), context, None, None));
         let bench = Bench { name: "next", channel, database: shelf.database.clone() };
         let tenant = bench.tenant(TENANT.as_u128());
         let states = tenant.watched(&ingestion.id.to_string()).await;

@@ -9,16 +9,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use copydesk_types::{KnowledgeBaseId, TenantId};
+use copydesk_types::{KnowledgeBaseId, PassageId, TenantId};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedRwLockReadGuard, RwLock};
 
 use super::catch_up::{Batches, enter};
 use crate::config::IndexConfig;
 use crate::domain::index::KnowledgeIndex;
+use crate::domain::inspection::{self, Inspection};
 use crate::domain::lens::Lens;
 use crate::domain::ranking::Leaf;
 use crate::domain::{bm25, cosine};
-use crate::ports::{Corpus, IndexError, IndexSource, LexicalIndex, VectorIndex};
+use crate::ports::{Corpus, IndexError, IndexSource, Inspector, LexicalIndex, VectorIndex};
 
 type Key = (TenantId, KnowledgeBaseId);
 
@@ -202,6 +203,24 @@ impl VectorIndex for MemoryIndex {
         let guards = self.current(corpus).await?;
         let lens = lens.clone();
         searched(guards, move |indexes| cosine::search(indexes, vector, &lens, parents)).await
+    }
+}
+
+#[async_trait]
+impl Inspector for MemoryIndex {
+    async fn inspect(
+        &self,
+        corpus: &Corpus,
+        terms: &[String],
+        passages: &[PassageId],
+    ) -> Result<Inspection, IndexError> {
+        let guards = self.current(corpus).await?;
+        let (terms, passages) = (terms.to_vec(), passages.to_vec());
+        let work = move || {
+            let indexes: Vec<&KnowledgeIndex> = guards.iter().map(|guard| &guard.index).collect();
+            inspection::inspect(&indexes, &terms, &passages)
+        };
+        beside(work).await
     }
 }
 

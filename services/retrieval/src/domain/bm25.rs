@@ -44,7 +44,8 @@ pub fn search(indexes: &[&KnowledgeIndex], terms: &[String], lens: &Lens, parent
     })
 }
 
-fn rarity(chunks: u64, holding: u64) -> f64 {
+/// How rare a term is that so many of all chunks hold.
+pub(super) fn rarity(chunks: u64, holding: u64) -> f64 {
     ((chunks - holding) as f64 + 0.5).mul_add(1.0 / (holding as f64 + 0.5), 1.0).ln()
 }
 
@@ -98,9 +99,18 @@ impl Norms {
 
     fn saturation(&self, count: u32, length: u32) -> f64 {
         let norm = self.usual.get(length as usize).copied().unwrap_or_else(|| norm(length, self.average));
-        let count = f64::from(count);
-        count * (K1 + 1.0) / (count + norm)
+        saturated(count, norm)
     }
+}
+
+/// What so many of a term in a chunk of this length are worth, 0 to `K1 + 1`.
+pub(super) fn saturation(count: u32, length: u32, average: f64) -> f64 {
+    saturated(count, norm(length, average))
+}
+
+fn saturated(count: u32, norm: f64) -> f64 {
+    let count = f64::from(count);
+    count * (K1 + 1.0) / (count + norm)
 }
 
 fn norm(length: u32, average: f64) -> f64 {
@@ -180,7 +190,11 @@ mod tests {
             (index(&[(1, SourceKind::Post, &["cold van"])]), index(&[(2, SourceKind::Post, &["van wheel"])]));
         let query = terms("cold van");
         let all = &Lens::all();
-        assert_eq!(search(&[&together], &query, all, 9), search(&[&one, &two], &query, all, 9));
+        let apart = search(&[&one, &two], &query, all, 9);
+        assert_eq!(apart.iter().map(|leaf| leaf.base).collect::<Vec<_>>(), [0, 1]);
+        let scores = |leaves: &[Leaf]| -> Vec<f64> { leaves.iter().map(|leaf| leaf.score).collect() };
+        let joined = search(&[&together], &query, all, 9);
+        assert_eq!((ids(&joined), scores(&joined)), (ids(&apart), scores(&apart)));
         assert!(search(&[&KnowledgeIndex::default()], &query, all, 9).is_empty());
         assert!(search(&[&together], &terms("the of and"), all, 9).is_empty());
     }

@@ -17,11 +17,12 @@ use std::sync::Arc;
 use copydesk_types::{DocumentId, PassageId};
 
 pub use bits::{Bits, ones};
-pub use matrix::{Matrix, Probe};
+pub use matrix::{Matrix, Probe, cosine};
 pub use postings::{Cursor, Posting, Postings};
 
 use super::filter::Facts;
 use super::lens::Lens;
+use super::source::SourceKind;
 use views::Views;
 use words::Words;
 
@@ -72,6 +73,8 @@ pub struct Slot {
     pub passage: PassageId,
     /// Its place in the passage.
     pub ordinal: u32,
+    /// What kind of source its document is.
+    pub kind: SourceKind,
     start: u32,
     end: u32,
 }
@@ -100,7 +103,7 @@ impl KnowledgeIndex {
         self.remove(facts.id);
         let (mut slots, mut terms) = (Vec::with_capacity(chunks.len()), Vec::new());
         for chunk in chunks {
-            slots.push(self.add(chunk, &mut terms));
+            slots.push(self.add(facts.kind, chunk, &mut terms));
         }
         slots.sort_unstable();
         terms.sort_unstable();
@@ -126,10 +129,10 @@ impl KnowledgeIndex {
         self.free.extend(held.slots.iter().rev());
     }
 
-    fn add(&mut self, chunk: IndexedChunk, terms: &mut Vec<u32>) -> u32 {
+    fn add(&mut self, kind: SourceKind, chunk: IndexedChunk, terms: &mut Vec<u32>) -> u32 {
         let length = chunk.terms.len() as u32;
         let (start, end) = (chunk.span.start as u32, chunk.span.end as u32);
-        let slot = Slot { passage: chunk.passage, ordinal: chunk.ordinal, start, end };
+        let slot = Slot { passage: chunk.passage, ordinal: chunk.ordinal, kind, start, end };
         let at = match self.free.pop() {
             Some(at) => {
                 (self.slots[at as usize], self.lengths[at as usize]) = (slot, length);

@@ -78,6 +78,8 @@ pub struct Passage {
     pub span: Range<u64>,
     /// The document's text at `span`.
     pub text: String,
+    /// Where the document can be read; empty when that was not said.
+    pub source_uri: String,
 }
 
 /// A document of an upload, staged but not yet indexed.

@@ -113,7 +113,9 @@ fn enough(found: &[Ranked], parents: usize) -> Option<usize> {
 
 fn leaf(indexes: &[&KnowledgeIndex], ranked: &Ranked) -> Option<Leaf> {
     let slot = indexes.get(ranked.index as usize)?.slot(ranked.slot)?;
-    Some(Leaf { passage: slot.passage, ordinal: slot.ordinal, span: slot.span(), score: ranked.score })
+    let (passage, ordinal, kind) = (slot.passage, slot.ordinal, slot.kind);
+    let base = u16::try_from(ranked.index).unwrap_or(u16::MAX);
+    Some(Leaf { passage, ordinal, span: slot.span(), kind, base, score: ranked.score })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use copydesk_store::StoreError;
 use copydesk_types::{DocumentId, KnowledgeBaseId, PassageId, TenantId};
 
 use crate::domain::filter::Facts;
+use crate::domain::inspection::Inspection;
 use crate::domain::lens::Lens;
 use crate::domain::ranking::Leaf;
 
@@ -108,6 +109,19 @@ pub trait VectorIndex: Send + Sync {
         lens: &Lens,
         parents: usize,
     ) -> Result<Vec<Leaf>, IndexError>;
+}
+
+/// Looks at single passages, for explanations and for choosing what differs.
+#[async_trait]
+pub trait Inspector: Send + Sync {
+    /// The chunks of these passages, with the numbers that the legs rank by. Passages that are not in the corpus have
+    /// none.
+    async fn inspect(
+        &self,
+        corpus: &Corpus,
+        terms: &[String],
+        passages: &[PassageId],
+    ) -> Result<Inspection, IndexError>;
 }
 
 /// A text could not be turned into a vector.

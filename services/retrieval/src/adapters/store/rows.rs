@@ -113,6 +113,7 @@ pub(super) fn passage(row: &Row) -> Result<Passage, StoreError> {
         source_kind: source_kind(row)?,
         span: span(row)?,
         text: text(row, "text")?,
+        source_uri: row.get("source_uri")?,
     })
 }
 
