@@ -98,10 +98,10 @@ impl Clock for HandClock {
 async fn an_answer_holds_for_its_time_and_memory_is_bounded() {
     let database = copydesk_store::testing::sqlite(&MIGRATOR).await;
     let store = Arc::new(DatabaseStore::new(database.clone()));
-    let index = Arc::new(MemoryIndex::new(store.clone(), IndexConfig::default()));
     let clock = Arc::new(HandClock(AtomicI64::new(1_000)));
     let query_cache = Settings { ttl_seconds: 60, max_bytes: 4_096 };
     let config = Config { query_cache, ..Config::default() };
+    let index = Arc::new(MemoryIndex::new(store.clone(), config.index.clone()));
     let context = testing::context(&std::env::temp_dir());
     let desk = Desk {
         knowledge: store.clone(),

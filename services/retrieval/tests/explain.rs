@@ -10,10 +10,12 @@ use std::sync::atomic::Ordering;
 use common::models::{LetterEmbedder, Script, ScriptedReranker};
 use common::{Doc, Tenant, benches_with_models, doc, passage_ids, refusal, request};
 use copydesk_proto::retrieval::v1::batch_search_result::Outcome;
+use copydesk_proto::retrieval::v1::field_condition::Test;
+use copydesk_proto::retrieval::v1::filter::Condition;
 use copydesk_proto::retrieval::v1::{
-    BatchSearchRequest, ExplainReason, ExplainSearchRequest, ExplainSearchResponse, FusionMethod,
-    FusionOptions, MmrOptions, RerankOptions, SearchMode, SearchRequest, SearchResponse, SourceQuota,
-    SourceWeight,
+    BatchSearchRequest, ExplainReason, ExplainSearchRequest, ExplainSearchResponse, FieldCondition, Filter,
+    FusionMethod, FusionOptions, MmrOptions, RerankOptions, SearchMode, SearchRequest, SearchResponse,
+    SourceQuota, SourceWeight,
 };
 use copydesk_proto::types::v1::SourceKind;
 use copydesk_retrieval::Config;
@@ -56,7 +58,10 @@ fn searches(base: &str) -> Vec<SearchRequest> {
         source_quotas: vec![quota(SourceKind::Commit, Some(2), Some(3))],
         ..plain("river heron in the night", 6)
     };
+    let only = FieldCondition { path: "@source_kind".into(), test: Some(Test::Equals("readme".into())) };
+    let readmes = Filter { condition: Some(Condition::Field(only)) };
     vec![
+        SearchRequest { filter: Some(readmes), ..plain("heron river", 5) },
         plain("heron river", 5),
         plain("cold cold van", 1),
         plain("nothing of the kind", 3),
@@ -155,6 +160,10 @@ fn holds(search: &SearchRequest, why: &ExplainSearchResponse) {
         ExplainReason::SourceKindExcluded => {
             assert!(!search.exclude_source_kinds.is_empty() && why.lexical.is_none() && why.hit.is_none());
         }
+        ExplainReason::Filtered => {
+            assert!(search.filter.is_some() && why.lexical.is_none() && why.hit.is_none());
+            assert_eq!(why.failed_condition, "`@source_kind` is one of 1 values");
+        }
         ExplainReason::NoMatch => {
             assert!(why.lexical.as_ref().unwrap().score == 0.0 && why.hit.is_none() && why.dense.is_none());
         }
@@ -186,7 +195,7 @@ async fn explanations_agree_with_answers_for_every_passage() {
         }
         bench.database.close().await;
     }
-    assert!(reasons.len() >= 7, "{reasons:?}");
+    assert!(reasons.len() >= 8, "{reasons:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

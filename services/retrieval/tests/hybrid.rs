@@ -18,8 +18,10 @@ use copydesk_retrieval::domain::lens::Lens;
 use copydesk_retrieval::domain::ranking::Leaf;
 use copydesk_retrieval::domain::records::KnowledgeBase;
 use copydesk_retrieval::metrics::Metrics;
-use copydesk_retrieval::ports::{Corpus, IndexError, KnowledgeStore, RequestKey, VectorIndex};
-use copydesk_rpc::testing;
+use copydesk_retrieval::ports::{
+    Corpus, EmbedError, Embedder, IndexError, KnowledgeStore, RequestKey, VectorIndex,
+};
+use copydesk_rpc::{CallContext, testing};
 use copydesk_types::{KnowledgeBaseId, TenantId};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -76,18 +78,22 @@ impl VectorIndex for LostIndex {
     }
 }
 
-#[tokio::test]
-async fn a_lost_scan_of_meanings_is_admitted_too() {
+/// A desk over a new database with a knowledge base of the letter embedder.
+async fn desk(
+    meanings: Option<Arc<dyn VectorIndex>>,
+    embedder: Arc<dyn Embedder>,
+) -> (Desk, TenantId, KnowledgeBaseId) {
     let database = copydesk_store::testing::sqlite(&MIGRATOR).await;
-    let store = Arc::new(DatabaseStore::new(database.clone()));
+    let store = Arc::new(DatabaseStore::new(database));
     let (config, context) = (Config::default(), testing::context(&std::env::temp_dir()));
+    let index = Arc::new(MemoryIndex::new(store.clone(), config.index.clone()));
     let desk = Desk {
         knowledge: store.clone(),
         ingestions: store.clone(),
-        words: Arc::new(MemoryIndex::new(store.clone(), config.index.clone())),
-        meanings: Arc::new(LostIndex),
-        inspector: Arc::new(MemoryIndex::new(store.clone(), config.index.clone())),
-        embedder: Some(Arc::new(LetterEmbedder::default())),
+        words: index.clone(),
+        meanings: meanings.unwrap_or_else(|| index.clone()),
+        inspector: index,
+        embedder: Some(embedder),
         reranker: None,
         cache: QueryCache::new(&config.query_cache),
         clock: Arc::new(SystemClock),
@@ -109,8 +115,37 @@ async fn a_lost_scan_of_meanings_is_admitted_too() {
     };
     let request = RequestKey { id: "r".into(), fingerprint: "body".into() };
     store.create_knowledge_base(tenant, &base, &request).await.unwrap();
+    (desk, tenant, id)
+}
+
+#[tokio::test]
+async fn a_lost_scan_of_meanings_is_admitted_too() {
+    let (desk, tenant, id) = desk(Some(Arc::new(LostIndex)), Arc::new(LetterEmbedder::default())).await;
     let found = desk.search(tenant, Query::new(vec![id], "badger")).await.unwrap();
     assert!(!found.hybrid());
     assert!(found.degraded.is_some_and(|reason| reason.contains("lost")));
-    database.close().await;
+}
+
+/// A model that never answers.
+struct SilentEmbedder;
+
+#[async_trait::async_trait]
+impl Embedder for SilentEmbedder {
+    fn id(&self) -> &str {
+        "test/letters"
+    }
+
+    async fn embed(&self, _: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_silent_model_takes_half_of_the_time_and_no_more() {
+    let (desk, tenant, id) = desk(None, Arc::new(SilentEmbedder)).await;
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_millis(200);
+    let call = CallContext::default().with_deadline(Some(deadline));
+    let found = call.scope(desk.search(tenant, Query::new(vec![id], "badger"))).await.unwrap();
+    assert!(!found.hybrid());
+    assert!(found.degraded.is_some_and(|reason| reason.contains("half of the search's time")));
 }

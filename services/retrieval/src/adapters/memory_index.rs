@@ -159,10 +159,10 @@ async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) ->
 const FEW: u64 = 2_000;
 
 /// Searches, beside the runtime's own threads when that takes long.
-async fn searched(
+async fn searched<T: Send + 'static>(
     guards: Vec<OwnedRwLockReadGuard<Loaded>>,
-    search: impl FnOnce(&[&KnowledgeIndex]) -> Vec<Leaf> + Send + 'static,
-) -> Result<Vec<Leaf>, IndexError> {
+    search: impl FnOnce(&[&KnowledgeIndex]) -> T + Send + 'static,
+) -> Result<T, IndexError> {
     let chunks: u64 = guards.iter().map(|guard| guard.index.chunks()).sum();
     let work = move || {
         let indexes: Vec<&KnowledgeIndex> = guards.iter().map(|guard| &guard.index).collect();
@@ -212,15 +212,12 @@ impl Inspector for MemoryIndex {
         &self,
         corpus: &Corpus,
         terms: &[String],
+        vector: Option<Vec<f32>>,
         passages: &[PassageId],
     ) -> Result<Inspection, IndexError> {
         let guards = self.current(corpus).await?;
         let (terms, passages) = (terms.to_vec(), passages.to_vec());
-        let work = move || {
-            let indexes: Vec<&KnowledgeIndex> = guards.iter().map(|guard| &guard.index).collect();
-            inspection::inspect(&indexes, &terms, &passages)
-        };
-        beside(work).await
+        searched(guards, move |indexes| inspection::inspect(indexes, &terms, vector, &passages)).await
     }
 }
 

@@ -86,18 +86,19 @@ fn score(
 }
 
 /// What the length of a chunk does to its scores; for usual lengths once a search instead of once a posting.
-struct Norms {
+pub(super) struct Norms {
     average: f64,
     usual: Vec<f64>,
 }
 
 impl Norms {
-    fn new(average: f64) -> Self {
+    pub(super) fn new(average: f64) -> Self {
         const USUAL: u32 = 512;
         Self { average, usual: (0..USUAL).map(|length| norm(length, average)).collect() }
     }
 
-    fn saturation(&self, count: u32, length: u32) -> f64 {
+    /// What so many occurrences in a chunk of this length count.
+    pub(super) fn saturation(&self, count: u32, length: u32) -> f64 {
         let norm = self.usual.get(length as usize).copied().unwrap_or_else(|| norm(length, self.average));
         saturated(count, norm)
     }

@@ -1,5 +1,7 @@
 //! Conditions on documents. Made at the door from a message, asked once for each document, before anything is ranked.
 
+mod failing;
+
 use super::attributes::{Flat, Scalar};
 use super::moment::Moment;
 use super::records::Document;

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use copydesk_types::PassageId;
 
-use super::bm25::{rarity, saturation};
-use super::index::{self, KnowledgeIndex};
+use super::bm25::{Norms, rarity};
+use super::index::{KnowledgeIndex, Probe};
 
 /// What a query's words are worth in the searched knowledge bases, and what single chunks have of them.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -51,24 +51,29 @@ pub struct Inspected {
     pub score: f64,
     /// Its unit vector, if it has one.
     pub vector: Option<Vec<f32>>,
+    /// The cosine of its vector with the query's, when there are both and they can be compared.
+    pub cosine: Option<f64>,
 }
 
-impl Inspected {
-    /// The cosine of the chunk's vector with a query's; `None` when they cannot be compared.
-    pub fn cosine(&self, query: &[f32]) -> Option<f64> {
-        index::cosine(query, self.vector.as_deref()?)
-    }
-}
-
-/// Looks at the chunks of these passages. Its numbers are those that the legs rank by.
-pub fn inspect(indexes: &[&KnowledgeIndex], terms: &[String], passages: &[PassageId]) -> Inspection {
+/// Looks at the chunks of these passages, with the query's terms and, when meanings are compared, its vector. The
+/// numbers are those that the legs rank by.
+pub fn inspect(
+    indexes: &[&KnowledgeIndex],
+    terms: &[String],
+    vector: Option<Vec<f32>>,
+    passages: &[PassageId],
+) -> Inspection {
     let chunk_count: u64 = indexes.iter().map(|index| index.chunks()).sum();
     let length: u64 = indexes.iter().map(|index| index.length()).sum();
     let average_length = if chunk_count == 0 { 0.0 } else { length as f64 / chunk_count as f64 };
     let terms = weighed(indexes, terms, chunk_count);
-    let passages: HashSet<PassageId> = passages.iter().copied().collect();
-    let found = indexes.iter().flat_map(|index| chunks(index, &terms, average_length, &passages));
-    let mut chunks: Vec<Inspected> = found.collect();
+    let look = Look {
+        terms: &terms,
+        norms: Norms::new(average_length),
+        probe: vector.and_then(Probe::new),
+        passages: passages.iter().copied().collect(),
+    };
+    let mut chunks: Vec<Inspected> = indexes.iter().flat_map(|index| look.at(index)).collect();
     chunks.sort_unstable_by_key(|chunk| (chunk.passage, chunk.ordinal));
     Inspection { chunk_count, average_length, terms, chunks }
 }
@@ -86,42 +91,50 @@ fn weighed(indexes: &[&KnowledgeIndex], terms: &[String], chunks: u64) -> Vec<Te
     weighed.collect()
 }
 
-fn chunks(
-    index: &KnowledgeIndex,
-    terms: &[Term],
-    average: f64,
-    passages: &HashSet<PassageId>,
-) -> Vec<Inspected> {
-    let of_passages = (0..index.slots()).filter_map(|at| {
-        index.slot(at).filter(|slot| passages.contains(&slot.passage)).map(|slot| (at, slot))
-    });
-    let slots: Vec<_> = of_passages.collect();
-    let places: HashMap<u32, usize> = slots.iter().enumerate().map(|(place, (at, _))| (*at, place)).collect();
-    let mut counts = vec![vec![0u32; terms.len()]; slots.len()];
-    for (column, term) in terms.iter().enumerate() {
-        for posting in index.postings(&term.term).iter() {
-            if let Some(place) = places.get(&posting.slot) {
-                counts[*place][column] = posting.count;
+/// What is looked for.
+struct Look<'a> {
+    terms: &'a [Term],
+    norms: Norms,
+    probe: Option<Probe>,
+    passages: HashSet<PassageId>,
+}
+
+impl Look<'_> {
+    fn at(&self, index: &KnowledgeIndex) -> Vec<Inspected> {
+        let of_passages =
+            |at: &u32| index.slot(*at).is_some_and(|slot| self.passages.contains(&slot.passage));
+        let slots: Vec<u32> = (0..index.slots()).filter(of_passages).collect();
+        let places: HashMap<u32, usize> = slots.iter().enumerate().map(|(place, at)| (*at, place)).collect();
+        let mut counts = vec![vec![0u32; self.terms.len()]; slots.len()];
+        for (column, term) in self.terms.iter().enumerate() {
+            for posting in index.postings(&term.term).iter() {
+                if let Some(place) = places.get(&posting.slot) {
+                    counts[*place][column] = posting.count;
+                }
             }
         }
+        slots.into_iter().zip(counts).filter_map(|(at, counts)| self.chunk(index, at, &counts)).collect()
     }
-    let inspected = slots.into_iter().zip(counts).map(|((at, slot), counts)| {
-        let part = |(term, count): (&Term, u32)| {
+
+    fn chunk(&self, index: &KnowledgeIndex, at: u32, counts: &[u32]) -> Option<Inspected> {
+        let (slot, length) = (index.slot(at)?, index.length_of(at));
+        let part = |(term, count): (&Term, &u32)| {
             let weight = f64::from(term.in_query) * term.idf;
-            (count, if count == 0 { 0.0 } else { weight * saturation(count, index.length_of(at), average) })
+            (*count, if *count == 0 { 0.0 } else { weight * self.norms.saturation(*count, length) })
         };
-        let parts: Vec<(u32, f64)> = terms.iter().zip(counts).map(part).collect();
-        Inspected {
+        let parts: Vec<(u32, f64)> = self.terms.iter().zip(counts).map(part).collect();
+        let probe = self.probe.as_ref().filter(|probe| probe.width() == index.matrix().width());
+        Some(Inspected {
             passage: slot.passage,
             ordinal: slot.ordinal,
             span: slot.span(),
-            length: index.length_of(at),
+            length,
             score: parts.iter().map(|(_, part)| part).sum(),
             parts,
             vector: index.matrix().row(at).map(<[f32]>::to_vec),
-        }
-    });
-    inspected.collect()
+            cosine: probe.and_then(|probe| index.matrix().cosine(at, probe)),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -144,7 +157,8 @@ mod tests {
         right.put(document(10, SourceKind::Issue, &["a van in the cold", "warm"]));
         let (indexes, query) = ([&left, &right], copydesk_guard::text::terms("cold van, cold truck"));
         let all: Vec<PassageId> = [1, 2, 3, 4, 10, 11].map(PassageId::from_u128).to_vec();
-        let seen = inspect(&indexes, &query, &all);
+        let vector = vec![2.0, 1.0];
+        let seen = inspect(&indexes, &query, Some(vector.clone()), &all);
         assert_eq!(seen.chunks.iter().map(|chunk| chunk.passage).collect::<Vec<_>>(), all);
         assert_eq!(
             seen.terms.iter().map(|term| (term.term.as_str(), term.in_query)).collect::<Vec<_>>(),
@@ -156,14 +170,13 @@ mod tests {
             let leaf = words.iter().find(|leaf| leaf.passage == chunk.passage);
             assert_eq!(leaf.map_or(0.0, |leaf| leaf.score), chunk.score, "{chunk:?}");
         }
-        let vector = [2.0, 1.0];
-        let near = cosine::search(&indexes, vector.to_vec(), &Lens::all(), 9);
+        let near = cosine::search(&indexes, vector, &Lens::all(), 9);
         assert_eq!(near.len(), 3);
         for chunk in &seen.chunks {
             let leaf = near.iter().find(|leaf| leaf.passage == chunk.passage);
-            assert_eq!(leaf.map(|leaf| leaf.score), chunk.cosine(&vector));
+            assert_eq!(leaf.map(|leaf| leaf.score), chunk.cosine);
         }
-        assert_eq!(seen.chunks[0].cosine(&[1.0]), None);
-        assert_eq!(inspect(&[], &query, &all).chunks, []);
+        assert_eq!(inspect(&indexes, &query, Some(vec![1.0]), &all).chunks[0].cosine, None, "another width");
+        assert_eq!(inspect(&[], &query, None, &all).chunks, []);
     }
 }

@@ -78,7 +78,7 @@ pub struct Passage {
     pub span: Range<u64>,
     /// The document's text at `span`.
     pub text: String,
-    /// Where the document can be read; empty when that was not said.
+    /// The URL that the document was given with; empty when none was.
     pub source_uri: String,
 }
 

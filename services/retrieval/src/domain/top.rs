@@ -113,8 +113,9 @@ fn enough(found: &[Ranked], parents: usize) -> Option<usize> {
 
 fn leaf(indexes: &[&KnowledgeIndex], ranked: &Ranked) -> Option<Leaf> {
     let slot = indexes.get(ranked.index as usize)?.slot(ranked.slot)?;
-    let (passage, ordinal, kind) = (slot.passage, slot.ordinal, slot.kind);
+    // A search names sixteen knowledge bases at most.
     let base = u16::try_from(ranked.index).unwrap_or(u16::MAX);
+    let (passage, ordinal, kind) = (slot.passage, slot.ordinal, slot.kind);
     Some(Leaf { passage, ordinal, span: slot.span(), kind, base, score: ranked.score })
 }
 

@@ -114,12 +114,13 @@ pub trait VectorIndex: Send + Sync {
 /// Looks at single passages, for explanations and for choosing what differs.
 #[async_trait]
 pub trait Inspector: Send + Sync {
-    /// The chunks of these passages, with the numbers that the legs rank by. Passages that are not in the corpus have
-    /// none.
+    /// The chunks of these passages, with the numbers that the legs rank by for these terms and, when meanings are
+    /// compared, this vector. Passages that are not in the corpus have none.
     async fn inspect(
         &self,
         corpus: &Corpus,
         terms: &[String],
+        vector: Option<Vec<f32>>,
         passages: &[PassageId],
     ) -> Result<Inspection, IndexError>;
 }

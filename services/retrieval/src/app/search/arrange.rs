@@ -201,7 +201,7 @@ impl Desk {
         let mut vectors = HashMap::new();
         if arranged.embedder.is_some() {
             let ids: Vec<PassageId> = places.iter().map(|at| arranged.candidates[*at].leaf.passage).collect();
-            let seen = self.inspector.inspect(corpus, &[], &ids).await?;
+            let seen = self.inspector.inspect(corpus, &[], None, &ids).await?;
             let chunks = seen.chunks.into_iter();
             vectors.extend(chunks.filter_map(|c| Some(((c.passage, c.ordinal), c.vector?))));
         }

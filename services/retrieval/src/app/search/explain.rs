@@ -80,7 +80,6 @@ pub struct Lexical {
 /// A search and a close look at one passage, at the same versions.
 struct Look {
     arranged: Arranged,
-    vector: Option<Vec<f32>>,
     inspection: Inspection,
     bases: Vec<KnowledgeBase>,
 }
@@ -107,12 +106,13 @@ impl Desk {
         loop {
             let mut meaning = self.meaning(plan, &bases).await;
             let arranged = self.arranged(tenant, plan, &bases, &mut meaning).await?;
-            let inspection = self.inspector.inspect(&corpus(tenant, &bases), &plan.words, &[id]).await?;
+            let vector = if let Meaning::Vector { vector, .. } = meaning { Some(vector) } else { None };
+            let corpus = corpus(tenant, &bases);
+            let inspection = self.inspector.inspect(&corpus, &plan.words, vector, &[id]).await?;
             let after = self.searched(tenant, &query.knowledge_bases).await?;
             let same = after.iter().map(|base| base.version).eq(bases.iter().map(|base| base.version));
             if (same && arranged.whole) || attempt == ATTEMPTS {
-                let vector = if let Meaning::Vector { vector, .. } = meaning { Some(vector) } else { None };
-                return Ok(Look { arranged, vector, inspection, bases });
+                return Ok(Look { arranged, inspection, bases });
             }
             (attempt, bases) = (attempt + 1, after);
         }
@@ -126,17 +126,15 @@ fn explained(
     look: Look,
     rows: &HashMap<PassageId, Passage>,
 ) -> Explanation {
-    let Look { arranged, vector, inspection, bases } = look;
+    let Look { arranged, inspection, bases } = look;
     let answer = answer(&arranged, rows);
     let at = arranged.candidates.iter().position(|hit| hit.leaf.passage == passage.id);
     let places = at.map(|at| places(&arranged, &answer, at));
     let hit = at.map(|at| arranged.candidates[at].clone());
     let left_out = left_out(plan, document, &bases);
-    let matched = if left_out.is_some() {
-        None
-    } else {
-        matched(&arranged, &inspection, vector.as_deref(), hit.as_ref())
-    };
+    let matched = if left_out.is_some() { None } else { matched(&arranged, &inspection, hit.as_ref()) };
+    let failed_condition =
+        left_out.filter(|reason| *reason == Reason::Filtered).and_then(|_| failed_condition(plan, document));
     let reason = left_out.unwrap_or_else(|| match &places {
         Some(places) if arranged.chosen.contains(&at.unwrap_or_default()) && places.returned.is_none() => {
             Reason::Gone
@@ -155,7 +153,7 @@ fn explained(
         wanted: plan.wanted,
         returned: answer.len(),
         last_score: answer.last().map(|at| arranged.candidates[*at].leaf.score),
-        failed_condition: failed_condition(plan, document),
+        failed_condition,
     }
 }
 
@@ -179,10 +177,9 @@ fn left_out(plan: &Plan, document: &Document, bases: &[KnowledgeBase]) -> Option
     failed_condition(plan, document).map(|_| Reason::Filtered)
 }
 
-/// Which condition of the filter a document does not pass.
+/// The condition of the filter that a document fails, in words.
 fn failed_condition(plan: &Plan, document: &Document) -> Option<String> {
-    let refusal = plan.lens.filter.as_ref()?.refusal(&Facts::of(document))?;
-    Some(format!("filter.{refusal}"))
+    plan.lens.filter.as_ref()?.failing(&Facts::of(document))
 }
 
 fn places(arranged: &Arranged, answer: &[usize], at: usize) -> Places {
@@ -207,14 +204,9 @@ fn unmatched(matched: Option<&Matched>) -> Reason {
 }
 
 /// The chunk that stands for the passage: the candidate's, else the one that matches best.
-fn matched(
-    arranged: &Arranged,
-    inspection: &Inspection,
-    vector: Option<&[f32]>,
-    hit: Option<&Hit>,
-) -> Option<Matched> {
+fn matched(arranged: &Arranged, inspection: &Inspection, hit: Option<&Hit>) -> Option<Matched> {
     let dense = arranged.legs.dense.as_ref();
-    let cosine = |chunk: &Inspected| dense.and_then(|_| chunk.cosine(vector?));
+    let cosine = |chunk: &Inspected| dense.and_then(|_| chunk.cosine);
     let chosen = hit.and_then(|hit| inspection.chunks.iter().find(|chunk| chunk.ordinal == hit.leaf.ordinal));
     let better = |left: &&Inspected, right: &&Inspected| {
         let by_meaning = |chunk: &Inspected| cosine(chunk).unwrap_or(f64::NEG_INFINITY);
