@@ -16,7 +16,7 @@ use copydesk_retrieval::app::{Desk, Progress, Query, QueryCache, Uploads};
 use copydesk_retrieval::domain::records::KnowledgeBase;
 use copydesk_retrieval::metrics::Metrics;
 use copydesk_retrieval::ports::{Clock, KnowledgeStore, RequestKey};
-use copydesk_retrieval::{Config, IndexConfig, QueryCache as Settings};
+use copydesk_retrieval::{Config, QueryCache as Settings};
 use copydesk_rpc::testing;
 use copydesk_types::{KnowledgeBaseId, TenantId};
 

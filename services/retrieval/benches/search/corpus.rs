@@ -31,7 +31,7 @@ impl Dice {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn roll(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -39,7 +39,7 @@ impl Dice {
     }
 
     fn unit(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1u64 << 24) as f32
+        (self.roll() >> 40) as f32 / (1u64 << 24) as f32
     }
 
     /// Nearly normal, with mean 0 and deviation 1.
@@ -54,7 +54,7 @@ impl Dice {
 
     /// A vector near one of the centres.
     pub fn vector(&mut self) -> Vec<f32> {
-        let mut centre = Self::new(1 + self.next() % CLUSTERS);
+        let mut centre = Self::new(1 + self.roll() % CLUSTERS);
         let noise = 0.7 / (WIDTH as f32).sqrt();
         let scale = 1.0 / (WIDTH as f32).sqrt();
         (0..WIDTH).map(|_| centre.normal() * scale + self.normal() * noise).collect()
@@ -128,12 +128,7 @@ impl Rows {
 
 #[async_trait]
 impl IndexSource for Rows {
-    async fn changes(
-        &self,
-        _: TenantId,
-        _: KnowledgeBaseId,
-        after: u64,
-    ) -> Result<Vec<Change>, StoreError> {
+    async fn changes(&self, _: TenantId, _: KnowledgeBaseId, after: u64) -> Result<Vec<Change>, StoreError> {
         let rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let change = |(version, number): (&u64, &u32)| Change {
             document: DocumentId::from_u128(u128::from(*number)),

@@ -125,14 +125,20 @@ async fn measure(chunks: u32) {
 }
 
 async fn load(desk: &Desk, chunks: u32) {
-    (0..chunks / CHUNKS).for_each(|number| drop(desk.rows.write(number)));
+    for number in 0..chunks / CHUNKS {
+        desk.rows.write(number);
+    }
     let (before, start, used) = (resident(), Instant::now(), processor());
     desk.words(&["nothing".to_owned()], &Lens::all()).await;
     let (wall, used) = (start.elapsed().as_secs_f64(), processor() - used);
     let (_, estimate) = desk.index.held();
     let per_chunk = |bytes: u64| bytes / u64::from(chunks);
     println!("loaded in {wall:.2} s, {used:.2} s of processor (making the documents included)");
-    println!("memory {} bytes a chunk, {} by its own estimate", per_chunk(resident() - before), per_chunk(estimate));
+    println!(
+        "memory {} bytes a chunk, {} by its own estimate",
+        per_chunk(resident() - before),
+        per_chunk(estimate)
+    );
 }
 
 fn queries() -> Vec<Query> {
@@ -147,7 +153,9 @@ fn floor(chunks: u32) -> f64 {
     let mut times: Vec<f64> = (0..51)
         .map(|_| {
             let start = Instant::now();
-            black_box(bytes.as_chunks::<8>().0.iter().fold(0, |sum: u64, word| sum ^ u64::from_le_bytes(*word)));
+            black_box(
+                bytes.as_chunks::<8>().0.iter().fold(0, |sum: u64, word| sum ^ u64::from_le_bytes(*word)),
+            );
             start.elapsed().as_secs_f64() * 1e3
         })
         .collect();
@@ -231,8 +239,15 @@ impl Figures {
 /// Seconds of processor time of this process so far.
 fn processor() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<f64> =
-        stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
+    let fields: Vec<f64> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse().ok())
+        .collect();
     fields.iter().sum::<f64>() / 100.0
 }
 

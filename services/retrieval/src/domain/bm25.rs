@@ -100,18 +100,9 @@ impl Norms {
     /// What so many occurrences in a chunk of this length count.
     pub(super) fn saturation(&self, count: u32, length: u32) -> f64 {
         let norm = self.usual.get(length as usize).copied().unwrap_or_else(|| norm(length, self.average));
-        saturated(count, norm)
+        let count = f64::from(count);
+        count * (K1 + 1.0) / (count + norm)
     }
-}
-
-/// What so many of a term in a chunk of this length are worth, 0 to `K1 + 1`.
-pub(super) fn saturation(count: u32, length: u32, average: f64) -> f64 {
-    saturated(count, norm(length, average))
-}
-
-fn saturated(count: u32, norm: f64) -> f64 {
-    let count = f64::from(count);
-    count * (K1 + 1.0) / (count + norm)
 }
 
 fn norm(length: u32, average: f64) -> f64 {

@@ -244,25 +244,6 @@ impl Filter {
     }
 }
 
-impl Filter {
-    /// Which condition a document does not pass, as a path from this one: `all.filters[2].field`. `None` when it passes.
-    /// Of several, the first; where any would do, the whole of them.
-    pub fn refusal(&self, facts: &Facts) -> Option<String> {
-        if self.accepts(facts) {
-            return None;
-        }
-        Some(match self {
-            Self::All(filters) => {
-                let first = filters.iter().enumerate().find_map(|(at, one)| Some((at, one.refusal(facts)?)));
-                first.map_or_else(|| "all".to_owned(), |(at, one)| format!("all.filters[{at}].{one}"))
-            }
-            Self::Any(_) => "any".to_owned(),
-            Self::Not(_) => "not".to_owned(),
-            Self::Field(..) => "field".to_owned(),
-        })
-    }
-}
-
 fn passes(path: &FieldPath, test: &Test, facts: &Facts) -> bool {
     let text = match path {
         FieldPath::Attribute(path) => return attribute_passes(path, test, &facts.attributes),

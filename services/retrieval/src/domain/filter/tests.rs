@@ -65,17 +65,6 @@ fn nested_paths_lists_and_missing_fields() {
 }
 
 #[test]
-fn the_condition_that_refuses_is_named() {
-    let facts = facts(json!({"a": 1}));
-    let (good, bad) = (exists("a", true), exists("b", true));
-    let deep = Filter::All(vec![good.clone(), Filter::All(vec![good.clone(), bad.clone()])]);
-    assert_eq!(deep.refusal(&facts).as_deref(), Some("all.filters[1].all.filters[1].field"));
-    assert_eq!(Filter::Any(vec![bad.clone(), bad]).refusal(&facts).as_deref(), Some("any"));
-    assert_eq!(Filter::Not(Box::new(good.clone())).refusal(&facts).as_deref(), Some("not"));
-    assert_eq!(good.refusal(&facts), None);
-}
-
-#[test]
 fn ranges_are_over_numbers_or_times() {
     let facts = facts(json!({"price": [3, 30], "when": "2026-11-30T09:00:00+01:00", "word": "z"}));
     let holds = |filter: Result<Filter, String>| filter.unwrap().accepts(&facts);

@@ -60,11 +60,6 @@ impl Probe {
         Some(Self { full: vector, norm, rounded, scale: scale as f32, error })
     }
 
-    fn cosine(&self, unit: &[f32]) -> f64 {
-        let dot = dispatch!(Level::new(), simd => dot_as(simd, &self.full, unit));
-        (dot / self.norm).clamp(-1.0, 1.0)
-    }
-
     /// How many values it has.
     pub fn width(&self) -> usize {
         self.full.len()
@@ -112,7 +107,8 @@ impl Matrix {
     /// The cosine of a slot's vector with a probe of the same width.
     pub fn cosine(&self, slot: u32, probe: &Probe) -> Option<f64> {
         let row = self.row(slot)?;
-        Some(probe.cosine(row))
+        let dot = dispatch!(Level::new(), simd => dot_as(simd, &probe.full, row));
+        Some((dot / probe.norm).clamp(-1.0, 1.0))
     }
 
     /// Looks at the vectors of these slots, a block at a time: `seen` is told the slot and the interval in which the
@@ -148,12 +144,6 @@ impl Matrix {
     pub fn bytes(&self) -> usize {
         self.blocks.iter().map(Block::bytes).sum()
     }
-}
-
-/// The cosine of any vector with a unit vector, the very number that a search ranks by. `None` when they cannot be compared.
-pub fn cosine(query: &[f32], unit: &[f32]) -> Option<f64> {
-    let probe = Probe::new(query.to_vec()).filter(|probe| probe.width() == unit.len())?;
-    Some(probe.cosine(unit))
 }
 
 fn place(slot: u32) -> (usize, usize) {
@@ -264,8 +254,8 @@ fn dot(left: &[f32], right: &[f32]) -> f64 {
     let mut lanes = [0.0f32; LANES];
     let ((left, left_rest), (right, right_rest)) = (left.as_chunks::<LANES>(), right.as_chunks::<LANES>());
     for (a, b) in left.iter().zip(right) {
-        for at in 0..LANES {
-            lanes[at] += a[at] * b[at];
+        for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+            *lane += a * b;
         }
     }
     for (lane, (a, b)) in lanes.iter_mut().zip(left_rest.iter().zip(right_rest)) {
