@@ -256,8 +256,8 @@ fn dot(left: &[f32], right: &[f32]) -> f64 {
     let mut lanes = [0.0f32; LANES];
     let ((left, left_rest), (right, right_rest)) = (left.as_chunks::<LANES>(), right.as_chunks::<LANES>());
     for (a, b) in left.iter().zip(right) {
-        for at in 0..LANES {
-            lanes[at] += a[at] * b[at];
+        for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+            *lane += a * b;
         }
     }
     for (lane, (a, b)) in lanes.iter_mut().zip(left_rest.iter().zip(right_rest)) {
