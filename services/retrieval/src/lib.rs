@@ -87,6 +87,8 @@ pub fn assemble(
     let desk = Desk {
         knowledge: store.clone(),
         ingestions: store.clone(),
+        snapshots: store.clone(),
+        folder: context.data_dir,
         words: index.clone(),
         meanings: index,
         embedder,

@@ -6,6 +6,7 @@
 mod indexes;
 mod ingestions;
 mod knowledge;
+mod snapshots;
 
 pub use indexes::{
     ChunkedDocument, Corpus, EmbedError, Embedder, IndexError, IndexSource, LexicalIndex, StoredChunk,
@@ -16,6 +17,7 @@ pub use ingestions::{
     NewPassage, Retry,
 };
 pub use knowledge::{Created, DocumentFilter, KnowledgeStore, RequestKey};
+pub use snapshots::{Snapshot, SnapshotStore, Source, WholeDocument};
 
 /// Tells the time, in milliseconds since 1970, UTC.
 pub trait Clock: Send + Sync {

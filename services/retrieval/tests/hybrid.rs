@@ -107,6 +107,8 @@ async fn a_lost_scan_of_meanings_is_admitted_too() {
     let desk = Desk {
         knowledge: store.clone(),
         ingestions: store.clone(),
+        snapshots: store.clone(),
+        folder: context.data_dir,
         words: Arc::new(MemoryIndex::new(store.clone(), 1)),
         meanings: Arc::new(LostIndex),
         embedder: Some(Arc::new(LetterEmbedder { broken: false.into() })),

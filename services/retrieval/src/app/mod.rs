@@ -9,9 +9,11 @@ mod ingestions;
 mod knowledge_bases;
 mod progress;
 mod search;
+mod snapshots;
 mod uploads;
 mod watch;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use copydesk_rpc::Minter;
@@ -20,12 +22,16 @@ pub use index_documents::Workers;
 pub use ingest::{IngestStart, Ingesting};
 pub use progress::Progress;
 pub use search::{Found, FoundPassage, Query};
+pub use snapshots::Restoring;
+pub(crate) use snapshots::send;
 pub use uploads::{UploadPermit, Uploads};
 pub use watch::Change;
 
 use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::ports::{Clock, Embedder, IngestionStore, KnowledgeStore, LexicalIndex, VectorIndex};
+use crate::ports::{
+    Clock, Embedder, IngestionStore, KnowledgeStore, LexicalIndex, SnapshotStore, VectorIndex,
+};
 
 /// Everything a use case may need. Cheap to clone.
 #[derive(Clone)]
@@ -34,6 +40,10 @@ pub struct Desk {
     pub knowledge: Arc<dyn KnowledgeStore>,
     /// Uploads and their jobs.
     pub ingestions: Arc<dyn IngestionStore>,
+    /// Snapshots and originals.
+    pub snapshots: Arc<dyn SnapshotStore>,
+    /// Where files lie while they are made or checked: the service's own folder.
+    pub folder: PathBuf,
     /// The lexical leg.
     pub words: Arc<dyn LexicalIndex>,
     /// The dense leg's index.

@@ -4,6 +4,7 @@
 //! passages are searched (`index`, `bm25`, `cosine`), and two lists become one (`fusion`, `ranking`).
 
 pub mod records;
+pub mod snapshot;
 pub mod source;
 pub mod upload;
 

@@ -9,6 +9,7 @@ mod items;
 mod jobs;
 mod knowledge;
 mod rows;
+mod snapshots;
 mod usage;
 
 use copydesk_store::{Database, Migrator, StoreError, Tx, params};
@@ -44,6 +45,7 @@ impl DatabaseStore {
 mod method {
     pub(super) const CREATE_KNOWLEDGE_BASE: &str = "CreateKnowledgeBase";
     pub(super) const INGEST: &str = "Ingest";
+    pub(super) const RESTORE_SNAPSHOT: &str = "RestoreSnapshot";
     pub(super) const RETRY_INGESTION: &str = "RetryIngestion";
 }
 
