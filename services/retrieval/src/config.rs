@@ -1,9 +1,15 @@
 //! What an operator may set. Read by the program that runs the service; the service only takes it by value.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+mod search;
+
+pub(crate) use search::weights;
+pub use search::{IntentWeights, QueryCache, Rerank};
 
 use crate::domain::packing::Sizes;
 use crate::domain::source::ContentType;
@@ -20,9 +26,8 @@ pub struct Config {
     pub chunks: Chunks,
     /// Passages that a search returns when the caller does not say how many.
     pub top_k: TopK,
-    /// How many knowledge bases keep their search index in memory, 1 or more. The one that was not searched for the
-    /// longest time is dropped first and built again from the database when it is searched.
-    pub indexes_in_memory: usize,
+    /// The search indexes in memory.
+    pub index: IndexConfig,
     /// The model of the dense leg. Absent: searches are lexical.
     pub embedder: Option<EmbedderConfig>,
     /// Who works uploads off.
@@ -31,6 +36,13 @@ pub struct Config {
     pub quotas: Quotas,
     /// How long things stay that nobody deletes.
     pub retention: Retention,
+    /// What kinds of sources count for questions of an intent that a search may name, for example
+    /// `intents.howto = { document = 1.5, commit = 0.5 }`.
+    pub intents: BTreeMap<String, IntentWeights>,
+    /// Answers that are kept.
+    pub query_cache: QueryCache,
+    /// A second look at the best passages.
+    pub rerank: Rerank,
 }
 
 /// Who works uploads off.
@@ -112,6 +124,22 @@ pub struct TopK {
     pub ad: u32,
 }
 
+/// The search indexes in memory, one for each knowledge base.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct IndexConfig {
+    /// Bytes that all of them may take together, 1 or more; with 384-dimensional embeddings a chunk takes about 3,000.
+    /// The index that was not searched for the longest time is dropped first and built again from the database when it
+    /// is searched; the one that is searched stays, whatever its size.
+    pub memory_bytes: u64,
+}
+
+impl Default for IndexConfig {
+    fn default() -> Self {
+        Self { memory_bytes: 2 * 1024 * 1024 * 1024 }
+    }
+}
+
 /// A local embedding model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EmbedderConfig {
@@ -125,8 +153,11 @@ impl Default for Config {
             limits: Limits::default(),
             chunks: Chunks::default(),
             top_k: TopK::default(),
-            indexes_in_memory: 64,
+            index: IndexConfig::default(),
             embedder: None,
+            intents: BTreeMap::new(),
+            query_cache: QueryCache::default(),
+            rerank: Rerank::default(),
             workers: Workers::default(),
             quotas: Quotas::default(),
             retention: Retention::default(),
@@ -223,13 +254,14 @@ impl Config {
         {
             check((1..=100).contains(&top_k), format!("top_k.{key}: must be 1 to 100"));
         }
-        check(self.indexes_in_memory > 0, "indexes_in_memory: must be 1 or more".into());
+        check(self.index.memory_bytes > 0, "index.memory_bytes: must be 1 or more".into());
         check((1..=64).contains(&self.workers.count), "workers.count: must be 1 to 64".into());
         let days = self.retention.ingestion_days <= 36_500;
         check(days, "retention.ingestion_days: must be at most 36,500".into());
         if let Some(fault) = self.embedder.as_ref().and_then(crate::embedders::fault) {
             check(false, format!("embedder.model_dir: {fault}"));
         }
+        faults.extend(search::faults(&self.intents, &self.query_cache, &self.rerank));
         faults
     }
 
@@ -296,11 +328,13 @@ mod tests {
             },
             chunks: Chunks { child: 8, parent_ad: 4, overlap: 128, ..Chunks::default() },
             top_k: TopK { ad: 101, ..TopK::default() },
-            indexes_in_memory: 0,
+            index: IndexConfig { memory_bytes: 0 },
             embedder: Some(EmbedderConfig { model_dir: "/does/not/exist".into() }),
             workers: Workers { count: 0 },
             quotas: Quotas::default(),
             retention: Retention { ingestion_days: 40_000 },
+            rerank: Rerank { timeout_ms: 0 },
+            ..Config::default()
         };
         let faults = config.validate();
         let keys: Vec<&str> = faults.iter().filter_map(|fault| fault.split(':').next()).collect();
@@ -315,10 +349,11 @@ mod tests {
             "chunks.parent_ad",
             "chunks.overlap",
             "top_k.ad",
-            "indexes_in_memory",
+            "index.memory_bytes",
             "workers.count",
             "retention.ingestion_days",
             "embedder.model_dir",
+            "rerank.timeout_ms",
         ];
         assert_eq!(keys, expected, "{faults:#?}");
     }

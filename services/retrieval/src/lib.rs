@@ -3,7 +3,7 @@
 //! ```text
 //! rpc.rs       the door        messages in, messages out
 //! app/         the desk        one use case per file: ingest, index_documents (the worker), search, forget, …
-//! domain/      the mind        upload rules, packing, BM25, cosine, fusion: pure
+//! domain/      the mind        upload rules, packing, BM25, cosine, fusion, quotas: pure
 //! parsers/     one file per kind of bytes: bytes into text
 //! chunkers/    one file per format: where the blocks of a text are
 //! embedders/   one file per kind of model: texts into vectors
@@ -14,7 +14,7 @@
 //! knowledge base's version, and a search reads at that version. So what was answered as stored survives any crash,
 //! what was answered as deleted is never found, and no document is ever half visible.
 //!
-//! Not here: reranking, query rewriting, vector databases; models behind a network. The ports are their places.
+//! Not here: query rewriting, vector databases. The ports are their places.
 
 pub mod adapters;
 pub mod app;
@@ -30,23 +30,29 @@ mod rpc;
 
 use std::sync::Arc;
 
-use copydesk_rpc::{Service, ServiceContext};
+use copydesk_rpc::{Channel, Service, ServiceContext};
 use copydesk_store::{Database, DatabaseConfig};
 
-pub use config::{Chunks, Config, EmbedderConfig, Limits, Quotas, Retention, TopK, Workers as WorkerConfig};
+pub use config::{
+    Chunks, Config, EmbedderConfig, IndexConfig, IntentWeights, Limits, QueryCache, Quotas, Rerank,
+    Retention, TopK, Workers as WorkerConfig,
+};
 pub use error::{Error, Resource};
 
-use crate::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, SystemClock};
+use crate::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, Router, SystemClock};
 use crate::app::{Desk, Progress, Uploads, Workers};
 use crate::metrics::Metrics;
-use crate::ports::Embedder;
+use crate::ports::{Embedder, Reranker};
 
 /// The service's name: its folder, its database, its audience.
 pub const NAME: &str = "retrieval";
 
-/// The services that this one calls: none yet. Embeddings by the router will be the first.
-#[derive(Clone, Debug, Default)]
-pub struct Peers {}
+/// The services that this one calls.
+#[derive(Clone)]
+pub struct Peers {
+    /// Models: rerankers.
+    pub llm_router: Channel,
+}
 
 /// Opens the database and puts the service together. Nothing runs yet: the worker is the service's task.
 ///
@@ -58,7 +64,6 @@ pub async fn build(
     context: ServiceContext,
     peers: Peers,
 ) -> Result<Service, Error> {
-    let Peers {} = peers;
     let faults = config.validate();
     if !faults.is_empty() {
         return Err(Error::Config(faults));
@@ -71,27 +76,31 @@ pub async fn build(
         None => None,
     };
     let database = Database::open(database, NAME, &MIGRATOR).await?;
-    Ok(assemble(config, database, context, embedder))
+    Ok(assemble(config, database, context, embedder, Some(Arc::new(Router::new(peers.llm_router)))))
 }
 
-/// The service over an open, migrated database and with this embedder; [`build`] makes both from settings. For hosts
-/// and tests that bring their own.
+/// The service over an open, migrated database and with these models; [`build`] makes them from settings. For hosts and
+/// tests that bring their own.
 pub fn assemble(
     config: Config,
     database: Database,
     context: ServiceContext,
     embedder: Option<Arc<dyn Embedder>>,
+    reranker: Option<Arc<dyn Reranker>>,
 ) -> Service {
     let store = Arc::new(DatabaseStore::new(database));
-    let index = Arc::new(MemoryIndex::new(store.clone(), config.indexes_in_memory));
+    let index = Arc::new(MemoryIndex::new(store.clone(), config.index.clone()));
     let desk = Desk {
         knowledge: store.clone(),
         ingestions: store.clone(),
         snapshots: store.clone(),
         folder: context.data_dir,
         words: index.clone(),
-        meanings: index,
+        meanings: index.clone(),
+        inspector: index,
         embedder,
+        reranker,
+        cache: app::QueryCache::new(&config.query_cache),
         clock: Arc::new(SystemClock),
         progress: Arc::new(Progress::default()),
         uploads: Uploads::new(&config.limits),

@@ -21,7 +21,7 @@ use copydesk_rpc::Minter;
 pub use index_documents::Workers;
 pub use ingest::{IngestStart, Ingesting};
 pub use progress::Progress;
-pub use search::{Found, FoundPassage, Query};
+pub use search::{Explanation, Found, FoundPassage, Lexical, Matched, Mode, Query, QueryCache, SecondLook};
 pub use snapshots::Restoring;
 pub(crate) use snapshots::send;
 pub use uploads::{UploadPermit, Uploads};
@@ -30,7 +30,8 @@ pub use watch::Change;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::ports::{
-    Clock, Embedder, IngestionStore, KnowledgeStore, LexicalIndex, SnapshotStore, VectorIndex,
+    Clock, Embedder, IngestionStore, Inspector, KnowledgeStore, LexicalIndex, Reranker, SnapshotStore,
+    VectorIndex,
 };
 
 /// Everything a use case may need. Cheap to clone.
@@ -48,8 +49,14 @@ pub struct Desk {
     pub words: Arc<dyn LexicalIndex>,
     /// The dense leg's index.
     pub meanings: Arc<dyn VectorIndex>,
+    /// A close look at single passages of both legs' indexes.
+    pub inspector: Arc<dyn Inspector>,
     /// The dense leg's model; absent: searches are lexical.
     pub embedder: Option<Arc<dyn Embedder>>,
+    /// The models of a second look; absent: there is none, and who asks for it is told.
+    pub reranker: Option<Arc<dyn Reranker>>,
+    /// Answers that are given again.
+    pub cache: QueryCache,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Who waits for which ingestion and for work, and who is at which.

@@ -12,6 +12,7 @@ use copydesk_types::{DocumentId, KnowledgeBaseId, PassageId, SnapshotId, TenantI
 
 use super::Desk;
 use super::knowledge_bases::page;
+use crate::domain::attributes::Attributes;
 use crate::domain::records::{Document, KnowledgeBase};
 use crate::domain::snapshot::{Fault, Reader, Writer};
 use crate::domain::source::{ContentType, SourceKind};
@@ -302,6 +303,8 @@ fn record(whole: WholeDocument) -> SnapshotDocument {
         upload_time_ms: whole.upload_time,
         text: whole.text.into_bytes(),
         original: whole.original,
+        attributes: document.attributes.json(),
+        source_uri: document.source_uri,
         passages: whole.passages.into_iter().map(passage_record).collect(),
     }
 }
@@ -338,6 +341,8 @@ fn whole(record: SnapshotDocument, base: KnowledgeBaseId) -> Option<WholeDocumen
         chunks: u32::try_from(chunks).ok()?,
         create_time: record.create_time_ms,
         update_time: record.update_time_ms,
+        attributes: Attributes::from_json(&record.attributes).ok()?,
+        source_uri: record.source_uri,
     };
     let (upload_time, original) = (record.upload_time_ms, record.original);
     let passages = record.passages.into_iter().map(passage).collect();

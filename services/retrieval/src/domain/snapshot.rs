@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use copydesk_proto::retrieval::v1::{SnapshotDocument, SnapshotHeader, SnapshotPassage};
 use prost::Message;
 
+use super::attributes::Attributes;
 use super::source::{ContentType, SourceKind};
 
 const MAGIC: &[u8; 8] = b"COPYDESK";
@@ -207,6 +208,11 @@ fn check(document: &SnapshotDocument) -> Result<(), &'static str> {
     }
     SourceKind::from_word(&document.source_kind).ok_or("its kind of source is not known")?;
     ContentType::from_word(&document.content_type).ok_or("its content type is not known")?;
+    let said = serde_json::from_str(&document.attributes).ok().and_then(|said| Attributes::new(said).ok());
+    said.ok_or("its attributes are no attributes")?;
+    if document.source_uri.len() > 2048 || document.source_uri.contains(char::is_control) {
+        return Err("its address is no address");
+    }
     document.passages.iter().try_for_each(|passage| check_passage(text, passage))
 }
 
@@ -245,6 +251,7 @@ mod tests {
             version: 3,
             content_hash: blake3::hash(text.as_bytes()).to_hex().to_string(),
             text: text.as_bytes().to_vec(),
+            attributes: "{}".into(),
             passages: vec![passage],
             ..Default::default()
         }
@@ -311,6 +318,8 @@ mod tests {
         assert_eq!(wrong(|d| d.text[0] = b'O'), "its hash is not that of its bytes");
         assert_eq!(wrong(|d| d.original = Some(vec![1])), "its hash is not that of its bytes");
         assert_eq!(wrong(|d| d.text[0] = 0xff), "its text is not UTF-8");
+        assert_eq!(wrong(|d| d.attributes.clear()), "its attributes are no attributes");
+        assert_eq!(wrong(|d| d.source_uri.push('\n')), "its address is no address");
         assert_eq!(wrong(|d| d.key.clear()), "its key is no key");
         assert_eq!(wrong(|d| d.source_kind = "odd".into()), "its kind of source is not known");
         assert_eq!(wrong(|d| d.passages[0].end = 99), "a passage is outside of its text");

@@ -212,8 +212,8 @@ const KNOWLEDGE_BASE: &str =
     chunk_count, embedder, create_time) VALUES ($1, $2, $3, $4, 0, 0, $5, $6)";
 
 const RESTORED: &str = "INSERT INTO document (tenant, document_id, knowledge_base_id, key, title, source_kind,
-    content_type, version, size_bytes, content_hash, chunk_count, create_time, update_time, upload_bytes, upload_time)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+    content_type, version, size_bytes, content_hash, chunk_count, create_time, update_time, upload_bytes, upload_time,
+    attributes, source_uri) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
 
 /// Passages with their chunks.
 fn joined(passages: &[Row], chunks: &[Row]) -> Result<Vec<NewPassage>, StoreError> {
@@ -308,6 +308,8 @@ async fn put(tx: &mut Tx, tenant: &str, whole: &WholeDocument, change: i64) -> R
         document.update_time,
         rows::size(bytes(whole).len()),
         whole.upload_time,
+        document.attributes.json(),
+        &document.source_uri,
     ];
     tx.execute(RESTORED, &values).await?;
     let staged = StagedDocument {
@@ -319,6 +321,8 @@ async fn put(tx: &mut Tx, tenant: &str, whole: &WholeDocument, change: i64) -> R
         content_type: document.content_type,
         content: bytes(whole).to_vec().into(),
         content_hash: document.content_hash.clone(),
+        attributes: document.attributes.clone(),
+        source_uri: document.source_uri.clone(),
     };
     let write = Write {
         tenant,
