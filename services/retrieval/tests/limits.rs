@@ -100,6 +100,7 @@ mod cases {
             exclude_source_kinds: vec![0],
             filter: Some(Filter { condition: None }),
             exact: true,
+            ..SearchRequest::default()
         };
         let fields = [
             "knowledge_base_ids[1]",
