@@ -84,7 +84,8 @@ async fn open(folder: &Path) -> Database {
 async fn tenant(folder: &Path) -> Tenant {
     let database = open(folder).await;
     let embedder: Arc<dyn Embedder> = Arc::new(NotingEmbedder(Mutex::new(noting(folder, "embedded"))));
-    let service = assemble(Config::default(), database.clone(), testing::context(folder), Some(embedder));
+    let service =
+        assemble(Config::default(), database.clone(), testing::context(folder), Some(embedder), None);
     Bench { name: "child", channel: testing::local(service), database }.tenant(1)
 }
 
