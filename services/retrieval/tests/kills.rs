@@ -103,7 +103,10 @@ async fn serve(folder: &Path, rounds: usize) {
     for id in ids {
         if tenant.watched(&id).await.pop().unwrap().state() == IngestionState::Failed {
             // Poisoned by this test's own kills: whoever ends the process three times has to say that it was not that.
-            let again = RetryIngestionRequest { request_id: format!("again {id}"), ingestion_id: id.clone() };
+            let again = RetryIngestionRequest {
+                request_id: format!("again {rounds} {id}"),
+                ingestion_id: id.clone(),
+            };
             tenant.run(tenant.ingestions().retry_ingestion(again)).await.unwrap();
             tenant.watched(&id).await;
         }
