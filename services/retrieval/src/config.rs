@@ -98,8 +98,10 @@ pub struct Limits {
     /// Uploads of one tenant that may be under way at once, 1 to `max_uploads`. Each may hold `max_document_bytes` in
     /// memory.
     pub max_uploads_per_tenant: u32,
-    /// Uploads of all tenants that may be under way at once, 1 to 10,000.
+    /// Uploads of all tenants that may be under way at once, 1 to 10,000. A restore counts as one.
     pub max_uploads: u32,
+    /// Bytes of a snapshot's file that may be uploaded, 1 or more.
+    pub max_snapshot_bytes: u64,
 }
 
 /// How documents are cut, in tokens of the o200k_base vocabulary.
@@ -201,6 +203,7 @@ impl Default for Limits {
             max_documents_per_upload: 10_000,
             max_uploads_per_tenant: 4,
             max_uploads: 16,
+            max_snapshot_bytes: 4 * 1024 * 1024 * 1024,
         }
     }
 }
@@ -240,6 +243,7 @@ impl Config {
         check(tenants, "limits.max_uploads_per_tenant: must be 1 to limits.max_uploads".into());
         let all = (1..=10_000).contains(&limits.max_uploads);
         check(all, "limits.max_uploads: must be 1 to 10,000".into());
+        check(limits.max_snapshot_bytes > 0, "limits.max_snapshot_bytes: must be 1 or more".into());
         check((16..=4096).contains(&self.chunks.child), "chunks.child: must be 16 to 4,096".into());
         for (key, parent) in self.chunks.parents() {
             let good = parent >= self.chunks.child && parent <= 8192;
@@ -321,6 +325,7 @@ mod tests {
                 max_documents_per_upload: 0,
                 max_uploads_per_tenant: 1,
                 max_uploads: 0,
+                max_snapshot_bytes: 0,
             },
             chunks: Chunks { child: 8, parent_ad: 4, overlap: 128, ..Chunks::default() },
             top_k: TopK { ad: 101, ..TopK::default() },
@@ -350,6 +355,7 @@ mod tests {
             "limits.max_documents_per_upload",
             "limits.max_uploads_per_tenant",
             "limits.max_uploads",
+            "limits.max_snapshot_bytes",
             "chunks.child",
             "chunks.overlap",
             "chunks.parent_ad",

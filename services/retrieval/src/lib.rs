@@ -103,6 +103,8 @@ pub fn assemble_with(
     let desk = Desk {
         knowledge: store.clone(),
         ingestions: store.clone(),
+        snapshots: store.clone(),
+        folder: context.data_dir,
         words: index.clone(),
         meanings: index.clone(),
         inspector: index,

@@ -8,6 +8,7 @@ mod indexes;
 mod ingestions;
 mod knowledge;
 mod models;
+mod snapshots;
 
 pub use embedding::{
     EmbedCause, EmbedError, Embedder, KnownVector, NewReembedding, Purpose, ReembeddingJob, ReembeddingStart,
@@ -23,6 +24,7 @@ pub use ingestions::{
 };
 pub use knowledge::{Created, DocumentFilter, KnowledgeStore, RequestKey};
 pub use models::{Ranking, RerankError, Reranker};
+pub use snapshots::{Snapshot, SnapshotStore, Source, WholeDocument};
 
 /// Tells the time, in milliseconds since 1970, UTC.
 pub trait Clock: Send + Sync {

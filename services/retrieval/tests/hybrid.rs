@@ -93,6 +93,8 @@ async fn desk(
     let desk = Desk {
         knowledge: store.clone(),
         ingestions: store.clone(),
+        snapshots: store.clone(),
+        folder: context.data_dir,
         words: index.clone(),
         meanings: meanings.unwrap_or_else(|| index.clone()),
         inspector: index,

@@ -165,6 +165,15 @@ impl KnowledgeService for Library {
         Err(Status::unimplemented("the archive stores nothing here"))
     }
 
+    type DownloadOriginalStream = futures_util::stream::Empty<Result<DownloadOriginalResponse, Status>>;
+
+    async fn download_original(
+        &self,
+        _: Request<DownloadOriginalRequest>,
+    ) -> Result<Response<Self::DownloadOriginalStream>, Status> {
+        Err(Status::unimplemented("the archive reads texts"))
+    }
+
     async fn delete_document(
         &self,
         _: Request<DeleteDocumentRequest>,

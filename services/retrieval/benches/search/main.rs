@@ -63,7 +63,7 @@ impl Desk {
         let hits = fuse(
             Fusion::default(),
             &Leg::new(words, false),
-            &Leg::new(near, false),
+            &[Leg::new(near, false)],
             &SearchWeights::new(vec![Weights::neutral()]),
         );
         passages(hits).len().min(10)

@@ -13,9 +13,11 @@ mod query_vectors;
 mod reembed;
 mod reembedder;
 mod search;
+mod snapshots;
 mod uploads;
 mod watch;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use copydesk_rpc::Minter;
@@ -26,6 +28,8 @@ pub use progress::Progress;
 pub use query_vectors::QueryVectors;
 pub use reembedder::Reembedder;
 pub use search::{Explanation, Found, FoundPassage, Lexical, Matched, Mode, Query, QueryCache, SecondLook};
+pub use snapshots::Restoring;
+pub(crate) use snapshots::send;
 pub use uploads::{UploadPermit, Uploads};
 pub use watch::Change;
 
@@ -33,7 +37,8 @@ use crate::config::Config;
 use crate::embedders::Embedders;
 use crate::metrics::Metrics;
 use crate::ports::{
-    Clock, IngestionStore, Inspector, KnowledgeStore, LexicalIndex, Reranker, VectorIndex, VectorStore,
+    Clock, IngestionStore, Inspector, KnowledgeStore, LexicalIndex, Reranker, SnapshotStore, VectorIndex,
+    VectorStore,
 };
 
 /// Everything a use case may need. Cheap to clone.
@@ -43,6 +48,10 @@ pub struct Desk {
     pub knowledge: Arc<dyn KnowledgeStore>,
     /// Uploads and their jobs.
     pub ingestions: Arc<dyn IngestionStore>,
+    /// Snapshots and originals.
+    pub snapshots: Arc<dyn SnapshotStore>,
+    /// Where files lie while they are made or checked: the service's own folder.
+    pub folder: PathBuf,
     /// The lexical leg.
     pub words: Arc<dyn LexicalIndex>,
     /// The dense leg's index.

@@ -1,13 +1,20 @@
 //! `KnowledgeService`.
 
+use std::pin::Pin;
+
 use copydesk_proto::retrieval::v1 as pb;
 use copydesk_proto::retrieval::v1::knowledge_service_server::KnowledgeService;
-use copydesk_rpc::{Caller, ServiceError, Violations, paging};
+use copydesk_rpc::{Caller, ServiceError, Violations, paging, produce};
+use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 
 use super::{Door, convert, filter, one, page, stages};
+use crate::app::send;
 use crate::domain::filter::Filter;
 use crate::ports::DocumentFilter;
+
+/// Pieces of an original that may wait to be read.
+const UNREAD: usize = 2;
 
 #[tonic::async_trait]
 impl KnowledgeService for Door {
@@ -158,6 +165,26 @@ impl KnowledgeService for Door {
         let id = one("document_id", &request.into_inner().document_id)?;
         self.desk.delete_document(caller.tenant, id).await?;
         Ok(Response::new(pb::DeleteDocumentResponse {}))
+    }
+
+    type DownloadOriginalStream =
+        Pin<Box<dyn Stream<Item = Result<pb::DownloadOriginalResponse, Status>> + Send + 'static>>;
+
+    async fn download_original(
+        &self,
+        request: Request<pb::DownloadOriginalRequest>,
+    ) -> Result<Response<Self::DownloadOriginalStream>, Status> {
+        let caller = Caller::of(&request)?;
+        let id = one("document_id", &request.into_inner().document_id)?;
+        let content = self.desk.original(caller.tenant, id).await?;
+        let pieces = produce(UNREAD, move |sink| async move {
+            // An error means that nobody listens any more.
+            let _ = send(content, &sink).await;
+            Ok(())
+        });
+        let messages = pieces
+            .map(|piece| piece.map(|content| pb::DownloadOriginalResponse { content: content.to_vec() }));
+        Ok(Response::new(Box::pin(messages)))
     }
 
     async fn get_quota(

@@ -94,6 +94,7 @@ pub(super) async fn delete_content(tx: &mut Tx, tenant: &str, document: &str) ->
         "DELETE FROM chunk WHERE tenant = $1 AND document_id = $2",
         "DELETE FROM passage WHERE tenant = $1 AND document_id = $2",
         "DELETE FROM document_text WHERE tenant = $1 AND document_id = $2",
+        "DELETE FROM document_original WHERE tenant = $1 AND document_id = $2",
     ] {
         tx.execute(statement, &params![tenant, document]).await?;
     }
@@ -226,10 +227,16 @@ impl Write<'_> {
         Ok(())
     }
 
-    async fn write_content(&self, tx: &mut Tx, id: &str, version: i64) -> Result<(), StoreError> {
+    /// Puts text, original, passages and chunks in place of those that the document has. The original is stored apart
+    /// only where the text is not all of it.
+    pub(super) async fn write_content(&self, tx: &mut Tx, id: &str, version: i64) -> Result<(), StoreError> {
         delete_content(tx, self.tenant, id).await?;
         let sql = "INSERT INTO document_text (tenant, document_id, text) VALUES ($1, $2, $3)";
         tx.execute(sql, &params![self.tenant, id, self.text.as_bytes()]).await?;
+        if self.staged.content != self.text.as_bytes() {
+            let sql = "INSERT INTO document_original (tenant, document_id, content) VALUES ($1, $2, $3)";
+            tx.execute(sql, &params![self.tenant, id, &self.staged.content[..]]).await?;
+        }
         let (mut passages, mut chunks) = (Vec::new(), Vec::new());
         for (ordinal, passage) in self.passages.iter().enumerate() {
             passages.push(self.passage_row(id, ordinal, passage));

@@ -201,6 +201,8 @@ const DELETE_CONTENT: &[&str] = &[
        (SELECT document_id FROM document WHERE tenant = $1 AND knowledge_base_id = $2)",
     "DELETE FROM document_text WHERE tenant = $1 AND document_id IN
        (SELECT document_id FROM document WHERE tenant = $1 AND knowledge_base_id = $2)",
+    "DELETE FROM document_original WHERE tenant = $1 AND document_id IN
+       (SELECT document_id FROM document WHERE tenant = $1 AND knowledge_base_id = $2)",
     "DELETE FROM document WHERE tenant = $1 AND knowledge_base_id = $2",
     "DELETE FROM document_change WHERE tenant = $1 AND knowledge_base_id = $2",
     "DELETE FROM new_vector WHERE tenant = $1 AND knowledge_base_id = $2",

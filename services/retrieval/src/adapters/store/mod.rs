@@ -10,6 +10,7 @@ mod jobs;
 mod knowledge;
 mod reembeddings;
 mod rows;
+mod snapshots;
 mod usage;
 mod vectors;
 
@@ -47,6 +48,7 @@ mod method {
     pub(super) const CREATE_KNOWLEDGE_BASE: &str = "CreateKnowledgeBase";
     pub(super) const INGEST: &str = "Ingest";
     pub(super) const REEMBED: &str = "ReembedKnowledgeBase";
+    pub(super) const RESTORE_SNAPSHOT: &str = "RestoreSnapshot";
     pub(super) const RETRY_INGESTION: &str = "RetryIngestion";
 }
 
