@@ -11,11 +11,15 @@
 mod redis_server;
 mod support;
 
+use std::time::Duration;
+
 use copydesk_llm_router::{CacheConfig, Config, ProviderConfig};
+use copydesk_proto::llm_router::v1 as pb;
 use copydesk_types::Secret;
 use futures_util::future::join_all;
 use support::mesh::{Mesh, ask, completion, generate, only, openai};
-use support::server::{Server, json};
+use support::server::{Act, Server, json};
+use tokio::time::timeout;
 
 /// A name that no other test has: the limits are kept under the provider's name.
 fn name(kind: &str) -> String {
@@ -24,19 +28,105 @@ fn name(kind: &str) -> String {
 
 async fn three(url: &str, limited: ProviderConfig, second: &str) -> [Mesh; 3] {
     let cache = CacheConfig { redis_url: Some(Secret::new(url)), ..CacheConfig::default() };
-    let providers = vec![ProviderConfig { queue_ms: 0, ..limited }, openai("b", second)];
-    let config = Config { cache, ..only(providers) };
+    let config = Config { cache, ..only(vec![limited, openai("b", second)]) };
     [Mesh::local(config.clone()).await, Mesh::local(config.clone()).await, Mesh::local(config).await]
+}
+
+fn good() -> Vec<Act> {
+    json("200 OK", "", &completion("Hello."))
+}
+
+/// Answers when it is told to.
+fn held() -> Vec<Act> {
+    [vec![Act::WaitForWord], good()].concat()
+}
+
+/// The model that answers.
+async fn answered(mesh: &Mesh) -> String {
+    let answer: pb::GenerateResponse = generate(mesh, 1, ask("Hi")).await.unwrap();
+    answer.completion.unwrap().model
 }
 
 #[tokio::test]
 async fn a_hundred_callers_at_three_replicas_get_exactly_the_rate() {
     let Some(url) = redis_server::url() else { return };
-    let good = || vec![json("200 OK", "", &completion("Hello."))];
-    let (first, second) = (Server::start(good()).await, Server::start(good()).await);
-    let limits = ProviderConfig { requests_per_minute: 10, ..openai(&name("calls"), &first.url) };
+    let (first, second) = (Server::start(vec![good()]).await, Server::start(vec![good()]).await);
+    let limits =
+        ProviderConfig { requests_per_minute: 10, queue_ms: 0, ..openai(&name("calls"), &first.url) };
     let meshes = three(&url, limits, &second.url).await;
     let answers = join_all((0..100).map(|n| generate(&meshes[n % 3], 1, ask("Hi")))).await;
     assert!(answers.iter().all(Result::is_ok), "the second model answers the rest");
     assert_eq!((first.seen().len(), second.seen().len()), (10, 90));
+}
+
+#[tokio::test]
+async fn three_replicas_never_call_more_at_once_than_one_may() {
+    let Some(url) = redis_server::url() else { return };
+    let (mut first, second) = (Server::start(vec![held()]).await, Server::start(vec![good()]).await);
+    let limits =
+        ProviderConfig { max_concurrency: 5, queue_ms: 60_000, ..openai(&name("at-once"), &first.url) };
+    let meshes = three(&url, limits, &second.url).await;
+    let calls = join_all((0..60).map(|n| generate(&meshes[n % 3], 1, ask("Hi"))));
+    let conduct = async {
+        for _ in 0..5 {
+            first.arrival().await;
+        }
+        for done in 1..=55 {
+            first.go_on();
+            first.arrival().await;
+            assert_eq!(first.seen().len(), 5 + done, "for each that ends one comes");
+        }
+        (0..5).for_each(|_| first.go_on());
+    };
+    let (answers, ()) = tokio::join!(calls, conduct);
+    assert!(answers.into_iter().all(|answer| !answer.unwrap().completion.unwrap().degraded));
+    assert!(second.seen().is_empty(), "all waited for the first");
+}
+
+/// Nobody fails and nobody waits while Redis is gone; each replica has its own limit then.
+#[tokio::test]
+async fn replicas_whose_redis_is_killed_go_on_alone_and_share_again_when_it_returns() {
+    let Some(redis) = redis_server::Redis::start() else { return };
+    let (mut first, second) = (Server::start(vec![held()]).await, Server::start(vec![good()]).await);
+    let limits = ProviderConfig { max_concurrency: 1, queue_ms: 0, ..openai("a", &first.url) };
+    let [one, two, three] = three(&redis.url(), limits, &second.url).await;
+    let conduct = async {
+        first.arrival().await;
+        assert_eq!([answered(&two).await, answered(&three).await], ["b/m"; 2], "the one place is taken");
+        let port = redis.kill();
+        let alone = async {
+            first.arrival().await;
+            first.arrival().await;
+            let more = [answered(&one).await, answered(&two).await, answered(&three).await];
+            assert_eq!(more, ["b/m"; 3], "nobody has more than its own limit");
+            (0..3).for_each(|_| first.go_on());
+        };
+        let answers = tokio::join!(answered(&two), answered(&three), alone);
+        assert_eq!([answers.0, answers.1], ["a/m"; 2]);
+        port
+    };
+    let (answer, port) = tokio::join!(answered(&one), conduct);
+    assert_eq!(answer, "a/m");
+    let _redis = redis_server::Redis::start_at(port).unwrap().expect("the port is free again");
+    let shared = async { while !share(&one, &two, &mut first).await {} };
+    timeout(Duration::from_secs(40), shared).await.expect("the limits are shared again");
+}
+
+/// Whether a call at one replica leaves no place to one at the other.
+async fn share(one: &Mesh, other: &Mesh, first: &mut Server) -> bool {
+    let conduct = async {
+        first.arrival().await;
+        let second = answered(other);
+        tokio::pin!(second);
+        let model = tokio::select! {
+            model = &mut second => model,
+            () = first.arrival() => {
+                (0..2).for_each(|_| first.go_on());
+                return second.await == "b/m";
+            }
+        };
+        first.go_on();
+        model == "b/m"
+    };
+    tokio::join!(answered(one), conduct).1
 }

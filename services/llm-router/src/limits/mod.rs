@@ -26,6 +26,10 @@ pub trait SharedLimits: Send + Sync {
     /// Takes a place, or says what is lacking; then nothing is taken. No minute ever holds more calls or tokens than the
     /// rates say, but a call larger than the whole limit of tokens fits when nothing else is in the window.
     ///
+    /// Who was refused may ask for the same place again. Where only too many calls are under way, those who wait
+    /// ([`Ask::waits`]) get the places that come free in the order in which they came, and before all others, so that a
+    /// busy replica does not take them all.
+    ///
     /// # Errors
     /// There is no answer; the place may be taken all the same.
     async fn take(&self, provider: &str, place: PlaceId, ask: &Ask) -> Result<Taken, Unreachable>;
@@ -70,6 +74,8 @@ pub struct Ask {
     pub tokens: u64,
     /// How long it is held without being renewed.
     pub lease: Duration,
+    /// How long the asker keeps its position among those who wait without asking again; `None`: it does not wait.
+    pub waits: Option<Duration>,
 }
 
 /// How asking for a place ended.
@@ -93,7 +99,7 @@ pub enum News {
     Corrected(PlaceId, u64),
     /// The call has ended.
     Released(PlaceId),
-    /// The call was not made: its place was never taken.
+    /// The call was not made: its place was never taken. Who waited for it waits no more.
     GivenBack(PlaceId),
 }
 
