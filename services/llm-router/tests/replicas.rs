@@ -16,7 +16,7 @@ use std::time::Duration;
 use copydesk_llm_router::{CacheConfig, Config, ProviderConfig};
 use copydesk_proto::llm_router::v1 as pb;
 use copydesk_types::Secret;
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 use support::mesh::{Mesh, ask, completion, generate, only, openai};
 use support::server::{Act, Server, json};
 use tokio::time::timeout;
@@ -41,10 +41,12 @@ fn held() -> Vec<Act> {
     [vec![Act::WaitForWord], good()].concat()
 }
 
-/// The model that answers.
-async fn answered(mesh: &Mesh) -> String {
-    let answer: pb::GenerateResponse = generate(mesh, 1, ask("Hi")).await.unwrap();
-    answer.completion.unwrap().model
+/// The model that answers. Boxed, as a call in process is a large future, and these are nested.
+fn answered(mesh: &Mesh) -> BoxFuture<'_, String> {
+    Box::pin(async {
+        let answer: pb::GenerateResponse = generate(mesh, 1, ask("Hi")).await.unwrap();
+        answer.completion.unwrap().model
+    })
 }
 
 #[tokio::test]
@@ -89,22 +91,22 @@ async fn replicas_whose_redis_is_killed_go_on_alone_and_share_again_when_it_retu
     let Some(redis) = redis_server::Redis::start() else { return };
     let (mut first, second) = (Server::start(vec![held()]).await, Server::start(vec![good()]).await);
     let limits = ProviderConfig { max_concurrency: 1, queue_ms: 0, ..openai("a", &first.url) };
-    let [one, two, three] = three(&redis.url(), limits, &second.url).await;
-    let conduct = async {
+    let [one, two, three] = Box::pin(three(&redis.url(), limits, &second.url)).await;
+    let conduct = Box::pin(async {
         first.arrival().await;
         assert_eq!([answered(&two).await, answered(&three).await], ["b/m"; 2], "the one place is taken");
         let port = redis.kill();
-        let alone = async {
+        let alone = Box::pin(async {
             first.arrival().await;
             first.arrival().await;
             let more = [answered(&one).await, answered(&two).await, answered(&three).await];
             assert_eq!(more, ["b/m"; 3], "nobody has more than its own limit");
             (0..3).for_each(|_| first.go_on());
-        };
+        });
         let answers = tokio::join!(answered(&two), answered(&three), alone);
         assert_eq!([answers.0, answers.1], ["a/m"; 2]);
         port
-    };
+    });
     let (answer, port) = tokio::join!(answered(&one), conduct);
     assert_eq!(answer, "a/m");
     let _redis = redis_server::Redis::start_at(port).unwrap().expect("the port is free again");
@@ -116,8 +118,7 @@ async fn replicas_whose_redis_is_killed_go_on_alone_and_share_again_when_it_retu
 async fn share(one: &Mesh, other: &Mesh, first: &mut Server) -> bool {
     let conduct = async {
         first.arrival().await;
-        let second = answered(other);
-        tokio::pin!(second);
+        let mut second = answered(other);
         let model = tokio::select! {
             model = &mut second => model,
             () = first.arrival() => {
