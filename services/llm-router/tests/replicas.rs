@@ -29,7 +29,9 @@ fn name(kind: &str) -> String {
 }
 
 async fn three(url: &str, limited: ProviderConfig, second: &str) -> [Arc<Mesh>; 3] {
-    let cache = CacheConfig { redis_url: Some(Secret::new(url)), ..CacheConfig::default() };
+    // On a busy machine the default would be too short, and a replica that does not wait has limits of its own.
+    let cache =
+        CacheConfig { redis_url: Some(Secret::new(url)), limits_wait_ms: 30_000, ..CacheConfig::default() };
     let config = Config { cache, ..only(vec![limited, openai("b", second)]) };
     let replicas = [(); 3].map(|()| Box::pin(Mesh::local(config.clone())));
     let [one, two, three] = replicas;
@@ -55,7 +57,7 @@ fn answered(mesh: &Arc<Mesh>) -> BoxFuture<'static, String> {
     Box::pin(async { call.await.unwrap() })
 }
 
-/// The tests take turns, for the same reason.
+/// The tests take turns: a replica's own work must not hold up the others'.
 static TURN: Mutex<()> = Mutex::const_new(());
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

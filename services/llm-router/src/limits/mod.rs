@@ -108,9 +108,8 @@ pub enum News {
 #[error("the shared limits cannot be reached")]
 pub struct Unreachable;
 
-/// How long Redis is waited for. A call to a model is worth more patience than a look into the cache, since going on
-/// without an answer makes the limits those of each replica.
-const PATIENCE: Patience = Patience { limit: Duration::from_millis(250), rest: Duration::from_secs(3) };
+/// How long Redis is left alone after it gave no answer.
+const REST: Duration = Duration::from_secs(3);
 
 /// The limits that the settings ask for; `None`: each replica has its own. Nothing is connected yet.
 ///
@@ -118,6 +117,7 @@ const PATIENCE: Patience = Patience { limit: Duration::from_millis(250), rest: D
 /// The address of Redis is wrong.
 pub fn build(config: &CacheConfig) -> Result<Option<Arc<dyn SharedLimits>>, Error> {
     let Some(url) = &config.redis_url else { return Ok(None) };
-    let limits = RedisLimits::new(url, PATIENCE);
+    let patience = Patience { limit: Duration::from_millis(config.limits_wait_ms.into()), rest: REST };
+    let limits = RedisLimits::new(url, patience);
     Ok(Some(Arc::new(limits.map_err(|error| Error::Config(vec![format!("cache.redis_url: {error}")]))?)))
 }
