@@ -79,7 +79,8 @@ pub struct LedgerConfig {
     /// The most that may wait for the database, in MiB, 1 to 65,536. When it is full, calls are refused rather than
     /// forgotten.
     pub queue_mib: u32,
-    /// How long records wait so that many are written at once, in milliseconds, 1 to 60,000.
+    /// How long records wait so that many are brought to the disk at once, in milliseconds, 1 to 60,000. For the database
+    /// they wait ten times as long, at most five seconds, unless somebody reads the ledger or the queue fills up.
     pub flush_ms: u32,
 }
 
@@ -132,7 +133,7 @@ impl CacheConfig {
         faults.within("cache.limits_wait_ms", self.limits_wait_ms, 10.0, 60_000.0);
         // The URL may hold a password: it is never shown.
         if let Some(url) = &self.redis_url
-            && !reqwest::Url::parse(url.expose()).is_ok_and(|url| url.scheme() == "redis" && url.has_host())
+            && !url::Url::parse(url.expose()).is_ok_and(|url| url.scheme() == "redis" && url.has_host())
         {
             faults.push("cache.redis_url", "must be a redis:// address");
         }
