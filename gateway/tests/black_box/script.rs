@@ -104,6 +104,20 @@ impl SearchService for Script {
     ) -> Result<Response<retrieval::GetPassageResponse>, Status> {
         Err(not_scripted())
     }
+
+    async fn batch_search(
+        &self,
+        _: Request<retrieval::BatchSearchRequest>,
+    ) -> Result<Response<retrieval::BatchSearchResponse>, Status> {
+        Err(not_scripted())
+    }
+
+    async fn explain_search(
+        &self,
+        _: Request<retrieval::ExplainSearchRequest>,
+    ) -> Result<Response<retrieval::ExplainSearchResponse>, Status> {
+        Err(not_scripted())
+    }
 }
 
 #[tonic::async_trait]

@@ -20,7 +20,7 @@ use crate::domain::upload::UploadLimits;
 pub use embedding::{EmbedderConfig, EmbedderKind, Embedding};
 
 /// Settings of the retrieval service.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
     /// What an upload may hold.
@@ -145,26 +145,6 @@ pub struct IndexConfig {
 impl Default for IndexConfig {
     fn default() -> Self {
         Self { memory_bytes: 2 * 1024 * 1024 * 1024 }
-    }
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            chunks: Chunks::default(),
-            top_k: TopK::default(),
-            index: IndexConfig::default(),
-            embedders: BTreeMap::new(),
-            default_embedder: String::new(),
-            embedding: Embedding::default(),
-            intents: BTreeMap::new(),
-            query_cache: QueryCache::default(),
-            rerank: Rerank::default(),
-            workers: Workers::default(),
-            quotas: Quotas::default(),
-            retention: Retention::default(),
-        }
     }
 }
 

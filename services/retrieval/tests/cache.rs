@@ -112,6 +112,8 @@ async fn an_answer_holds_for_its_time_and_memory_is_bounded() {
         meanings: index.clone(),
         inspector: index,
         vectors: store.clone(),
+        snapshots: store.clone(),
+        folder: std::env::temp_dir(),
         embedders: Embedders::only(None),
         queries: QueryVectors::new(8),
         reranker: None,

@@ -1,6 +1,10 @@
 //! Filters: what callers say of documents, and searches and lists that see only some of them.
 
-#![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see the cases as tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "the lint's exception for tests does not see the cases as tests"
+)]
 
 mod common;
 
@@ -92,7 +96,7 @@ fn sixty() -> Vec<Doc> {
         let fleet = nested(&[("depot", Value::from(if at % 20 == 7 { "north" } else { "south" }))]);
         let mut members =
             vec![("number", Value::from(at as f64)), ("tags", tags.into()), ("day", day.into())];
-        if at % 2 == 0 {
+        if at.is_multiple_of(2) {
             members.push(("fleet", fleet));
         }
         doc.start.attributes = Some(object(&members));

@@ -134,7 +134,7 @@ async fn a_cancelled_ingestion_ends_at_once_and_can_be_taken_up_again() {
         let ended = tenant.cancel(&id).await.unwrap();
         assert_eq!((ended.state(), ended.documents_done), (IngestionState::Cancelled, 1));
         assert_eq!((ended.documents_cancelled, ended.documents_waiting), (2, 0));
-        assert_eq!(tenant.watched(&id).await, [ended.clone()], "its watchers end");
+        assert_eq!(tenant.watched(&id).await, std::slice::from_ref(&ended), "its watchers end");
         assert_eq!(tenant.cancel(&id).await.unwrap(), ended);
         assert_eq!(tenant.documents(&base).await.len(), 1);
         // The worker is free although the embedder never answered.

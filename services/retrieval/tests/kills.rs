@@ -16,7 +16,7 @@ use common::{Bench, Doc, Tenant, doc, parts};
 use copydesk_proto::retrieval::v1::{IngestionState, RetryIngestionRequest};
 use copydesk_proto::types::v1::SourceKind;
 use copydesk_retrieval::adapters::MIGRATOR;
-use copydesk_retrieval::ports::{EmbedError, Embedder};
+use copydesk_retrieval::ports::{EmbedError, Embedder, Purpose};
 use copydesk_retrieval::{Config, assemble};
 use copydesk_rpc::testing;
 use copydesk_store::{Database, DatabaseConfig};
@@ -58,7 +58,11 @@ impl Embedder for NotingEmbedder {
         "test/noting"
     }
 
-    async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+    fn dimensions(&self) -> usize {
+        2
+    }
+
+    async fn embed(&self, texts: Vec<String>, _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
         for mark in texts.iter().filter_map(|text| mark(text)) {
             writeln!(self.0.lock().unwrap(), "{mark}").unwrap();
         }

@@ -1,6 +1,10 @@
 //! The real all-MiniLM-L6-v2, where `COPYDESK_TEST_MINILM_DIR` names its folder; `deploy/test.sh` fetches it.
 
-#![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see the cases as tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "the lint's exception for tests does not see the cases as tests"
+)]
 
 mod common;
 

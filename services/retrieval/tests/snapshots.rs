@@ -15,7 +15,7 @@ use copydesk_proto::retrieval::v1::{
     SearchHit, Snapshot,
 };
 use copydesk_proto::types::v1::SourceKind;
-use copydesk_retrieval::ports::{EmbedError, Embedder};
+use copydesk_retrieval::ports::{EmbedError, Embedder, Purpose};
 use copydesk_retrieval::{Config, Limits, Quotas};
 use copydesk_rpc::Channel;
 use tonic::{Code, Status};
@@ -29,7 +29,11 @@ impl Embedder for LengthEmbedder {
         "test/length"
     }
 
-    async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+    fn dimensions(&self) -> usize {
+        2
+    }
+
+    async fn embed(&self, texts: Vec<String>, _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
         Ok(texts.iter().map(|text| vec![text.len() as f32, text.matches('e').count() as f32]).collect())
     }
 }
@@ -233,8 +237,8 @@ async fn snapshots_are_listed_deleted_and_their_owners_alone() {
             tenant.run(tenant.snapshots().list_snapshots(request)).await.unwrap().into_inner()
         };
         let page = list(&tenant, String::new()).await;
-        assert_eq!(page.snapshots, [second.clone()], "newest first");
-        assert_eq!(list(&tenant, page.next_page_token).await.snapshots, [first.clone()]);
+        assert_eq!(page.snapshots, std::slice::from_ref(&second), "newest first");
+        assert_eq!(list(&tenant, page.next_page_token).await.snapshots, std::slice::from_ref(&first));
         assert!(list(&stranger, String::new()).await.snapshots.is_empty());
         let delete = DeleteSnapshotRequest { snapshot_id: first.snapshot_id.clone() };
         let foreign = stranger.run(stranger.snapshots().delete_snapshot(delete.clone())).await.unwrap_err();

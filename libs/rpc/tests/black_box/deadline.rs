@@ -306,7 +306,7 @@ async fn a_stream_that_nobody_reads_ends_at_its_deadline_all_the_same() {
             let items: Items<_> = Box::pin(flood_watch().map(|item| {
                 item.map(|text| {
                     let ingestion = Ingestion { ingestion_id: text, ..Ingestion::default() };
-                    WatchIngestionResponse { ingestion: Some(ingestion) }
+                    WatchIngestionResponse { ingestion: Some(ingestion), ..Default::default() }
                 })
             }));
             async { Ok(Response::new(items)) }

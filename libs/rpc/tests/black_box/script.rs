@@ -134,6 +134,20 @@ impl SearchService for Script {
     ) -> Result<Response<retrieval::GetPassageResponse>, Status> {
         Err(Status::unimplemented("not scripted"))
     }
+
+    async fn batch_search(
+        &self,
+        _: Request<retrieval::BatchSearchRequest>,
+    ) -> Result<Response<retrieval::BatchSearchResponse>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn explain_search(
+        &self,
+        _: Request<retrieval::ExplainSearchRequest>,
+    ) -> Result<Response<retrieval::ExplainSearchResponse>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
 }
 
 #[tonic::async_trait]

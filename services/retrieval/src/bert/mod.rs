@@ -70,7 +70,11 @@ impl Shape {
             return Err(BertError("only absolute positions are supported".to_owned()));
         }
         let heads = shape.num_attention_heads;
-        if heads == 0 || shape.hidden_size == 0 || shape.hidden_size % heads != 0 || shape.longest() == 0 {
+        if heads == 0
+            || shape.hidden_size == 0
+            || !shape.hidden_size.is_multiple_of(heads)
+            || shape.longest() == 0
+        {
             return Err(BertError("hidden_size, num_attention_heads and positions do not fit".to_owned()));
         }
         Ok(shape)

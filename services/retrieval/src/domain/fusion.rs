@@ -175,7 +175,7 @@ mod tests {
         let dense = leg(&[(4, 0.9), (2, 0.8), (5, 0.1)]);
         for method in [Method::Dbsf, Method::Rrf(60.0)] {
             let fusion = Fusion { method, ..Fusion::default() };
-            let hits = passages(fuse(fusion, &lexical, &[dense.clone()], &neutral()));
+            let hits = passages(fuse(fusion, &lexical, std::slice::from_ref(&dense), &neutral()));
             let first = &hits[0];
             assert_eq!((first.leaf.passage.as_u128(), hits.len()), (2, 5));
             let place = |place: Option<Place>| place.map(|place| (place.score, place.rank));
@@ -197,9 +197,15 @@ mod tests {
     fn a_legs_weight_of_nothing_leaves_its_own_finds_for_last() {
         let (lexical, dense) = (leg(&[(1, 9.0), (2, 8.0)]), leg(&[(3, 0.9), (2, 0.3)]));
         let fusion = Fusion { lexical: 0.0, ..Fusion::default() };
-        assert_eq!(ids(&passages(fuse(fusion, &lexical, &[dense.clone()], &neutral()))), [3, 2, 1]);
+        assert_eq!(
+            ids(&passages(fuse(fusion, &lexical, std::slice::from_ref(&dense), &neutral()))),
+            [3, 2, 1]
+        );
         let heavy = Fusion { lexical: 4.0, dense: 0.5, ..Fusion::default() };
-        assert_eq!(ids(&passages(fuse(heavy, &lexical, &[dense.clone()], &neutral()))), [1, 2, 3]);
+        assert_eq!(
+            ids(&passages(fuse(heavy, &lexical, std::slice::from_ref(&dense), &neutral()))),
+            [1, 2, 3]
+        );
     }
 
     #[test]

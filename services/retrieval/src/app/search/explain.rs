@@ -210,7 +210,7 @@ fn unmatched(matched: Option<&Matched>) -> Reason {
 /// The chunk that stands for the passage: the candidate's, else the one that matches best.
 fn matched(arranged: &Arranged, inspection: &Inspection, hit: Option<&Hit>) -> Option<Matched> {
     let dense = &arranged.legs.dense;
-    let cosine = |chunk: &Inspected| dense.first().and_then(|_| chunk.cosine);
+    let cosine = |chunk: &Inspected| dense.first().and(chunk.cosine);
     let chosen = hit.and_then(|hit| inspection.chunks.iter().find(|chunk| chunk.ordinal == hit.leaf.ordinal));
     let better = |left: &&Inspected, right: &&Inspected| {
         let by_meaning = |chunk: &Inspected| cosine(chunk).unwrap_or(f64::NEG_INFINITY);
