@@ -4,7 +4,8 @@
 //! rpc.rs       the door        messages in, messages out
 //! app/         the desk        one use case per file: ingest, index_documents (the worker), search, forget, …
 //! domain/      the mind        upload rules, packing, BM25, cosine, fusion: pure
-//! chunkers/    one file per format: where the blocks of a document are
+//! parsers/     one file per kind of bytes: bytes into text
+//! chunkers/    one file per format: where the blocks of a text are
 //! embedders/   one file per kind of model: texts into vectors
 //! ports.rs     what the desk needs; adapters/ is what it gets: rows, indexes in memory, the clock
 //! ```
@@ -23,6 +24,7 @@ pub mod domain;
 pub mod embedders;
 mod error;
 pub mod metrics;
+pub mod parsers;
 pub mod ports;
 mod rpc;
 

@@ -136,13 +136,14 @@ fn staged(ordinal: u32, key: &str, text: &str) -> StagedDocument {
         format: Format::Text,
         source_kind: SourceKind::Issue,
         content_type: ContentType::Social,
-        text: text.into(),
+        content: text.as_bytes().to_vec().into(),
         content_hash: format!("hash of {text}"),
     }
 }
 
 fn indexed(item: &StagedDocument) -> ItemOutcome {
-    let words = item.text.split(' ').scan(0u64, |at, word| {
+    let text = String::from_utf8(item.content.to_vec()).unwrap();
+    let words = text.split(' ').scan(0u64, |at, word| {
         let start = *at;
         *at += word.len() as u64 + 1;
         Some(NewChunk {
@@ -153,11 +154,16 @@ fn indexed(item: &StagedDocument) -> ItemOutcome {
     });
     let passage = NewPassage {
         id: PassageId::generate(),
-        span: 0..item.text.len() as u64,
+        span: 0..text.len() as u64,
         tokens: 9,
         chunks: words.collect(),
     };
-    ItemOutcome::Indexed { new_id: DocumentId::generate(), title: item.key.clone(), passages: vec![passage] }
+    ItemOutcome::Indexed {
+        new_id: DocumentId::generate(),
+        title: item.key.clone(),
+        text,
+        passages: vec![passage],
+    }
 }
 
 mod cases {

@@ -3,19 +3,14 @@
 //! It keeps no state of its own. What is done is in the rows, so a process that dies anywhere leaves whole documents
 //! and a job that the next one takes up where it stood.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use copydesk_rpc::Delegation;
-use copydesk_types::{DocumentId, PassageId};
 use tokio_util::sync::CancellationToken;
 
-use super::Desk;
-use crate::chunkers;
-use crate::domain::packing::{Parent, pack};
-use crate::domain::records::{StagedDocument, reason};
+use super::{Desk, index_one};
 use crate::error::Error;
-use crate::ports::{Embedder, Item, ItemOutcome, Job, NewChunk, NewPassage};
+use crate::ports::{Item, ItemOutcome, Job};
 
 /// How long a worker may be silent before another takes its job, in milliseconds. Each document renews it.
 const LEASE: i64 = 60_000;
@@ -27,8 +22,6 @@ const STALE: i64 = 2 * 60 * 60 * 1000;
 const IDLE: Duration = Duration::from_secs(5);
 /// How long to wait after a failure of the store.
 const BACKOFF: Duration = Duration::from_secs(1);
-/// Texts given to the embedder at once.
-const EMBED_BATCH: usize = 32;
 
 /// The background worker.
 pub struct Worker {
@@ -118,7 +111,7 @@ impl Worker {
         let outcome = if current_hash.as_ref() == Some(&staged.content_hash) {
             ItemOutcome::Unchanged
         } else {
-            self.index(job, &staged).await
+            index_one::index(&self.desk, job, &staged).await
         };
         let (name, chunks) = summary(&outcome);
         let now = self.desk.clock.now();
@@ -130,96 +123,6 @@ impl Worker {
         self.desk.metrics.finished_document(name, chunks);
         Ok(Turn::More)
     }
-
-    /// Cuts and embeds a document. A fault of ours fails the document, not the job.
-    async fn index(&self, job: &Job, staged: &StagedDocument) -> ItemOutcome {
-        let indexed = match self.cut(staged).await {
-            Ok((title, parents)) if parents.is_empty() => {
-                tracing::debug!(title = title.len(), "a document has nothing to index");
-                return failed(reason::EMPTY, "there is no text to index");
-            }
-            Ok((title, parents)) => {
-                self.embedded(job, staged, parents).await.map(|passages| (title, passages))
-            }
-            Err(error) => Err(error),
-        };
-        match indexed {
-            Ok((title, passages)) => ItemOutcome::Indexed { new_id: DocumentId::generate(), title, passages },
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "a document is not indexed");
-                failed(reason::INTERNAL, "the document could not be indexed; the log says why")
-            }
-        }
-    }
-
-    /// Cutting takes a second for the largest documents: it runs beside the runtime's own threads.
-    async fn cut(&self, staged: &StagedDocument) -> Result<(String, Vec<Parent>), Error> {
-        let (text, format) = (staged.text.clone(), staged.format);
-        let (given, key) = (staged.title.clone(), staged.key.clone());
-        let sizes = self.desk.config.sizes(staged.content_type);
-        let cut = tokio::task::spawn_blocking(move || {
-            let outline = chunkers::outline(format, &text);
-            let parents = pack(&text, &outline, sizes)?;
-            let title = if given.is_empty() { outline.title.unwrap_or(key) } else { given };
-            Ok::<_, Error>((title, parents))
-        });
-        cut.await?
-    }
-
-    async fn embedded(
-        &self,
-        job: &Job,
-        staged: &StagedDocument,
-        parents: Vec<Parent>,
-    ) -> Result<Vec<NewPassage>, Error> {
-        let mut vectors = match self.embedder(job).await? {
-            Some(embedder) => embed(embedder.as_ref(), staged, &parents).await?,
-            None => Vec::new(),
-        }
-        .into_iter();
-        let passages = parents.into_iter().map(|parent| NewPassage {
-            id: PassageId::generate(),
-            span: parent.chunk.span.start as u64..parent.chunk.span.end as u64,
-            tokens: parent.chunk.tokens as u32,
-            chunks: (parent.children.into_iter())
-                .map(|child| NewChunk {
-                    span: child.span.start as u64..child.span.end as u64,
-                    tokens: child.tokens as u32,
-                    vector: vectors.next(),
-                })
-                .collect(),
-        });
-        Ok(passages.collect())
-    }
-
-    /// The embedder, if the knowledge base was made with it.
-    async fn embedder(&self, job: &Job) -> Result<Option<&Arc<dyn Embedder>>, Error> {
-        let Some(embedder) = &self.desk.embedder else { return Ok(None) };
-        let base = self.desk.knowledge.knowledge_base(job.tenant, job.knowledge_base).await?;
-        Ok(base.filter(|base| base.embedder == embedder.id()).map(|_| embedder))
-    }
-}
-
-async fn embed(
-    embedder: &dyn Embedder,
-    staged: &StagedDocument,
-    parents: &[Parent],
-) -> Result<Vec<Vec<f32>>, Error> {
-    let children: Vec<&str> = parents
-        .iter()
-        .flat_map(|parent| &parent.children)
-        .filter_map(|child| staged.text.get(child.span.clone()))
-        .collect();
-    let mut vectors = Vec::with_capacity(children.len());
-    for batch in children.chunks(EMBED_BATCH) {
-        let texts = batch.iter().map(|text| (*text).to_owned()).collect();
-        vectors.extend(embedder.embed(texts).await.map_err(Error::Embedder)?);
-    }
-    Ok(vectors)
-}
-
-fn failed(reason: &'static str, message: &str) -> ItemOutcome {
-    ItemOutcome::Failed { reason, message: message.to_owned() }
 }
 
 fn summary(outcome: &ItemOutcome) -> (&'static str, u64) {

@@ -123,7 +123,7 @@ impl Ingesting {
     async fn take(&mut self, document: Option<StagedDocument>) -> Result<(), Error> {
         if let (Some(document), None) = (document, &self.before) {
             self.batch.push(document);
-            let bytes: usize = self.batch.iter().map(|document| document.text.len()).sum();
+            let bytes: usize = self.batch.iter().map(|document| document.content.len()).sum();
             if bytes >= BATCH_BYTES || self.batch.len() >= BATCH {
                 self.flush().await?;
             }

@@ -3,6 +3,7 @@
 mod documents;
 mod forget;
 mod index_documents;
+mod index_one;
 mod ingest;
 mod knowledge_bases;
 mod progress;

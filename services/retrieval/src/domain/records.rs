@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
 use copydesk_types::{DocumentId, IngestionId, KnowledgeBaseId, PassageId};
 
 use super::source::{ContentType, Format, SourceKind};
@@ -44,7 +45,7 @@ pub struct Document {
     pub version: u32,
     /// Length of the text in bytes.
     pub size: u64,
-    /// BLAKE3 of the text in hexadecimal digits.
+    /// BLAKE3 of the bytes that were uploaded, in hexadecimal digits.
     pub content_hash: String,
     /// Its child chunks.
     pub chunks: u32,
@@ -88,9 +89,9 @@ pub struct StagedDocument {
     pub source_kind: SourceKind,
     /// What kind of content it is.
     pub content_type: ContentType,
-    /// Its text.
-    pub text: String,
-    /// BLAKE3 of the text in hexadecimal digits.
+    /// Its bytes.
+    pub content: Bytes,
+    /// BLAKE3 of the bytes in hexadecimal digits.
     pub content_hash: String,
 }
 
@@ -173,4 +174,8 @@ pub mod reason {
     pub const EMPTY: &str = "EMPTY";
     /// A fault of ours.
     pub const INTERNAL: &str = "INTERNAL";
+    /// The bytes are not what the format says.
+    pub const UNREADABLE: &str = "UNREADABLE";
+    /// It is larger than is allowed.
+    pub const TOO_LARGE: &str = "TOO_LARGE";
 }

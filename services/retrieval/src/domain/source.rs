@@ -65,6 +65,13 @@ words! {
     }
 }
 
+impl Format {
+    /// True when the bytes are the text, so that what is not UTF-8 is refused at upload.
+    pub const fn is_text(self) -> bool {
+        matches!(self, Self::Text | Self::Markdown)
+    }
+}
+
 /// A set of source kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SourceKinds(u16);

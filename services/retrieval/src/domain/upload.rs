@@ -2,7 +2,7 @@
 //!
 //! At most one document is held. Faults in headers are collected and told together at the end; from the first fault on
 //! nothing is handed out any more, because nothing will be stored. A fault that would cost memory or time to read past
-//! (too large, not UTF-8, parts out of order) ends the upload at once, with what was collected before it.
+//! (too large, no text, parts out of order) ends the upload at once, with what was collected before it.
 
 use std::collections::HashSet;
 
@@ -97,7 +97,7 @@ impl Upload {
     /// Begins the next document and gives the one before, if everything was good so far.
     ///
     /// # Errors
-    /// When the document before is not UTF-8 or the upload holds too many documents.
+    /// When the document before should be text and is not UTF-8, or the upload holds too many documents.
     pub fn document(&mut self, header: Header) -> Result<Option<StagedDocument>, Refusal> {
         let before = self.close()?;
         if self.documents == self.limits.documents {
@@ -167,10 +167,10 @@ impl Upload {
     fn close(&mut self) -> Result<Option<StagedDocument>, Refusal> {
         let Some(Open { header, content }) = self.open.take() else { return Ok(None) };
         let hash = blake3::hash(&content);
-        let Ok(text) = String::from_utf8(content) else {
+        if header.format.is_some_and(Format::is_text) && std::str::from_utf8(&content).is_err() {
             let field = format!("document[{}].content", shown(&header.key));
             return Err(self.refuse(&field, "is not valid UTF-8".into()));
-        };
+        }
         for word in [header.key.as_bytes(), header.title.as_bytes(), hash.as_bytes()] {
             say(&mut self.all, word);
         }
@@ -189,7 +189,7 @@ impl Upload {
             format,
             source_kind,
             content_type,
-            text,
+            content: content.into(),
             content_hash: hash.to_hex().to_string(),
         };
         Ok(self.faults.is_empty().then_some(document))
@@ -266,13 +266,19 @@ mod tests {
         let mut upload = Upload::new(LIMITS, "kb");
         let mut texts = Vec::new();
         for (key, parts) in documents {
-            texts.extend(upload.document(header(key))?.map(|document| document.text));
+            texts.extend(
+                upload
+                    .document(header(key))?
+                    .map(|document| String::from_utf8(document.content.into()).unwrap()),
+            );
             for part in *parts {
                 upload.content(part)?;
             }
         }
         let finished = upload.finish()?;
-        texts.extend(finished.last.iter().map(|document| document.text.clone()));
+        texts.extend(
+            finished.last.iter().map(|document| String::from_utf8(document.content.to_vec()).unwrap()),
+        );
         Ok((texts, finished))
     }
 

@@ -90,6 +90,8 @@ pub enum ItemOutcome {
         new_id: DocumentId,
         /// Its title.
         title: String,
+        /// Its text, as a parser read it.
+        text: String,
         /// Its passages.
         passages: Vec<NewPassage>,
     },

@@ -69,6 +69,7 @@ pub(super) struct Write<'a> {
     pub new_id: DocumentId,
     pub staged: &'a StagedDocument,
     pub title: &'a str,
+    pub text: &'a str,
     pub passages: &'a [NewPassage],
     pub now: i64,
 }
@@ -120,7 +121,7 @@ impl Write<'_> {
             self.staged.source_kind.word(),
             self.staged.content_type.word(),
             version,
-            rows::size(self.staged.text.len()),
+            rows::size(self.text.len()),
             &self.staged.content_hash,
             chunks,
             self.now,
@@ -132,7 +133,7 @@ impl Write<'_> {
     async fn write_content(&self, tx: &mut Tx, id: &str, version: i64) -> Result<(), StoreError> {
         delete_content(tx, self.tenant, id).await?;
         let sql = "INSERT INTO document_text (tenant, document_id, text) VALUES ($1, $2, $3)";
-        tx.execute(sql, &params![self.tenant, id, self.staged.text.as_bytes()]).await?;
+        tx.execute(sql, &params![self.tenant, id, self.text.as_bytes()]).await?;
         let (mut passages, mut chunks) = (Vec::new(), Vec::new());
         for (ordinal, passage) in self.passages.iter().enumerate() {
             passages.push(self.passage_row(id, ordinal, passage));

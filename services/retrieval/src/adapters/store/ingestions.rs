@@ -155,8 +155,8 @@ impl DatabaseStore {
 }
 
 const STAGE: &str = "INSERT INTO ingestion_item (tenant, ingestion_id, ordinal, state, key, title, format,
-    source_kind, content_type, content_hash, text, reason, message, stage_time)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', '', $12)";
+    source_kind, content_type, content_hash, content, size_bytes, reason, message, stage_time)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, '', '', $13)";
 
 fn item_row(tenant: TenantId, id: IngestionId, document: &StagedDocument, time: i64) -> Vec<Value> {
     params![
@@ -170,7 +170,8 @@ fn item_row(tenant: TenantId, id: IngestionId, document: &StagedDocument, time: 
         document.source_kind.word(),
         document.content_type.word(),
         &document.content_hash,
-        document.text.as_bytes(),
+        &document.content[..],
+        rows::size(document.content.len()),
         time,
     ]
     .to_vec()

@@ -60,7 +60,7 @@ pub(super) async fn next_item(database: &Database, job: &Job) -> Result<Option<I
         format: rows::format(&row)?,
         source_kind: rows::source_kind(&row)?,
         content_type: rows::content_type(&row)?,
-        text: rows::text(&row, "text")?,
+        content: row.get::<Vec<u8>>("content")?.into(),
         content_hash: row.get("content_hash")?,
     };
     Ok(Some(Item { staged, current_hash: row.get("current_hash")? }))
@@ -81,9 +81,10 @@ pub(super) async fn finish_item(
         return Ok(false);
     }
     let mut written = None;
-    if let ItemOutcome::Indexed { new_id, title, passages } = outcome {
+    if let ItemOutcome::Indexed { new_id, title, text, passages } = outcome {
         let (tenant, knowledge_base, new_id) = (&tenant, &knowledge_base, *new_id);
-        written = Write { tenant, knowledge_base, new_id, staged, title, passages, now }.run(&mut tx).await?;
+        let write = Write { tenant, knowledge_base, new_id, staged, title, text, passages, now };
+        written = write.run(&mut tx).await?;
     }
     let (state, reason, message) = match outcome {
         ItemOutcome::Failed { reason, message } => (item::FAILED, *reason, message.as_str()),
@@ -133,8 +134,8 @@ pub(super) async fn finish_job(database: &Database, job: &Job, now: i64) -> Resu
     Ok(true)
 }
 
-/// The text goes with the item's work: a finished upload takes no room twice.
-const CLOSE_ITEM: &str = "UPDATE ingestion_item SET state = $4, reason = $5, message = $6, text = NULL
+/// The bytes go with the item's work: a finished upload takes no room twice.
+const CLOSE_ITEM: &str = "UPDATE ingestion_item SET state = $4, reason = $5, message = $6, content = NULL
     WHERE tenant = $1 AND ingestion_id = $2 AND ordinal = $3";
 
 const COUNT: &str = "UPDATE ingestion SET documents_done = documents_done + $3,
