@@ -30,23 +30,27 @@ mod rpc;
 
 use std::sync::Arc;
 
-use copydesk_rpc::{Service, ServiceContext};
+use copydesk_rpc::{Channel, Service, ServiceContext};
 use copydesk_store::{Database, DatabaseConfig};
 
-pub use config::{Chunks, Config, EmbedderConfig, Limits, TopK};
+pub use adapters::{ARGUMENT as PARSE_CHILD, run_child as run_parse_child};
+pub use config::{Chunks, Config, EmbedderConfig, Limits, OcrConfig, Parsing, TopK};
 pub use error::{Error, Resource};
 
-use crate::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, SystemClock};
+use crate::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, ProcessReader, RouterOcr, SystemClock};
 use crate::app::{Desk, Progress, Uploads, Worker};
 use crate::metrics::Metrics;
-use crate::ports::Embedder;
+use crate::ports::{Embedder, Ocr};
 
 /// The service's name: its folder, its database, its audience.
 pub const NAME: &str = "retrieval";
 
-/// The services that this one calls: none yet. Embeddings by the router will be the first.
-#[derive(Clone, Debug, Default)]
-pub struct Peers {}
+/// The services that this one calls.
+#[derive(Clone)]
+pub struct Peers {
+    /// Models: one that reads pictures of pages.
+    pub llm_router: Channel,
+}
 
 /// Opens the database and puts the service together. Nothing runs yet: the worker is the service's task.
 ///
@@ -58,7 +62,6 @@ pub async fn build(
     context: ServiceContext,
     peers: Peers,
 ) -> Result<Service, Error> {
-    let Peers {} = peers;
     let faults = config.validate();
     if !faults.is_empty() {
         return Err(Error::Config(faults));
@@ -71,7 +74,8 @@ pub async fn build(
         None => None,
     };
     let database = Database::open(database, NAME, &MIGRATOR).await?;
-    Ok(assemble(config, database, context, embedder))
+    let ocr = config.ocr.as_ref().map(|ocr| Arc::new(RouterOcr::new(peers.llm_router, ocr)) as Arc<dyn Ocr>);
+    Ok(assemble_with(config, database, context, embedder, ocr))
 }
 
 /// The service over an open, migrated database and with this embedder; [`build`] makes both from settings. For hosts
@@ -82,6 +86,17 @@ pub fn assemble(
     context: ServiceContext,
     embedder: Option<Arc<dyn Embedder>>,
 ) -> Service {
+    assemble_with(config, database, context, embedder, None)
+}
+
+/// As [`assemble`], with a vision model for the pages that are pictures.
+pub fn assemble_with(
+    config: Config,
+    database: Database,
+    context: ServiceContext,
+    embedder: Option<Arc<dyn Embedder>>,
+    ocr: Option<Arc<dyn Ocr>>,
+) -> Service {
     let store = Arc::new(DatabaseStore::new(database));
     let index = Arc::new(MemoryIndex::new(store.clone(), config.indexes_in_memory));
     let desk = Desk {
@@ -90,6 +105,9 @@ pub fn assemble(
         words: index.clone(),
         meanings: index,
         embedder,
+        reader: Arc::new(ProcessReader::new(config.parsing.program.clone())),
+        ocr,
+        ocr_texts: store.clone(),
         clock: Arc::new(SystemClock),
         progress: Arc::new(Progress::default()),
         uploads: Uploads::new(&config.limits),

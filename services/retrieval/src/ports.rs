@@ -6,13 +6,17 @@
 mod indexes;
 mod ingestions;
 mod knowledge;
+mod reading;
 
 pub use indexes::{
     ChunkedDocument, Corpus, EmbedError, Embedder, IndexError, IndexSource, LexicalIndex, StoredChunk,
     VectorIndex,
 };
-pub use ingestions::{IngestionStore, Item, ItemOutcome, Job, NewChunk, NewIngestion, NewPassage};
+pub use ingestions::{
+    IngestionStore, Item, ItemOutcome, Job, NewChunk, NewIngestion, NewPassage, StoredPage,
+};
 pub use knowledge::{Created, DocumentFilter, KnowledgeStore, RequestKey};
+pub use reading::{Ocr, OcrError, OcrStore, Reader};
 
 /// Tells the time, in milliseconds since 1970, UTC.
 pub trait Clock: Send + Sync {

@@ -17,7 +17,7 @@ pub(super) async fn all(parts: &Parts<'_>) -> anyhow::Result<Served> {
     let mut built = vec![parts.wrap(service, |routes| routes)?];
     let llm_router = parts.local(&built[0], llm_router::NAME);
 
-    let service = retrieval(parts).await?;
+    let service = retrieval(parts, llm_router.clone()).await?;
     built.push(parts.wrap(service, |routes| routes)?);
     let retrieval = parts.local(&built[1], retrieval::NAME);
 
@@ -40,7 +40,7 @@ pub(super) async fn one(parts: &Parts<'_>, name: &'static str) -> anyhow::Result
     let archive = || parts.remote(learning::NAME);
     let service = match name {
         llm_router::NAME => llm_router(parts).await?,
-        retrieval::NAME => retrieval(parts).await?,
+        retrieval::NAME => retrieval(parts, llm()?).await?,
         learning::NAME => learning(parts, library()?).await?,
         agent_orchestrator::NAME => agent_orchestrator(parts, llm()?, library()?, archive()?).await?,
         gateway::NAME => {
@@ -98,10 +98,11 @@ async fn llm_router(parts: &Parts<'_>) -> anyhow::Result<Service> {
     Ok(llm_router::build(config, &database, context, llm_router::Peers {}, updates).await?)
 }
 
-async fn retrieval(parts: &Parts<'_>) -> anyhow::Result<Service> {
+async fn retrieval(parts: &Parts<'_>, llm_router: Channel) -> anyhow::Result<Service> {
     let name = retrieval::NAME;
     let config = parts.config.retrieval.clone();
-    Ok(retrieval::build(config, &parts.database(name), parts.context(name)?, retrieval::Peers {}).await?)
+    let peers = retrieval::Peers { llm_router };
+    Ok(retrieval::build(config, &parts.database(name), parts.context(name)?, peers).await?)
 }
 
 async fn learning(parts: &Parts<'_>, retrieval: Channel) -> anyhow::Result<Service> {

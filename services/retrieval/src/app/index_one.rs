@@ -5,11 +5,14 @@ use std::sync::Arc;
 use copydesk_types::{DocumentId, PassageId};
 
 use super::Desk;
+use super::read::{Read, read};
+use crate::chunkers;
 use crate::domain::packing::{Parent, pack};
+use crate::domain::reading::{Page, Reading};
 use crate::domain::records::{StagedDocument, reason};
+use crate::domain::source::Format;
 use crate::error::Error;
-use crate::parsers::{self, ParseFailure, ParseLimits, Parsed};
-use crate::ports::{Embedder, ItemOutcome, Job, NewChunk, NewPassage};
+use crate::ports::{Embedder, ItemOutcome, Job, NewChunk, NewPassage, StoredPage};
 
 /// Texts given to the embedder at once.
 const EMBED_BATCH: usize = 32;
@@ -33,11 +36,13 @@ pub(super) async fn index(desk: &Desk, job: &Job, staged: &StagedDocument) -> It
 }
 
 async fn passages(desk: &Desk, job: &Job, staged: &StagedDocument) -> Result<ItemOutcome, Error> {
-    let parsed = match parse(desk, staged).await? {
-        Ok(parsed) => parsed,
-        Err(ParseFailure { reason, message }) => return Ok(ItemOutcome::Failed { reason, message }),
+    let (format, reading, mut pictures) = match read(desk, job.tenant, staged).await? {
+        Ok(Read { format, reading, pictures }) => (format, reading, pictures),
+        Err(failure) => {
+            return Ok(ItemOutcome::Failed { reason: failure.word(), message: failure.message });
+        }
     };
-    let Cut { title, text, parents } = cut(desk, staged, parsed).await?;
+    let (Cut { title, text, parents }, pages) = cut(desk, staged, reading).await?;
     if parents.is_empty() {
         return Ok(failed(reason::EMPTY, "there is no text to index"));
     }
@@ -46,25 +51,24 @@ async fn passages(desk: &Desk, job: &Job, staged: &StagedDocument) -> Result<Ite
         None => Vec::new(),
     };
     let passages = numbered(parents, vectors);
-    Ok(ItemOutcome::Indexed { new_id: DocumentId::generate(), title, text, passages })
+    let stored = |page: Page| StoredPage { picture_hash: pictures.remove(&page.number), page };
+    let pages = pages.into_iter().map(stored).collect();
+    Ok(ItemOutcome::Indexed { new_id: DocumentId::generate(), title, format, text, pages, passages })
 }
 
-/// Parsing takes a second for the largest documents: it runs beside the runtime's own threads.
-async fn parse(desk: &Desk, staged: &StagedDocument) -> Result<Result<Parsed, ParseFailure>, Error> {
-    let largest = desk.config.limits.max_document_bytes;
-    let limits = ParseLimits { text_bytes: usize::try_from(largest).unwrap_or(usize::MAX) };
-    let (format, content) = (staged.format, staged.content.clone());
-    Ok(tokio::task::spawn_blocking(move || parsers::parse(format, &content, &limits)).await?)
-}
-
-/// So does cutting.
-async fn cut(desk: &Desk, staged: &StagedDocument, parsed: Parsed) -> Result<Cut, Error> {
-    let Parsed { text, mut outline } = parsed;
-    let found = outline.title.take().unwrap_or_else(|| staged.key.clone());
-    let title = if staged.title.is_empty() { found } else { staged.title.clone() };
+/// Cutting takes a second for the largest documents: it runs beside the runtime's own threads.
+async fn cut(desk: &Desk, staged: &StagedDocument, reading: Reading) -> Result<(Cut, Vec<Page>), Error> {
+    let Reading { text, markdown, title, pages, .. } = reading;
+    let (given, key) = (staged.title.clone(), staged.key.clone());
     let sizes = desk.config.sizes(staged.content_type);
-    let cut = move || Ok(Cut { parents: pack(&text, &outline, sizes)?, title, text });
-    tokio::task::spawn_blocking(cut).await?
+    let work = move || {
+        let form = if markdown { Format::Markdown } else { Format::Text };
+        let mut outline = chunkers::outline(form, &text);
+        let found = title.or(outline.title.take()).unwrap_or(key);
+        let title = if given.is_empty() { found } else { given };
+        Ok::<_, Error>(Cut { parents: pack(&text, &outline, sizes)?, title, text })
+    };
+    Ok((tokio::task::spawn_blocking(work).await??, pages))
 }
 
 /// The embedder, if the knowledge base was made with it.

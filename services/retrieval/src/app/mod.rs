@@ -7,6 +7,7 @@ mod index_one;
 mod ingest;
 mod knowledge_bases;
 mod progress;
+mod read;
 mod search;
 mod uploads;
 mod watch;
@@ -23,7 +24,9 @@ pub use uploads::{UploadPermit, Uploads};
 
 use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::ports::{Clock, Embedder, IngestionStore, KnowledgeStore, LexicalIndex, VectorIndex};
+use crate::ports::{
+    Clock, Embedder, IngestionStore, KnowledgeStore, LexicalIndex, Ocr, OcrStore, Reader, VectorIndex,
+};
 
 /// Everything a use case may need. Cheap to clone.
 #[derive(Clone)]
@@ -38,6 +41,12 @@ pub struct Desk {
     pub meanings: Arc<dyn VectorIndex>,
     /// The dense leg's model; absent: searches are lexical.
     pub embedder: Option<Arc<dyn Embedder>>,
+    /// Makes text of bytes.
+    pub reader: Arc<dyn Reader>,
+    /// Reads pictures of pages; absent: they stay unread.
+    pub ocr: Option<Arc<dyn Ocr>>,
+    /// What was read of pictures before.
+    pub ocr_texts: Arc<dyn OcrStore>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Who waits for which ingestion, and for work.

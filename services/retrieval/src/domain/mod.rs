@@ -8,6 +8,7 @@ pub mod source;
 pub mod upload;
 
 pub mod packing;
+pub mod reading;
 pub mod tokens;
 
 pub mod bm25;

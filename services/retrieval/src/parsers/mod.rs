@@ -20,6 +20,7 @@ mod xlsx;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::domain::reading::{ReadFailure, ReadLimits, Reading, archive, sniff};
+use crate::domain::records::reason;
 use crate::domain::source::Format;
 
 /// A member of the family.
@@ -55,24 +56,22 @@ pub struct Choice {
     pub format: Format,
     /// Something odd that its reader should know, such as a name that says another format.
     pub note: Option<String>,
-    /// Whether it is read in a process of its own.
-    pub apart: bool,
 }
 
-/// Chooses the parser: the given format, or, when it is left open, what the bytes and then the key say.
+/// Chooses the parser: the given format, or, when that is `Auto`, what the bytes and then the key say.
 ///
 /// # Errors
-/// `UNSUPPORTED` and `ENCRYPTED`; `UNREADABLE` when the bytes are not of the given format.
-pub fn choose(given: Option<Format>, key: &str, bytes: &[u8]) -> Result<Choice, ReadFailure> {
-    let (format, note) = match given {
-        Some(format) => match sniff::contradiction(format, bytes) {
-            Some(failure) => return Err(failure),
-            None => (format, None),
-        },
-        // An empty document has no format; whatever reads it says that it is empty.
-        None => sniff::decide(key, bytes, archive::office)?,
+/// `EMPTY`, `UNSUPPORTED` and `ENCRYPTED`; `UNREADABLE` when the bytes are not of the given format.
+pub fn choose(given: Format, key: &str, bytes: &[u8]) -> Result<Choice, ReadFailure> {
+    if bytes.trim_ascii().is_empty() {
+        return Err(ReadFailure::new(reason::EMPTY, "there is no text to index"));
+    }
+    let (format, note) = match (given, sniff::contradiction(given, bytes)) {
+        (Format::Auto, _) => sniff::decide(key, bytes, archive::office)?,
+        (_, Some(failure)) => return Err(failure),
+        (format, None) => (format, None),
     };
-    Ok(Choice { format, note, apart: entry(format).apart })
+    Ok(Choice { format, note })
 }
 
 /// Reads a document in this process. A panic of a library is a failure of the document.
@@ -83,6 +82,11 @@ pub fn parse(format: Format, bytes: &[u8], limits: &ReadLimits) -> Result<Readin
     let parse = entry(format).parse;
     catch_unwind(AssertUnwindSafe(|| parse(bytes, limits)))
         .unwrap_or_else(|_| Err(ReadFailure::unreadable("its reader gave up on it")))
+}
+
+/// Whether documents of this format are read in a process of their own.
+pub fn apart(format: Format) -> bool {
+    entry(format).apart
 }
 
 fn entry(format: Format) -> &'static Parser {
@@ -109,7 +113,7 @@ mod tests {
 
     #[test]
     fn every_format_has_a_parser_and_every_file_is_listed() {
-        for format in Format::ALL {
+        for format in Format::ALL.iter().filter(|format| **format != Format::Auto) {
             assert_eq!(ALL.iter().filter(|parser| parser.format == *format).count(), 1, "{format:?}");
         }
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/parsers");

@@ -182,7 +182,7 @@ impl Tenant {
     }
 
     pub async fn document(&self, id: &str) -> Result<Document, Status> {
-        let request = GetDocumentRequest { document_id: id.into(), with_text: true };
+        let request = GetDocumentRequest { document_id: id.into(), with_text: true, ..Default::default() };
         Ok(self.run(self.knowledge().get_document(request)).await?.into_inner().document.unwrap())
     }
 }

@@ -4,8 +4,10 @@ use copydesk_store::{StoreError, Tx, Value, params};
 use copydesk_types::DocumentId;
 
 use super::rows::{self, BATCH};
+use super::pages;
 use crate::domain::records::StagedDocument;
-use crate::ports::NewPassage;
+use crate::domain::source::Format;
+use crate::ports::{NewPassage, StoredPage};
 
 /// Moves a knowledge base's version and gives the new one; `None` when it is absent. The row stays locked until the
 /// transaction ends, so the writers of one knowledge base come one after the other.
@@ -49,16 +51,24 @@ pub(super) async fn record_change(
     Ok(())
 }
 
-/// Deletes a document's text, passages and chunks.
+/// Deletes a document's text, passages, chunks and pages, and what was read from pictures that only it showed.
 pub(super) async fn delete_content(tx: &mut Tx, tenant: &str, document: &str) -> Result<(), StoreError> {
+    let shown = delete_rows(tx, tenant, document).await?;
+    pages::forget_pictures(tx, tenant, &shown).await
+}
+
+/// Deletes a document's rows and gives the pictures that it showed.
+async fn delete_rows(tx: &mut Tx, tenant: &str, document: &str) -> Result<Vec<String>, StoreError> {
+    let shown = pages::pictures(tx, tenant, document).await?;
     for statement in [
+        "DELETE FROM document_page WHERE tenant = $1 AND document_id = $2",
         "DELETE FROM chunk WHERE tenant = $1 AND document_id = $2",
         "DELETE FROM passage WHERE tenant = $1 AND document_id = $2",
         "DELETE FROM document_text WHERE tenant = $1 AND document_id = $2",
     ] {
         tx.execute(statement, &params![tenant, document]).await?;
     }
-    Ok(())
+    Ok(shown)
 }
 
 /// A document to be written.
@@ -69,7 +79,9 @@ pub(super) struct Write<'a> {
     pub new_id: DocumentId,
     pub staged: &'a StagedDocument,
     pub title: &'a str,
+    pub format: Format,
     pub text: &'a str,
+    pub pages: &'a [StoredPage],
     pub passages: &'a [NewPassage],
     pub now: i64,
 }
@@ -105,13 +117,13 @@ impl Write<'_> {
         chunks: i64,
     ) -> Result<(), StoreError> {
         let sql = "INSERT INTO document (tenant, document_id, knowledge_base_id, key, title, source_kind,
-              content_type, version, size_bytes, content_hash, chunk_count, create_time, update_time)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
+              content_type, version, size_bytes, content_hash, chunk_count, create_time, update_time, format)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13)
             ON CONFLICT (tenant, document_id) DO UPDATE SET title = excluded.title,
               source_kind = excluded.source_kind, content_type = excluded.content_type,
               version = excluded.version, size_bytes = excluded.size_bytes,
               content_hash = excluded.content_hash, chunk_count = excluded.chunk_count,
-              update_time = excluded.update_time";
+              update_time = excluded.update_time, format = excluded.format";
         let values = params![
             self.tenant,
             id,
@@ -125,13 +137,14 @@ impl Write<'_> {
             &self.staged.content_hash,
             chunks,
             self.now,
+            self.format.word(),
         ];
         tx.execute(sql, &values).await?;
         Ok(())
     }
 
     async fn write_content(&self, tx: &mut Tx, id: &str, version: i64) -> Result<(), StoreError> {
-        delete_content(tx, self.tenant, id).await?;
+        let shown = delete_rows(tx, self.tenant, id).await?;
         let sql = "INSERT INTO document_text (tenant, document_id, text) VALUES ($1, $2, $3)";
         tx.execute(sql, &params![self.tenant, id, self.text.as_bytes()]).await?;
         let (mut passages, mut chunks) = (Vec::new(), Vec::new());
@@ -140,7 +153,9 @@ impl Write<'_> {
             chunks.extend(self.chunk_rows(id, version, passage));
         }
         write_rows(tx, PASSAGE, &passages).await?;
-        write_rows(tx, CHUNK, &chunks).await
+        write_rows(tx, CHUNK, &chunks).await?;
+        pages::write(tx, self.tenant, id, self.pages).await?;
+        pages::forget_pictures(tx, self.tenant, &shown).await
     }
 
     fn passage_row(&self, id: &str, ordinal: usize, passage: &NewPassage) -> Vec<Value> {
@@ -179,7 +194,7 @@ const PASSAGE: &str = "passage (tenant, passage_id, document_id, ordinal, span_s
 const CHUNK: &str = "chunk (tenant, document_id, passage_id, ordinal, document_version, span_start, span_end,
     token_count, vector)";
 
-async fn write_rows(tx: &mut Tx, into: &'static str, all: &[Vec<Value>]) -> Result<(), StoreError> {
+pub(super) async fn write_rows(tx: &mut Tx, into: &'static str, all: &[Vec<Value>]) -> Result<(), StoreError> {
     for batch in all.chunks(BATCH) {
         let (sql, values) = rows::insert(into, batch);
         // Full batches all have the same text; only the last is one of its kind.

@@ -81,9 +81,11 @@ pub(super) async fn finish_item(
         return Ok(false);
     }
     let mut written = None;
-    if let ItemOutcome::Indexed { new_id, title, text, passages } = outcome {
+    if let ItemOutcome::Indexed { new_id, title, format, text, pages, passages } = outcome {
         let (tenant, knowledge_base, new_id) = (&tenant, &knowledge_base, *new_id);
-        let write = Write { tenant, knowledge_base, new_id, staged, title, text, passages, now };
+        let format = *format;
+        let write =
+            Write { tenant, knowledge_base, new_id, staged, title, format, text, pages, passages, now };
         written = write.run(&mut tx).await?;
     }
     let (state, reason, message) = match outcome {

@@ -6,6 +6,7 @@ mod index_source;
 mod ingestions;
 mod jobs;
 mod knowledge;
+mod pages;
 mod rows;
 
 use copydesk_store::{Database, Migrator, StoreError, Tx, params};

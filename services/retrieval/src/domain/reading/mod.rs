@@ -89,6 +89,11 @@ pub struct ReadFailure {
 }
 
 impl ReadFailure {
+    /// The stable word; what no build of ours says is a fault of ours.
+    pub fn word(&self) -> &'static str {
+        reason::ALL.into_iter().find(|word| *word == self.reason).unwrap_or(reason::INTERNAL)
+    }
+
     /// A failure with a word of [`reason`].
     pub fn new(reason: &str, message: impl Into<String>) -> Self {
         Self { reason: reason.to_owned(), message: message.into() }

@@ -28,7 +28,34 @@ pub enum Path {
     Ocr,
 }
 
+impl Complexity {
+    const WORDS: [(Self, &str); 4] =
+        [(Self::Low, "low"), (Self::Medium, "medium"), (Self::High, "high"), (Self::Extreme, "extreme")];
+
+    /// The word that is stored in rows.
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(value, _)| *value == self).map_or("", |(_, word)| word)
+    }
+
+    /// The value with this word, if there is one.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(_, known)| *known == word).map(|(value, _)| *value)
+    }
+}
+
 impl Path {
+    const WORDS: [(Self, &str); 3] = [(Self::Text, "text"), (Self::Layout, "layout"), (Self::Ocr, "ocr")];
+
+    /// The word that is stored in rows.
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(value, _)| *value == self).map_or("", |(_, word)| word)
+    }
+
+    /// The value with this word, if there is one.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(_, known)| *known == word).map(|(value, _)| *value)
+    }
+
     /// The way for a document of which there can be no picture.
     pub fn without_picture(self) -> Self {
         if self == Self::Ocr { Self::Text } else { self }
