@@ -103,11 +103,15 @@ pub fn decide(
 
 /// Why bytes are not of the format that their caller says; `None` when they can be.
 pub fn contradiction(format: Format, bytes: &[u8]) -> Option<ReadFailure> {
+    // Whatever a caller calls text is text: it was looked at when it was uploaded.
+    if matches!(format, Format::Text | Format::Markdown) {
+        return None;
+    }
     let what = match (kind(bytes), format) {
         (Kind::Locked, Format::Docx | Format::Pptx | Format::Xlsx) => return Some(locked()),
         (Kind::Known(found), _) if found == format => return None,
-        // A page of HTML is good text too.
-        (Kind::Known(Format::Html) | Kind::Words, _) if is_text(format) => return None,
+        // A table may hold marks of HTML, and a page may begin with anything.
+        (Kind::Known(Format::Html) | Kind::Words, Format::Csv | Format::Html) => return None,
         (Kind::Archive, Format::Docx | Format::Pptx | Format::Xlsx) => return None,
         (Kind::Known(found), _) => found.word(),
         (Kind::Archive, _) => "a zip archive",
