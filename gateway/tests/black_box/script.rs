@@ -124,6 +124,34 @@ impl IngestionService for Script {
         Err(not_scripted())
     }
 
+    async fn cancel_ingestion(
+        &self,
+        _: Request<retrieval::CancelIngestionRequest>,
+    ) -> Result<Response<retrieval::CancelIngestionResponse>, Status> {
+        Err(not_scripted())
+    }
+
+    async fn retry_ingestion(
+        &self,
+        _: Request<retrieval::RetryIngestionRequest>,
+    ) -> Result<Response<retrieval::RetryIngestionResponse>, Status> {
+        Err(not_scripted())
+    }
+
+    async fn list_ingestions(
+        &self,
+        _: Request<retrieval::ListIngestionsRequest>,
+    ) -> Result<Response<retrieval::ListIngestionsResponse>, Status> {
+        Err(not_scripted())
+    }
+
+    async fn list_ingestion_documents(
+        &self,
+        _: Request<retrieval::ListIngestionDocumentsRequest>,
+    ) -> Result<Response<retrieval::ListIngestionDocumentsResponse>, Status> {
+        Err(not_scripted())
+    }
+
     async fn watch_ingestion(
         &self,
         request: Request<retrieval::WatchIngestionRequest>,

@@ -120,6 +120,9 @@ pub(crate) async fn ingest(
             last.failures.iter().map(|f| format!("  {}: {} ({})", f.key, f.message, f.reason)).collect();
         bail!("some documents could not be ingested:\n{}", named.join("\n"));
     }
+    if last.state() == IngestionState::Cancelled {
+        bail!("the ingestion was cancelled; {} of its documents are stored", last.documents_done);
+    }
     Ok(last)
 }
 

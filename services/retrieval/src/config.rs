@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::packing::Sizes;
 use crate::domain::reading::ReadLimits;
 use crate::domain::source::ContentType;
+use crate::domain::stages::Allowance;
 use crate::domain::upload::UploadLimits;
 
 /// Settings of the retrieval service.
@@ -29,6 +30,44 @@ pub struct Config {
     pub ocr: Option<OcrConfig>,
     /// The model of the dense leg. Absent: searches are lexical.
     pub embedder: Option<EmbedderConfig>,
+    /// Who works uploads off.
+    pub workers: Workers,
+    /// What each tenant may store.
+    pub quotas: Quotas,
+    /// How long things stay that nobody deletes.
+    pub retention: Retention,
+}
+
+/// Who works uploads off.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Workers {
+    /// Uploads that are worked off at once in this process, 1 to 64. One tenant gets all but one of them, so that its
+    /// long documents do not hold up the others.
+    pub count: u32,
+}
+
+/// What each tenant may store. 0: no limit.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Quotas {
+    /// Documents in all of its knowledge bases.
+    pub documents: u64,
+    /// Child chunks of these documents.
+    pub chunks: u64,
+    /// Bytes of the documents as they were uploaded; when an upload is checked, those that wait count too.
+    pub bytes: u64,
+    /// Ingestions that have not ended.
+    pub open_ingestions: u64,
+}
+
+/// How long things stay that nobody deletes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Retention {
+    /// Days for which an ended ingestion is shown, its request id is known and the bytes of its failed documents are
+    /// kept; up to 36,500. 0: for ever.
+    pub ingestion_days: u32,
 }
 
 /// What an upload may hold.
@@ -205,7 +244,37 @@ impl Default for Config {
             parsing: Parsing::default(),
             ocr: None,
             embedder: None,
+            workers: Workers::default(),
+            quotas: Quotas::default(),
+            retention: Retention::default(),
         }
+    }
+}
+
+impl Default for Workers {
+    fn default() -> Self {
+        Self { count: 3 }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { ingestion_days: 30 }
+    }
+}
+
+impl Workers {
+    /// Workers that one tenant may have at once.
+    pub(crate) const fn per_tenant(&self) -> u32 {
+        if self.count > 1 { self.count - 1 } else { 1 }
+    }
+}
+
+impl Quotas {
+    /// The same for the store.
+    pub(crate) const fn allowance(&self) -> Allowance {
+        let Self { documents, chunks, bytes, open_ingestions } = *self;
+        Allowance { documents, chunks, bytes, open_ingestions }
     }
 }
 
@@ -270,6 +339,9 @@ impl Config {
             check((1..=100).contains(&top_k), format!("top_k.{key}: must be 1 to 100"));
         }
         check(self.indexes_in_memory > 0, "indexes_in_memory: must be 1 or more".into());
+        check((1..=64).contains(&self.workers.count), "workers.count: must be 1 to 64".into());
+        let days = self.retention.ingestion_days <= 36_500;
+        check(days, "retention.ingestion_days: must be at most 36,500".into());
         if let Some(fault) = self.embedder.as_ref().and_then(crate::embedders::fault) {
             check(false, format!("embedder.model_dir: {fault}"));
         }
@@ -344,6 +416,9 @@ mod tests {
             parsing: Parsing { max_pages: 0, max_millis: 0, ..Parsing::default() },
             ocr: Some(serde_json::from_str(r#"{"model": "", "at_once": 0}"#).unwrap()),
             embedder: Some(EmbedderConfig { model_dir: "/does/not/exist".into() }),
+            workers: Workers { count: 0 },
+            quotas: Quotas::default(),
+            retention: Retention { ingestion_days: 40_000 },
         };
         let faults = config.validate();
         let keys: Vec<&str> = faults.iter().filter_map(|fault| fault.split(':').next()).collect();
@@ -358,6 +433,8 @@ mod tests {
             "chunks.overlap",
             "top_k.ad",
             "indexes_in_memory",
+            "workers.count",
+            "retention.ingestion_days",
             "embedder.model_dir",
             "parsing.max_pages",
             "parsing.max_millis",

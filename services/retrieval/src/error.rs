@@ -5,6 +5,7 @@ use std::time::Duration;
 use copydesk_rpc::{Kind, ServiceError, Violations};
 use copydesk_store::StoreError;
 
+use crate::domain::stages::OverQuota;
 use crate::domain::tokens::TokenError;
 use crate::domain::upload::Refusal;
 use crate::ports::{EmbedError, IndexError};
@@ -52,6 +53,9 @@ pub enum Error {
     /// The tenant, or all of them, have as many uploads under way as they may: the caller repeats later.
     #[error("too many uploads are under way")]
     TooManyUploads,
+    /// The tenant may not store more: the caller deletes something, or the operator raises the limit.
+    #[error("the quota of {} is exceeded", .0.measure.word())]
+    OverQuota(OverQuota),
     /// The model cannot be loaded: the operator mends the folder.
     #[error("the embedder cannot be used")]
     Embedder(#[source] EmbedError),
@@ -110,6 +114,12 @@ impl From<Error> for ServiceError {
                 let message = "too many uploads are under way; repeat when one has ended";
                 ServiceError::new(Kind::ResourceExhausted, "TOO_MANY_UPLOADS", message)
                     .with_retry_after(CROWDED)
+            }
+            Error::OverQuota(OverQuota { measure, limit }) => {
+                let message = format!("the limit of {limit} {} would be exceeded", measure.word());
+                let subject = format!("retrieval.quotas.{}", measure.word());
+                ServiceError::new(Kind::ResourceExhausted, "QUOTA_EXCEEDED", message.clone())
+                    .with_quota(subject, message)
             }
             Error::Store(source) if source.is_retryable() => {
                 ServiceError::unavailable("STORE_UNAVAILABLE", "the database is unavailable or busy", BUSY)

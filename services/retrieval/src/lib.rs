@@ -34,11 +34,13 @@ use copydesk_rpc::{Channel, Service, ServiceContext};
 use copydesk_store::{Database, DatabaseConfig};
 
 pub use adapters::{ARGUMENT as PARSE_CHILD, run_child as run_parse_child};
-pub use config::{Chunks, Config, EmbedderConfig, Limits, OcrConfig, Parsing, TopK};
+pub use config::{
+    Chunks, Config, EmbedderConfig, Limits, OcrConfig, Parsing, Quotas, Retention, TopK, Workers as WorkerConfig,
+};
 pub use error::{Error, Resource};
 
 use crate::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, ProcessReader, RouterOcr, SystemClock};
-use crate::app::{Desk, Progress, Uploads, Worker};
+use crate::app::{Desk, Progress, Uploads, Workers};
 use crate::metrics::Metrics;
 use crate::ports::{Embedder, Ocr};
 
@@ -115,9 +117,9 @@ pub fn assemble_with(
         minter: context.minter,
         config: Arc::new(config),
     };
-    let worker = Worker::new(desk.clone());
+    let workers = Workers::new(desk.clone());
     Service::new(NAME, rpc::routes(desk), rpc::GRPC_SERVICES.to_vec(), copydesk_proto::FILE_DESCRIPTOR_SET)
-        .with_task("ingestion", move |stop| worker.run(stop))
+        .with_task("ingestion", move |stop| workers.run(stop))
         .with_ready(move || {
             let store = store.clone();
             Box::pin(async move { store.ping().await.map_err(|error| error.to_string()) })

@@ -13,7 +13,8 @@ pub use indexes::{
     VectorIndex,
 };
 pub use ingestions::{
-    IngestionStore, Item, ItemOutcome, Job, NewChunk, NewIngestion, NewPassage, StoredPage,
+    Finish, Finished, IngestionFilter, IngestionStore, Item, ItemOutcome, Job, NewChunk, NewIngestion,
+    NewPassage, Retry, StoredPage,
 };
 pub use knowledge::{Created, DocumentFilter, KnowledgeStore, RequestKey};
 pub use reading::{Ocr, OcrError, OcrStore, Reader};

@@ -5,9 +5,11 @@ mod convert;
 mod ingestion;
 mod knowledge;
 mod search;
+mod stages;
 
 use copydesk_proto::retrieval::v1 as pb;
-use copydesk_rpc::{Kind, ServiceError, Violations};
+use copydesk_rpc::{Kind, ServiceError, Violations, paging};
+use copydesk_types::TenantId;
 use tonic::service::Routes;
 
 use crate::app::Desk;
@@ -45,4 +47,35 @@ fn read<T>(value: Option<T>, violations: Violations) -> Result<T, ServiceError> 
     value.ok_or_else(|| {
         ServiceError::new(Kind::InvalidArgument, "INVALID_FIELDS", "a required field is missing")
     })
+}
+
+/// An id that a request names.
+fn one<T>(field: &str, id: &str) -> Result<T, ServiceError>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    let mut violations = Violations::new();
+    let id = violations.parse(field, id);
+    read(id, violations)
+}
+
+/// The size of a page and the id that the page before ended with.
+fn page<T: std::str::FromStr>(
+    tenant: TenantId,
+    list: &str,
+    size: u32,
+    token: &str,
+) -> Result<(u32, Option<T>), ServiceError> {
+    let mut violations = Violations::new();
+    let size = paging::size(size, &mut violations);
+    let cursor = paging::decode(tenant, list, token, &mut violations);
+    let before = cursor.map(|cursor| cursor.parse().ok());
+    violations.check(
+        before.as_ref().is_none_or(Option::is_some),
+        "page_token",
+        "is not a token of this list",
+    );
+    violations.finish()?;
+    Ok((size, before.flatten()))
 }

@@ -82,7 +82,7 @@ async fn with_an_embedder_both_legs_answer_and_a_broken_one_is_admitted() {
         assert_eq!((answer.mode(), answer.degraded, answer.hits.len()), (SearchMode::Lexical, true, 1));
         assert!(answer.degraded_reason.contains("out of order"), "{}", answer.degraded_reason);
         let ended = tenant.ingest("r2", &base, &[doc("late", SourceKind::Post, "too late")]).await;
-        assert_eq!(ended.failures[0].reason, "INTERNAL");
+        assert_eq!(ended.failures[0].reason, "EMBEDDER_FAILED");
         bench.database.close().await;
     }
 }

@@ -3,14 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see the cases as tests")]
 
 mod common;
+#[path = "store/jobs.rs"]
+mod jobs;
 
 use common::{Bench, rows};
 use copydesk_retrieval::adapters::{DatabaseStore, MIGRATOR};
 use copydesk_retrieval::domain::records::{Ingestion, IngestionState, KnowledgeBase, StagedDocument};
 use copydesk_retrieval::domain::source::{ContentType, Format, SourceKind};
+use copydesk_retrieval::domain::stages::Allowance;
 use copydesk_retrieval::ports::{
-    Created, DocumentFilter, IndexSource, IngestionStore, ItemOutcome, Job, KnowledgeStore, NewChunk,
-    NewIngestion, NewPassage, RequestKey,
+    Created, DocumentFilter, Finish, Finished, IndexSource, IngestionStore, ItemOutcome, Job, KnowledgeStore,
+    NewChunk, NewIngestion, NewPassage, RequestKey,
 };
 use copydesk_retrieval::{Config, assemble};
 use copydesk_rpc::{Delegation, testing};
@@ -40,6 +43,25 @@ on_both! {
     staging_is_emptied_unless_it_was_stored
     a_deleted_knowledge_base_ends_its_jobs
     a_job_left_half_way_is_finished_by_the_next_process
+}
+
+mod on_jobs {
+    use super::jobs as cases;
+    use super::{MIGRATOR, Shelf, TENANT};
+
+    on_both! {
+        uploads_into_a_knowledge_base_come_in_order
+        where_holders_are_lost_a_document_is_poisoned_and_the_others_go_on
+        a_job_that_is_given_back_blames_nobody
+        busy_tenants_are_passed_over
+        what_was_cancelled_can_be_tried_again
+        failed_documents_are_tried_again_from_their_bytes
+        an_older_upload_never_replaces_a_newer_one
+        usage_is_what_is_stored
+        quotas_hold_in_the_transaction_and_at_the_upload
+        ended_ingestions_expire
+        lists_show_what_was_asked_for
+    }
 }
 
 const TENANT: TenantId = TenantId::from_u128(7);
@@ -88,19 +110,26 @@ impl Shelf {
             traceparent: None,
         };
         let delegation = serde_json::to_string(&delegation).unwrap();
-        let new = NewIngestion { id, knowledge_base: self.base, documents, delegation, time: 100 };
-        self.store.commit(self.tenant, &new, &key(request, "body")).await.unwrap()
+        let (knowledge_base, bytes) = (self.base, 0);
+        let new = NewIngestion { id, knowledge_base, documents, bytes, delegation, time: 100 };
+        self.store.commit(self.tenant, &new, &key(request, "body"), &Allowance::default()).await.unwrap()
     }
 
     async fn claim(&self, now: i64) -> Option<Job> {
-        self.store.claim(now, now + 10).await.unwrap()
+        self.store.claim(now, now + 10, &[]).await.unwrap()
     }
 
     /// Finishes the next item of a job as a document of one passage with one chunk for each word.
     async fn work(&self, job: &Job) -> bool {
         let item = self.store.next_item(job).await.unwrap().unwrap().staged;
         let outcome = indexed(&item);
-        self.store.finish_item(job, &item, &outcome, 200, 210).await.unwrap()
+        self.finish(job, &item, &outcome).await == Finished::Written
+    }
+
+    async fn finish(&self, job: &Job, item: &StagedDocument, outcome: &ItemOutcome) -> Finished {
+        let allowance = &Allowance::default();
+        let finish = Finish { item, outcome, allowance, now: 200, lease_until: 210 };
+        self.store.finish_item(job, finish).await.unwrap()
     }
 
     async fn index(&self, request: &str, documents: &[StagedDocument]) {
@@ -161,7 +190,9 @@ fn indexed(item: &StagedDocument) -> ItemOutcome {
     ItemOutcome::Indexed {
         new_id: DocumentId::generate(),
         title: item.key.clone(),
+        format: Format::Text,
         text,
+        pages: Vec::new(),
         passages: vec![passage],
     }
 }
@@ -223,19 +254,20 @@ mod cases {
     }
 
     pub async fn a_job_is_taken_by_one_worker(shelf: Shelf) {
-        for at in 0..6 {
-            shelf.upload(&at.to_string(), &[staged(0, "a", "x")]).await;
+        for at in 1..=6 {
+            let shelf = Shelf::new(shelf.database.clone(), TenantId::from_u128(100 + at)).await;
+            shelf.upload("1", &[staged(0, "a", "x")]).await;
         }
         let claims = (0..9).map(|_| {
             let store = shelf.store.clone();
-            tokio::spawn(async move { store.claim(1000, 2000).await.unwrap() })
+            tokio::spawn(async move { store.claim(1000, 2000, &[]).await.unwrap() })
         });
         let mut taken = Vec::new();
         for claim in claims.collect::<Vec<_>>() {
             taken.extend(claim.await.unwrap().map(|job| job.id));
         }
         // A worker that met another one's lock may have come away empty: the next turn finds what is left.
-        while let Some(job) = shelf.store.claim(1000, 2000).await.unwrap() {
+        while let Some(job) = shelf.claim(1000).await {
             taken.push(job.id);
         }
         taken.sort_unstable();
@@ -295,7 +327,7 @@ mod cases {
         let job = shelf.claim(1000).await.unwrap();
         let item = shelf.store.next_item(&job).await.unwrap().unwrap().staged;
         assert!(shelf.store.delete_knowledge_base(TENANT, shelf.base).await.unwrap());
-        assert!(!shelf.store.finish_item(&job, &item, &indexed(&item), 1, 2).await.unwrap());
+        assert_eq!(shelf.finish(&job, &item, &indexed(&item)).await, Finished::NotHeld);
         assert!(!shelf.store.finish_job(&job, 1).await.unwrap());
         assert_eq!(shelf.commit(IngestionId::generate(), "2", 0).await, Created::NoKnowledgeBase);
         for table in ["document", "ingestion", "ingestion_item", "request", "document_change"] {

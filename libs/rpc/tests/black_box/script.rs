@@ -154,6 +154,34 @@ impl IngestionService for Script {
         Err(Status::unimplemented("not scripted"))
     }
 
+    async fn cancel_ingestion(
+        &self,
+        _: Request<retrieval::CancelIngestionRequest>,
+    ) -> Result<Response<retrieval::CancelIngestionResponse>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn retry_ingestion(
+        &self,
+        _: Request<retrieval::RetryIngestionRequest>,
+    ) -> Result<Response<retrieval::RetryIngestionResponse>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn list_ingestions(
+        &self,
+        _: Request<retrieval::ListIngestionsRequest>,
+    ) -> Result<Response<retrieval::ListIngestionsResponse>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn list_ingestion_documents(
+        &self,
+        _: Request<retrieval::ListIngestionDocumentsRequest>,
+    ) -> Result<Response<retrieval::ListIngestionDocumentsResponse>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
+
     async fn watch_ingestion(
         &self,
         request: Request<retrieval::WatchIngestionRequest>,

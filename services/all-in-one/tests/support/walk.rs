@@ -205,6 +205,7 @@ fn retrieval_case(method: &str, of: &Things) -> Option<(Value, Expect)> {
         "KnowledgeService/DeleteKnowledgeBase" => (base, Expect::NotFound),
         "KnowledgeService/GetDocument" => (document, Expect::NotFound),
         "KnowledgeService/ListDocuments" => (base, Expect::NotFound),
+        "KnowledgeService/GetQuota" => (json!({}), Expect::Own),
         "KnowledgeService/DeleteDocument" => (json!({ "documentId": of.document }), Expect::NotFound),
         "IngestionService/Ingest" => {
             let start = json!({ "start": { "requestId": "up", "knowledgeBaseId": of.knowledge_base } });
@@ -213,6 +214,12 @@ fn retrieval_case(method: &str, of: &Things) -> Option<(Value, Expect)> {
         }
         "IngestionService/GetIngestion" => (ingestion, Expect::NotFound),
         "IngestionService/WatchIngestion" => (ingestion, Expect::NotFound),
+        "IngestionService/CancelIngestion" => (ingestion, Expect::NotFound),
+        "IngestionService/RetryIngestion" => {
+            (json!({ "requestId": "again", "ingestionId": of.ingestion }), Expect::NotFound)
+        }
+        "IngestionService/ListIngestions" => (json!({}), Expect::Own),
+        "IngestionService/ListIngestionDocuments" => (ingestion, Expect::NotFound),
         "SearchService/Search" => (
             json!({ "knowledgeBaseIds": [of.knowledge_base], "query": "temperature alerts" }),
             Expect::NotFound,

@@ -140,6 +140,10 @@ impl KnowledgeService for Library {
         Err(Status::unimplemented("the archive never writes to the library"))
     }
 
+    async fn get_quota(&self, _: Request<GetQuotaRequest>) -> Result<Response<GetQuotaResponse>, Status> {
+        Err(Status::unimplemented("the archive stores nothing here"))
+    }
+
     async fn delete_document(
         &self,
         _: Request<DeleteDocumentRequest>,

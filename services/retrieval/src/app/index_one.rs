@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
+use copydesk_rpc::CallContext;
 use copydesk_types::{DocumentId, PassageId};
+use tokio::task::{JoinError, JoinSet};
 
 use super::Desk;
+use super::progress::AtWork;
 use super::read::{Read, read};
 use crate::chunkers;
 use crate::domain::packing::{Parent, pack};
 use crate::domain::reading::{Page, Reading};
 use crate::domain::records::{StagedDocument, reason};
 use crate::domain::source::Format;
+use crate::domain::stages::Stage;
 use crate::error::Error;
 use crate::ports::{Embedder, ItemOutcome, Job, NewChunk, NewPassage, StoredPage};
 
@@ -24,30 +28,49 @@ struct Cut {
     parents: Vec<Parent>,
 }
 
-/// Parses, cuts and embeds a document. What is wrong with it, or with us, fails the document, not the job.
-pub(super) async fn index(desk: &Desk, job: &Job, staged: &StagedDocument) -> ItemOutcome {
-    match passages(desk, job, staged).await {
-        Ok(outcome) => outcome,
-        Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "a document is not indexed");
-            failed(reason::INTERNAL, "the document could not be indexed; the log says why")
-        }
+/// Parses, cuts and embeds a document. What is wrong with it, or with us, is its outcome and not the job's end: also a
+/// panic, which is caught here. It runs as a task of its own, which ends when this is dropped.
+pub(super) async fn index(
+    desk: &Desk,
+    job: &Job,
+    staged: &StagedDocument,
+    at_work: &Arc<AtWork>,
+) -> ItemOutcome {
+    let (desk, job, staged, at_work) = (desk.clone(), job.clone(), staged.clone(), Arc::clone(at_work));
+    let work = async move { passages(&desk, &job, &staged, &at_work).await };
+    let mut task = JoinSet::new();
+    task.spawn(CallContext::current().scope(work));
+    match task.join_next().await {
+        Some(Ok(Ok(outcome))) => outcome,
+        Some(Ok(Err(Error::Lost(error))) | Err(error)) => panicked(&error),
+        Some(Ok(Err(error))) => faulty(&error),
+        None => failed(reason::INTERNAL, "the document could not be indexed"),
     }
 }
 
-async fn passages(desk: &Desk, job: &Job, staged: &StagedDocument) -> Result<ItemOutcome, Error> {
+async fn passages(
+    desk: &Desk,
+    job: &Job,
+    staged: &StagedDocument,
+    at_work: &AtWork,
+) -> Result<ItemOutcome, Error> {
+    at_work.tell(staged.ordinal, Stage::Parsing);
     let (format, reading, mut pictures) = match read(desk, job.tenant, staged).await? {
         Ok(Read { format, reading, pictures }) => (format, reading, pictures),
         Err(failure) => {
             return Ok(ItemOutcome::Failed { reason: failure.word(), message: failure.message });
         }
     };
+    at_work.tell(staged.ordinal, Stage::Chunking);
     let (Cut { title, text, parents }, pages) = cut(desk, staged, reading).await?;
     if parents.is_empty() {
         return Ok(failed(reason::EMPTY, "there is no text to index"));
     }
     let vectors = match embedder(desk, job).await? {
-        Some(embedder) => embed(embedder.as_ref(), &text, &parents).await?,
+        Some(embedder) => {
+            at_work.tell(staged.ordinal, Stage::Embedding);
+            embed(embedder.as_ref(), &text, &parents).await?
+        }
         None => Vec::new(),
     };
     let passages = numbered(parents, vectors);
@@ -112,4 +135,18 @@ fn numbered(parents: Vec<Parent>, vectors: Vec<Vec<f32>>) -> Vec<NewPassage> {
 
 fn failed(reason: &'static str, message: &str) -> ItemOutcome {
     ItemOutcome::Failed { reason, message: message.to_owned() }
+}
+
+fn panicked(error: &JoinError) -> ItemOutcome {
+    tracing::error!(error = error as &dyn std::error::Error, "the work on a document was lost");
+    let message = "the work on this document was lost by a fault of ours; the log says which".to_owned();
+    ItemOutcome::Lost { reason: reason::INTERNAL, message }
+}
+
+fn faulty(error: &Error) -> ItemOutcome {
+    tracing::error!(error = error as &dyn std::error::Error, "a document is not indexed");
+    match error {
+        Error::Embedder(_) => failed(reason::EMBEDDER_FAILED, "the embedder failed; the log says why"),
+        _ => failed(reason::INTERNAL, "the document could not be indexed; the log says why"),
+    }
 }

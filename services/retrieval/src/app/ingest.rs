@@ -39,10 +39,13 @@ impl Desk {
     /// Begins an upload.
     ///
     /// # Errors
-    /// `NotFound` for the knowledge base.
+    /// `NotFound` for the knowledge base, `OverQuota` when the tenant has too many ingestions open.
     pub async fn begin_ingest(&self, caller: &Caller, start: IngestStart) -> Result<Ingesting, Error> {
         self.knowledge_base(caller.tenant, start.knowledge_base).await?;
         let before = self.ingestions.ingestion_of_request(caller.tenant, &start.request_id).await?;
+        if before.is_none() {
+            self.check_open_ingestions(caller.tenant).await?;
+        }
         let upload = Upload::new(self.config.upload_limits(), &start.knowledge_base.to_string());
         let staged = StagedArea {
             desk: self.clone(),
@@ -82,7 +85,7 @@ impl Ingesting {
     ///
     /// # Errors
     /// `Refused` with every fault of the upload, `RequestReused` when the request id stands for another upload,
-    /// `NotFound` when the knowledge base was deleted meanwhile.
+    /// `NotFound` when the knowledge base was deleted meanwhile, `OverQuota` when the tenant may not store as much.
     #[tracing::instrument(name = "retrieval.ingest", skip_all, fields(copydesk.documents))]
     pub async fn finish(mut self) -> Result<Ingestion, Error> {
         let mut finished = self.upload.finish()?;
@@ -98,11 +101,13 @@ impl Ingesting {
             id: self.staged.id,
             knowledge_base: self.start.knowledge_base,
             documents: finished.documents,
+            bytes: finished.bytes,
             delegation: serde_json::to_string(&self.delegation)?,
             time: self.desk.clock.now(),
         };
         let request = RequestKey { id: self.start.request_id.clone(), fingerprint: finished.fingerprint };
-        match self.desk.ingestions.commit(self.delegation.tenant, &new, &request).await? {
+        let allowance = self.desk.config.quotas.allowance();
+        match self.desk.ingestions.commit(self.delegation.tenant, &new, &request, &allowance).await? {
             Created::New(ingestion) => {
                 self.staged.used = false;
                 self.desk.progress.work_came();
@@ -110,6 +115,11 @@ impl Ingesting {
             }
             Created::Before(ingestion) => Ok(ingestion),
             Created::Reused => Err(self.reused()),
+            Created::OverQuota(over) => {
+                // At once: what is staged counts for the quota of the next upload.
+                self.desk.ingestions.abandon(self.staged.tenant, self.staged.id).await?;
+                Err(Error::OverQuota(over))
+            }
             Created::NoKnowledgeBase => {
                 Err(Error::NotFound(Resource::KnowledgeBase, self.start.knowledge_base.to_string()))
             }

@@ -32,7 +32,7 @@ impl Desk {
         let request = RequestKey { id: request_id, fingerprint };
         match self.knowledge.create_knowledge_base(tenant, &new, &request).await? {
             Created::New(made) | Created::Before(made) => Ok(made),
-            Created::Reused | Created::NoKnowledgeBase => {
+            Created::Reused | Created::NoKnowledgeBase | Created::OverQuota(_) => {
                 Err(Error::RequestReused(Resource::KnowledgeBase, request.id))
             }
         }

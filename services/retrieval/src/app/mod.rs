@@ -5,6 +5,7 @@ mod forget;
 mod index_documents;
 mod index_one;
 mod ingest;
+mod ingestions;
 mod knowledge_bases;
 mod progress;
 mod read;
@@ -16,11 +17,12 @@ use std::sync::Arc;
 
 use copydesk_rpc::Minter;
 
-pub use index_documents::Worker;
+pub use index_documents::Workers;
 pub use ingest::{IngestStart, Ingesting};
 pub use progress::Progress;
 pub use search::{Found, FoundPassage, Query};
 pub use uploads::{UploadPermit, Uploads};
+pub use watch::Change;
 
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -49,7 +51,7 @@ pub struct Desk {
     pub ocr_texts: Arc<dyn OcrStore>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Who waits for which ingestion, and for work.
+    /// Who waits for which ingestion and for work, and who is at which.
     pub progress: Arc<Progress>,
     /// How many uploads are under way.
     pub uploads: Uploads,

@@ -9,6 +9,7 @@ pub mod upload;
 
 pub mod packing;
 pub mod reading;
+pub mod stages;
 pub mod tokens;
 
 pub mod bm25;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use copydesk_types::{DocumentId, IngestionId, KnowledgeBaseId, PassageId};
 
 use super::source::{ContentType, Format, SourceKind};
+use super::stages::Stage;
 
 /// A set of documents that is searched as one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +109,8 @@ pub enum IngestionState {
     Succeeded,
     /// Some documents failed.
     Failed,
+    /// It was cancelled before all documents had their turn.
+    Cancelled,
 }
 
 impl IngestionState {
@@ -118,19 +121,19 @@ impl IngestionState {
             Self::Running => "running",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
         }
     }
 
     /// The state with this word, if there is one.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Queued, Self::Running, Self::Succeeded, Self::Failed]
-            .into_iter()
-            .find(|state| state.word() == word)
+        let all = [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled];
+        all.into_iter().find(|state| state.word() == word)
     }
 
-    /// True when nothing will change any more.
+    /// True when nothing will change any more, unless it is tried again.
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed)
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
     }
 }
 
@@ -149,6 +152,18 @@ pub struct Ingestion {
     pub done: u32,
     /// Documents whose bytes were the same as before.
     pub unchanged: u32,
+    /// Documents that failed or are poisoned.
+    pub failed: u32,
+    /// Documents that were cancelled.
+    pub cancelled: u32,
+    /// Bytes uploaded.
+    pub bytes_total: u64,
+    /// Bytes of the documents that no longer wait.
+    pub bytes_done: u64,
+    /// How often one of its documents' rows changed.
+    pub changes: u64,
+    /// The document at work, by its place in the upload, and how far it is.
+    pub at: Option<(u32, Stage)>,
     /// Child chunks written so far.
     pub chunks: u32,
     /// The documents that failed, in upload order; the first thousand.
@@ -194,9 +209,17 @@ pub mod reason {
     pub const OCR_FAILED: &str = "OCR_FAILED";
     /// Its text stands in pictures, and no vision model is configured or no picture can be had.
     pub const NEEDS_OCR: &str = "NEEDS_OCR";
+    /// The embedder failed.
+    pub const EMBEDDER_FAILED: &str = "EMBEDDER_FAILED";
+    /// The tenant may not store more.
+    pub const QUOTA_EXCEEDED: &str = "QUOTA_EXCEEDED";
+    /// The process ended while it was at work.
+    pub const LOST: &str = "LOST";
+    /// A later upload has stored its key.
+    pub const SUPERSEDED: &str = "SUPERSEDED";
 
-    /// All of them.
-    pub const ALL: [&str; 11] = [
+    /// Those of a document that cannot be read.
+    pub const READING: [&str; 11] = [
         EMPTY, INTERNAL, UNREADABLE, TOO_LARGE, ENCRYPTED, TOO_MANY_PAGES, TIMEOUT, MEMORY, UNSUPPORTED,
         OCR_FAILED, NEEDS_OCR,
     ];

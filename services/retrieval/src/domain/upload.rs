@@ -62,6 +62,8 @@ pub struct Finished {
     pub last: Option<StagedDocument>,
     /// How many documents there were.
     pub documents: u32,
+    /// How many bytes they have.
+    pub bytes: u64,
     /// BLAKE3 of everything that was said, in hexadecimal digits; where parts were cut does not matter.
     pub fingerprint: String,
 }
@@ -152,6 +154,7 @@ impl Upload {
         Ok(Finished {
             last,
             documents: self.documents,
+            bytes: self.bytes,
             fingerprint: self.all.finalize().to_hex().to_string(),
         })
     }

@@ -8,8 +8,9 @@ use copydesk_types::{DocumentId, IngestionId, KnowledgeBaseId, PassageId, Tenant
 
 use super::{Created, RequestKey};
 use crate::domain::reading::Page;
-use crate::domain::records::{Ingestion, StagedDocument};
+use crate::domain::records::{Ingestion, IngestionState, StagedDocument};
 use crate::domain::source::Format;
+use crate::domain::stages::{Allowance, IngestionDocument, OverQuota, Stage};
 
 /// A new ingestion.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,10 +21,32 @@ pub struct NewIngestion {
     pub knowledge_base: KnowledgeBaseId,
     /// How many documents are staged.
     pub documents: u32,
+    /// How many bytes they have.
+    pub bytes: u64,
     /// For whom the worker acts, as JSON.
     pub delegation: String,
     /// Now.
     pub time: i64,
+}
+
+/// Documents of an ended ingestion to be tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// Which ingestion.
+    pub id: IngestionId,
+    /// For whom the worker acts from now on, as JSON.
+    pub delegation: String,
+    /// Now.
+    pub time: i64,
+}
+
+/// Which ingestions a list shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct IngestionFilter {
+    /// Only into this knowledge base.
+    pub knowledge_base: Option<KnowledgeBaseId>,
+    /// Only in this state.
+    pub state: Option<IngestionState>,
 }
 
 /// An ingestion that a worker holds.
@@ -35,6 +58,8 @@ pub struct Job {
     pub id: IngestionId,
     /// Where its documents go.
     pub knowledge_base: KnowledgeBaseId,
+    /// When it was uploaded.
+    pub create_time: i64,
     /// For whom the worker acts, as JSON.
     pub delegation: String,
     /// Grows with each holder; an old holder's writes are refused.
@@ -46,6 +71,8 @@ pub struct Job {
 pub struct Item {
     /// The document as it was uploaded.
     pub staged: StagedDocument,
+    /// How often the work on it was lost since it was last asked for.
+    pub lost: u32,
     /// The content hash of the document that has its key now.
     pub current_hash: Option<String>,
 }
@@ -95,6 +122,13 @@ pub enum ItemOutcome {
         /// For a person.
         message: String,
     },
+    /// The work on it was lost; it waits for another attempt, or is poisoned after too many.
+    Lost {
+        /// A stable word.
+        reason: &'static str,
+        /// For a person.
+        message: String,
+    },
     /// It is to be stored with these passages.
     Indexed {
         /// The document's id if its key is new.
@@ -110,6 +144,32 @@ pub enum ItemOutcome {
         /// Its passages.
         passages: Vec<NewPassage>,
     },
+}
+
+/// The end of an item.
+#[derive(Debug, Clone, Copy)]
+pub struct Finish<'a> {
+    /// The item, as it was given out.
+    pub item: &'a StagedDocument,
+    /// What became of it.
+    pub outcome: &'a ItemOutcome,
+    /// What its tenant may store.
+    pub allowance: &'a Allowance,
+    /// Now.
+    pub now: i64,
+    /// How long the worker holds the job.
+    pub lease_until: i64,
+}
+
+/// What became of the end of an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finished {
+    /// It is written.
+    Written,
+    /// Nothing is written: the tenant may not store more.
+    OverQuota(OverQuota),
+    /// Nothing is written: the job is gone or another worker holds it.
+    NotHeld,
 }
 
 /// Uploads and their jobs.
@@ -134,43 +194,97 @@ pub trait IngestionStore: Send + Sync {
     /// Empties the staging area of an ingestion that was not stored; a stored one is left alone.
     async fn abandon(&self, tenant: TenantId, id: IngestionId) -> Result<(), StoreError>;
 
-    /// Stores the ingestion over what is staged; from then on a worker may take it.
+    /// Stores the ingestion over what is staged; from then on a worker may take it. Refused when it would exceed what
+    /// the tenant may store, staged bytes included.
     async fn commit(
         &self,
         tenant: TenantId,
         new: &NewIngestion,
         request: &RequestKey,
+        allowance: &Allowance,
     ) -> Result<Created<Ingestion>, StoreError>;
 
     /// One ingestion.
     async fn ingestion(&self, tenant: TenantId, id: IngestionId) -> Result<Option<Ingestion>, StoreError>;
+
+    /// Newest first, those stored before `before`, `limit` at most, without their failures.
+    async fn ingestions(
+        &self,
+        tenant: TenantId,
+        filter: IngestionFilter,
+        before: Option<IngestionId>,
+        limit: u32,
+    ) -> Result<Vec<Ingestion>, StoreError>;
+
+    /// The documents of an ingestion whose rows are in this state (any state when `None`), in upload order, from the
+    /// place `from` on, `limit` at most. A document at work is a waiting one.
+    async fn ingestion_documents(
+        &self,
+        tenant: TenantId,
+        id: IngestionId,
+        state: Option<Stage>,
+        from: u32,
+        limit: u32,
+    ) -> Result<Vec<IngestionDocument>, StoreError>;
+
+    /// The documents whose rows changed after this count of changes, oldest change first; the newest `limit` of them.
+    async fn changed_documents(
+        &self,
+        tenant: TenantId,
+        id: IngestionId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<IngestionDocument>, StoreError>;
+
+    /// Ends an ingestion and refuses the writes of whoever holds it. One that has ended stays as it is. `None` when it
+    /// is absent.
+    async fn cancel(
+        &self,
+        tenant: TenantId,
+        id: IngestionId,
+        now: i64,
+    ) -> Result<Option<Ingestion>, StoreError>;
+
+    /// Queues the failed, poisoned and cancelled documents again whose bytes are kept.
+    async fn retry(
+        &self,
+        tenant: TenantId,
+        retry: &Retry,
+        request: &RequestKey,
+    ) -> Result<Created<Ingestion>, StoreError>;
+
+    /// For all tenants: deletes ingestions that ended before this time, with their documents' states and request ids;
+    /// `limit` at most. How many they were.
+    async fn expire(&self, ended_before: i64, limit: u32) -> Result<u32, StoreError>;
 
     /// For all tenants: empties the staging areas that broken uploads left behind. On a database of this process alone
     /// those are all that are older than `started`, when the process began, and all leases are taken back; on a shared
     /// one those that are older than `stale`.
     async fn recover(&self, started: i64, stale: i64) -> Result<(), StoreError>;
 
-    /// For all tenants: takes the oldest ingestion that is queued or whose lease ended before `now`, of the tenant that
-    /// was served least recently.
-    async fn claim(&self, now: i64, lease_until: i64) -> Result<Option<Job>, StoreError>;
+    /// For all tenants but those in `busy`: takes the oldest ingestion that is queued or whose lease ended before
+    /// `now`, of the tenant that was served least recently. A knowledge base's ingestions are given out one at a time,
+    /// in the order in which they were stored. If its last holder was lost, the document that it was at counts a loss.
+    async fn claim(&self, now: i64, lease_until: i64, busy: &[TenantId]) -> Result<Option<Job>, StoreError>;
 
-    /// The first document of the job that is not done.
+    /// The next document of the job that waits: those whose work was never lost come first.
     async fn next_item(&self, job: &Job) -> Result<Option<Item>, StoreError>;
 
-    /// Writes an item's outcome, the document's rows, the counters and the new lease in one transaction. False, with
-    /// nothing written, when the job is gone or another worker holds it.
-    async fn finish_item(
-        &self,
-        job: &Job,
-        item: &StagedDocument,
-        outcome: &ItemOutcome,
-        now: i64,
-        lease_until: i64,
-    ) -> Result<bool, StoreError>;
+    /// Notes that the job's holder is now at this document, whose work was lost before. False when it is not held.
+    async fn begin_suspect(&self, job: &Job, ordinal: u32) -> Result<bool, StoreError>;
+
+    /// Renews the lease in the middle of a document and notes how far it is. False when the job is not held any more.
+    async fn renew(&self, job: &Job, stage: Stage, lease_until: i64) -> Result<bool, StoreError>;
+
+    /// Writes an item's outcome, the document's rows, the counters and the new lease in one transaction.
+    async fn finish_item(&self, job: &Job, finish: Finish<'_>) -> Result<Finished, StoreError>;
 
     /// Gives the job back at `now`, so that others come first, if another tenant's could be taken. False, with nothing
     /// changed, when none could or another worker holds the job.
     async fn give_way(&self, job: &Job, now: i64) -> Result<bool, StoreError>;
+
+    /// Gives the job back at `now` in whatever state its document is: the holder ends, and nothing counts as lost.
+    async fn release(&self, job: &Job, now: i64) -> Result<(), StoreError>;
 
     /// Ends the job. False when it is gone or another worker holds it.
     async fn finish_job(&self, job: &Job, now: i64) -> Result<bool, StoreError>;

@@ -7,6 +7,7 @@ use copydesk_types::{DocumentId, KnowledgeBaseId, PassageId, TenantId};
 use crate::domain::reading::Page;
 use crate::domain::records::{Document, KnowledgeBase, Passage};
 use crate::domain::source::{ContentType, SourceKind};
+use crate::domain::stages::{OverQuota, Usage};
 
 /// A caller's key for a creating call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +27,10 @@ pub enum Created<T> {
     Before(T),
     /// The request id belongs to another body.
     Reused,
-    /// The knowledge base is gone.
+    /// The knowledge base, or whatever it is about, is gone.
     NoKnowledgeBase,
+    /// The tenant may not store more.
+    OverQuota(OverQuota),
 }
 
 /// Which documents a list shows.
@@ -91,6 +94,9 @@ pub trait KnowledgeStore: Send + Sync {
 
     /// Deletes a document with its passages and moves its knowledge base's version. False when it is absent.
     async fn delete_document(&self, tenant: TenantId, id: DocumentId) -> Result<bool, StoreError>;
+
+    /// What the tenant has stored and has under way.
+    async fn usage(&self, tenant: TenantId) -> Result<Usage, StoreError>;
 
     /// The passages of these ids that exist, in any order, each with the text of the version it was cut from.
     async fn passages(&self, tenant: TenantId, ids: &[PassageId]) -> Result<Vec<Passage>, StoreError>;

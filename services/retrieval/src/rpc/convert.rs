@@ -156,7 +156,7 @@ pub(super) fn header(start: pb::DocumentStart) -> Header {
     }
 }
 
-fn timestamp(ms: i64) -> Timestamp {
+pub(super) fn timestamp(ms: i64) -> Timestamp {
     let nanos = ms.rem_euclid(1000) as i32 * 1_000_000;
     Timestamp { seconds: ms.div_euclid(1000), nanos }
 }
@@ -199,7 +199,9 @@ pub(super) fn ingestion(ingestion: Ingestion) -> pb::Ingestion {
         IngestionState::Running => pb::IngestionState::Running,
         IngestionState::Succeeded => pb::IngestionState::Succeeded,
         IngestionState::Failed => pb::IngestionState::Failed,
+        IngestionState::Cancelled => pb::IngestionState::Cancelled,
     };
+    let ended = ingestion.done + ingestion.unchanged + ingestion.failed + ingestion.cancelled;
     let failures = ingestion.failures.into_iter().map(|failure| pb::IngestionFailure {
         key: failure.key,
         reason: failure.reason,
@@ -216,6 +218,11 @@ pub(super) fn ingestion(ingestion: Ingestion) -> pb::Ingestion {
         failures: failures.collect(),
         create_time: Some(timestamp(ingestion.create_time)),
         finish_time: ingestion.finish_time.map(timestamp),
+        documents_failed: ingestion.failed,
+        documents_cancelled: ingestion.cancelled,
+        documents_waiting: ingestion.total.saturating_sub(ended),
+        bytes_total: ingestion.bytes_total,
+        bytes_done: ingestion.bytes_done,
     }
 }
 

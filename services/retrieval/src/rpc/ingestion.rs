@@ -5,11 +5,11 @@ use std::pin::Pin;
 use copydesk_proto::retrieval::v1 as pb;
 use copydesk_proto::retrieval::v1::ingest_request::Part;
 use copydesk_proto::retrieval::v1::ingestion_service_server::IngestionService;
-use copydesk_rpc::{Caller, ServiceError, Violations, produce};
+use copydesk_rpc::{Caller, ServiceError, Violations, paging, produce};
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Door, convert};
+use super::{Door, convert, stages};
 use crate::app::{IngestStart, Ingesting};
 use crate::error::Error;
 
@@ -62,12 +62,65 @@ impl IngestionService for Door {
         self.desk.ingestion(caller.tenant, id).await?;
         let desk = self.desk.clone();
         let changes = produce(UNREAD, move |sink| async move { desk.watch(caller.tenant, id, sink).await });
-        let messages = changes.map(|change| {
-            change.map(|ingestion| pb::WatchIngestionResponse {
-                ingestion: Some(convert::ingestion(ingestion)),
-            })
-        });
+        let messages = changes.map(|change| change.map(stages::change));
         Ok(Response::new(Box::pin(messages)))
+    }
+
+    async fn cancel_ingestion(
+        &self,
+        request: Request<pb::CancelIngestionRequest>,
+    ) -> Result<Response<pb::CancelIngestionResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let id = super::one("ingestion_id", &request.into_inner().ingestion_id)?;
+        let ingestion = Some(convert::ingestion(self.desk.cancel_ingestion(caller.tenant, id).await?));
+        Ok(Response::new(pb::CancelIngestionResponse { ingestion }))
+    }
+
+    async fn retry_ingestion(
+        &self,
+        request: Request<pb::RetryIngestionRequest>,
+    ) -> Result<Response<pb::RetryIngestionResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let mut violations = Violations::new();
+        convert::request_id(&request.request_id, &mut violations);
+        let id = violations.parse("ingestion_id", &request.ingestion_id);
+        let id = super::read(id, violations)?;
+        let ingestion = self.desk.retry_ingestion(&caller, request.request_id, id).await?;
+        Ok(Response::new(pb::RetryIngestionResponse { ingestion: Some(convert::ingestion(ingestion)) }))
+    }
+
+    async fn list_ingestions(
+        &self,
+        request: Request<pb::ListIngestionsRequest>,
+    ) -> Result<Response<pb::ListIngestionsResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let (filter, list) = stages::ingestion_filter(&request)?;
+        let (size, before) = super::page(caller.tenant, &list, request.page_size, &request.page_token)?;
+        let (found, more) = self.desk.ingestions(caller.tenant, filter, before, size).await?;
+        let last = found.last().filter(|_| more).map(|ingestion| ingestion.id.to_string());
+        Ok(Response::new(pb::ListIngestionsResponse {
+            ingestions: found.into_iter().map(convert::ingestion).collect(),
+            next_page_token: last.map(|id| paging::encode(caller.tenant, &list, &id)).unwrap_or_default(),
+        }))
+    }
+
+    async fn list_ingestion_documents(
+        &self,
+        request: Request<pb::ListIngestionDocumentsRequest>,
+    ) -> Result<Response<pb::ListIngestionDocumentsResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let (id, stage, list) = stages::document_filter(&request)?;
+        let (size, after) = super::page(caller.tenant, &list, request.page_size, &request.page_token)?;
+        let from = after.map_or(0, |after: u32| after.saturating_add(1));
+        let (found, more) = self.desk.ingestion_documents(caller.tenant, id, stage, from, size).await?;
+        let last = found.last().filter(|_| more).map(|document| document.ordinal.to_string());
+        Ok(Response::new(pb::ListIngestionDocumentsResponse {
+            documents: found.into_iter().map(stages::document).collect(),
+            next_page_token: last.map(|at| paging::encode(caller.tenant, &list, &at)).unwrap_or_default(),
+        }))
     }
 }
 

@@ -3,10 +3,9 @@
 use copydesk_proto::retrieval::v1 as pb;
 use copydesk_proto::retrieval::v1::knowledge_service_server::KnowledgeService;
 use copydesk_rpc::{Caller, ServiceError, Violations, paging};
-use copydesk_types::TenantId;
 use tonic::{Request, Response, Status};
 
-use super::{Door, convert};
+use super::{Door, convert, one, page, stages};
 use crate::ports::DocumentFilter;
 
 #[tonic::async_trait]
@@ -109,36 +108,16 @@ impl KnowledgeService for Door {
         self.desk.delete_document(caller.tenant, id).await?;
         Ok(Response::new(pb::DeleteDocumentResponse {}))
     }
-}
 
-fn one<T>(field: &str, id: &str) -> Result<T, ServiceError>
-where
-    T: std::str::FromStr,
-    T::Err: std::fmt::Display,
-{
-    let mut violations = Violations::new();
-    let id = violations.parse(field, id);
-    super::read(id, violations)
-}
-
-/// The size of a page and the id that the page before ended with.
-fn page<T: std::str::FromStr>(
-    tenant: TenantId,
-    list: &str,
-    size: u32,
-    token: &str,
-) -> Result<(u32, Option<T>), ServiceError> {
-    let mut violations = Violations::new();
-    let size = paging::size(size, &mut violations);
-    let cursor = paging::decode(tenant, list, token, &mut violations);
-    let before = cursor.map(|cursor| cursor.parse().ok());
-    violations.check(
-        before.as_ref().is_none_or(Option::is_some),
-        "page_token",
-        "is not a token of this list",
-    );
-    violations.finish()?;
-    Ok((size, before.flatten()))
+    async fn get_quota(
+        &self,
+        request: Request<pb::GetQuotaRequest>,
+    ) -> Result<Response<pb::GetQuotaResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let usage = self.desk.usage(caller.tenant).await?;
+        let quota = Some(stages::quota(usage, self.desk.config.quotas.allowance()));
+        Ok(Response::new(pb::GetQuotaResponse { quota }))
+    }
 }
 
 /// The filter of a list of documents, and the list's name with it, to which page tokens are bound.

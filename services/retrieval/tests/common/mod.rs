@@ -10,7 +10,7 @@ use copydesk_proto::retrieval::v1::ingest_request::Part;
 use copydesk_proto::retrieval::v1::{
     CreateKnowledgeBaseRequest, DocumentFormat, DocumentStart, GetDocumentRequest, IngestRequest,
     IngestStart, Ingestion, ListDocumentsRequest, SearchHit, SearchRequest, SearchResponse,
-    WatchIngestionRequest, ingestion_service_client::IngestionServiceClient,
+    WatchIngestionRequest, WatchIngestionResponse, ingestion_service_client::IngestionServiceClient,
     knowledge_service_client::KnowledgeServiceClient, search_service_client::SearchServiceClient,
 };
 use copydesk_proto::retrieval::v1::{Document, KnowledgeBase};
@@ -154,14 +154,19 @@ impl Tenant {
 
     /// Every state of an ingestion up to its last.
     pub async fn watched(&self, id: &str) -> Vec<Ingestion> {
+        self.watch(id).await.into_iter().map(|change| change.ingestion.unwrap()).collect()
+    }
+
+    /// Everything that a watcher of an ingestion is told.
+    pub async fn watch(&self, id: &str) -> Vec<WatchIngestionResponse> {
         let request = WatchIngestionRequest { ingestion_id: id.into() };
         let mut client = self.ingestions();
         let mut stream = self.run(client.watch_ingestion(request)).await.unwrap().into_inner();
-        let mut states = Vec::new();
+        let mut changes = Vec::new();
         while let Some(change) = stream.message().await.unwrap() {
-            states.push(change.ingestion.unwrap());
+            changes.push(change);
         }
-        states
+        changes
     }
 
     pub async fn search_with(&self, request: SearchRequest) -> Result<SearchResponse, Status> {

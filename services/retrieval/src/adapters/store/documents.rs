@@ -5,6 +5,7 @@ use copydesk_types::DocumentId;
 
 use super::rows::{self, BATCH};
 use super::pages;
+use super::usage::Growth;
 use crate::domain::records::StagedDocument;
 use crate::domain::source::Format;
 use crate::ports::{NewPassage, StoredPage};
@@ -71,6 +72,20 @@ async fn delete_rows(tx: &mut Tx, tenant: &str, document: &str) -> Result<Vec<St
     Ok(shown)
 }
 
+/// Deletes what uploads remember of a document, kept bytes of failed ones included. What still waits is left: it will be
+/// a document of its own.
+pub(super) async fn delete_traces(
+    tx: &mut Tx,
+    tenant: &str,
+    knowledge_base: &str,
+    key: &str,
+) -> Result<(), StoreError> {
+    let sql = "DELETE FROM ingestion_item WHERE tenant = $1 AND key = $3 AND state <> 'waiting'
+          AND ingestion_id IN (SELECT ingestion_id FROM ingestion WHERE tenant = $1 AND knowledge_base_id = $2)";
+    tx.execute(sql, &params![tenant, knowledge_base, key]).await?;
+    Ok(())
+}
+
 /// A document to be written.
 pub(super) struct Write<'a> {
     pub tenant: &'a str,
@@ -83,30 +98,62 @@ pub(super) struct Write<'a> {
     pub text: &'a str,
     pub pages: &'a [StoredPage],
     pub passages: &'a [NewPassage],
+    /// When it was uploaded.
+    pub upload_time: i64,
     pub now: i64,
 }
 
+/// What became of a document to be written.
+pub(super) enum Put {
+    /// The bytes are those that are stored already.
+    Same,
+    /// A later upload has stored its key.
+    Superseded,
+    /// It is written.
+    Written { id: String, growth: Growth, chunks: i64 },
+}
+
+/// The document that has the key now.
+struct Before {
+    id: String,
+    version: i64,
+    chunks: i64,
+    bytes: i64,
+}
+
 impl Write<'_> {
-    /// Puts the document in place of the one that has its key now, if any. Gives the number of chunks written, or
-    /// `None` when the bytes are those that are stored already: then nothing is written.
-    pub(super) async fn run(&self, tx: &mut Tx) -> Result<Option<i64>, StoreError> {
-        let find = "SELECT document_id, version, content_hash, chunk_count FROM document
+    /// Puts the document in place of the one that has its key now, if any.
+    pub(super) async fn run(&self, tx: &mut Tx) -> Result<Put, StoreError> {
+        let find =
+            "SELECT document_id, version, content_hash, chunk_count, upload_bytes, upload_time FROM document
             WHERE tenant = $1 AND knowledge_base_id = $2 AND key = $3";
         let found = tx.query_opt(find, &params![self.tenant, self.knowledge_base, &self.staged.key]).await?;
-        let (id, version, old_chunks) = match &found {
-            Some(row) if row.get::<String>("content_hash")? == self.staged.content_hash => return Ok(None),
-            Some(row) => (row.get("document_id")?, row.get::<i64>("version")? + 1, row.get("chunk_count")?),
-            None => (self.new_id.to_string(), 1, 0),
+        let before = match &found {
+            Some(row) if row.get::<String>("content_hash")? == self.staged.content_hash => {
+                return Ok(Put::Same);
+            }
+            Some(row) if row.get::<i64>("upload_time")? > self.upload_time => return Ok(Put::Superseded),
+            Some(row) => Before {
+                id: row.get("document_id")?,
+                version: row.get("version")?,
+                chunks: row.get("chunk_count")?,
+                bytes: row.get("upload_bytes")?,
+            },
+            None => Before { id: self.new_id.to_string(), version: 0, chunks: 0, bytes: 0 },
         };
         let chunks = rows::size(self.passages.iter().map(|passage| passage.chunks.len()).sum());
-        self.write_document(tx, &id, version, chunks).await?;
-        self.write_content(tx, &id, version).await?;
+        self.write_document(tx, &before.id, before.version + 1, chunks).await?;
+        self.write_content(tx, &before.id, before.version + 1).await?;
         if let Some(change) = next_version(tx, self.tenant, self.knowledge_base).await? {
-            record_change(tx, self.tenant, self.knowledge_base, &id, change).await?;
+            record_change(tx, self.tenant, self.knowledge_base, &before.id, change).await?;
         }
-        let new = i64::from(found.is_none());
-        count(tx, self.tenant, self.knowledge_base, new, chunks - old_chunks).await?;
-        Ok(Some(chunks))
+        let growth = Growth {
+            documents: i64::from(found.is_none()),
+            chunks: chunks - before.chunks,
+            bytes: rows::size(self.staged.content.len()) - before.bytes,
+        };
+        count(tx, self.tenant, self.knowledge_base, growth.documents, growth.chunks).await?;
+        Ok(Put::Written { id: before.id, growth, chunks })
     }
 
     async fn write_document(
@@ -117,13 +164,15 @@ impl Write<'_> {
         chunks: i64,
     ) -> Result<(), StoreError> {
         let sql = "INSERT INTO document (tenant, document_id, knowledge_base_id, key, title, source_kind,
-              content_type, version, size_bytes, content_hash, chunk_count, create_time, update_time, format)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13)
+              content_type, version, size_bytes, content_hash, chunk_count, create_time, update_time, upload_bytes,
+              upload_time, format)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, $15)
             ON CONFLICT (tenant, document_id) DO UPDATE SET title = excluded.title,
               source_kind = excluded.source_kind, content_type = excluded.content_type,
               version = excluded.version, size_bytes = excluded.size_bytes,
               content_hash = excluded.content_hash, chunk_count = excluded.chunk_count,
-              update_time = excluded.update_time, format = excluded.format";
+              update_time = excluded.update_time, upload_bytes = excluded.upload_bytes,
+              upload_time = excluded.upload_time, format = excluded.format";
         let values = params![
             self.tenant,
             id,
@@ -137,6 +186,8 @@ impl Write<'_> {
             &self.staged.content_hash,
             chunks,
             self.now,
+            rows::size(self.staged.content.len()),
+            self.upload_time,
             self.format.word(),
         ];
         tx.execute(sql, &values).await?;

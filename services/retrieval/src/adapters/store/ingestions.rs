@@ -4,19 +4,16 @@ use async_trait::async_trait;
 use copydesk_store::{Dialect, StoreError, Tx, Value, params};
 use copydesk_types::{IngestionId, TenantId};
 
-use super::{DatabaseStore, jobs, method, rows, take_request};
+use super::ends::Retried;
+use super::{DatabaseStore, ends, items, jobs, method, rows, take_request, usage};
 use crate::domain::records::{Failure, Ingestion, IngestionState, StagedDocument};
-use crate::ports::{Created, IngestionStore, Item, ItemOutcome, Job, NewIngestion, RequestKey};
+use crate::domain::stages::{Allowance, IngestionDocument, Stage};
+use crate::ports::{
+    Created, Finish, Finished, IngestionFilter, IngestionStore, Item, Job, NewIngestion, RequestKey, Retry,
+};
 
 /// Most failures that an ingestion shows: an answer must stay below the size limit of a message.
 const SHOWN: u32 = 1000;
-
-/// States of an item.
-pub(super) mod item {
-    pub(in super::super) const WAITING: &str = "waiting";
-    pub(in super::super) const DONE: &str = "done";
-    pub(in super::super) const FAILED: &str = "failed";
-}
 
 #[async_trait]
 impl IngestionStore for DatabaseStore {
@@ -60,6 +57,7 @@ impl IngestionStore for DatabaseStore {
         tenant: TenantId,
         new: &NewIngestion,
         request: &RequestKey,
+        allowance: &Allowance,
     ) -> Result<Created<Ingestion>, StoreError> {
         let id = new.id.to_string();
         let mut tx = self.database.begin().await?;
@@ -80,6 +78,10 @@ impl IngestionStore for DatabaseStore {
             };
             return Ok(before.map_or(Created::NoKnowledgeBase, Created::Before));
         }
+        if let Some(over) = usage::check(&mut tx, tenant, new, allowance).await? {
+            tx.rollback().await?;
+            return Ok(Created::OverQuota(over));
+        }
         let ingestion = queued(new);
         tx.execute(INSERT, &ingestion_row(tenant, new)).await?;
         tx.commit().await?;
@@ -93,6 +95,80 @@ impl IngestionStore for DatabaseStore {
             Some(row) => self.with_failures(tenant, rows::ingestion(&row)?).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    async fn ingestions(
+        &self,
+        tenant: TenantId,
+        filter: IngestionFilter,
+        before: Option<IngestionId>,
+        limit: u32,
+    ) -> Result<Vec<Ingestion>, StoreError> {
+        let sql = "SELECT * FROM ingestion WHERE tenant = $1 AND ($2 = '' OR knowledge_base_id = $2)
+              AND ($3 = '' OR state = $3) AND ($4 = '' OR ingestion_id COLLATE \"C\" < $4)
+            ORDER BY ingestion_id COLLATE \"C\" DESC LIMIT $5";
+        let text = |id: Option<String>| id.unwrap_or_default();
+        let values = params![
+            tenant.to_string(),
+            text(filter.knowledge_base.map(|id| id.to_string())),
+            filter.state.map_or("", IngestionState::word),
+            text(before.map(|id| id.to_string())),
+            limit,
+        ];
+        self.database.query(sql, &values).await?.iter().map(rows::ingestion).collect()
+    }
+
+    async fn ingestion_documents(
+        &self,
+        tenant: TenantId,
+        id: IngestionId,
+        state: Option<Stage>,
+        from: u32,
+        limit: u32,
+    ) -> Result<Vec<IngestionDocument>, StoreError> {
+        items::list(&self.database, tenant, id, state, from, limit).await
+    }
+
+    async fn changed_documents(
+        &self,
+        tenant: TenantId,
+        id: IngestionId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<IngestionDocument>, StoreError> {
+        items::changed(&self.database, tenant, id, after, limit).await
+    }
+
+    async fn cancel(
+        &self,
+        tenant: TenantId,
+        id: IngestionId,
+        now: i64,
+    ) -> Result<Option<Ingestion>, StoreError> {
+        if ends::cancel(&self.database, tenant, id, now).await? {
+            return self.ingestion(tenant, id).await;
+        }
+        Ok(None)
+    }
+
+    async fn retry(
+        &self,
+        tenant: TenantId,
+        retry: &Retry,
+        request: &RequestKey,
+    ) -> Result<Created<Ingestion>, StoreError> {
+        match ends::retry(&self.database, tenant, retry, request).await? {
+            Retried::Reused => Ok(Created::Reused),
+            Retried::Absent => Ok(Created::NoKnowledgeBase),
+            Retried::Yes => {
+                let now = self.ingestion(tenant, retry.id).await?;
+                Ok(now.map_or(Created::NoKnowledgeBase, Created::Before))
+            }
+        }
+    }
+
+    async fn expire(&self, ended_before: i64, limit: u32) -> Result<u32, StoreError> {
+        ends::expire(&self.database, ended_before, limit).await
     }
 
     async fn recover(&self, started: i64, stale: i64) -> Result<(), StoreError> {
@@ -109,27 +185,32 @@ impl IngestionStore for DatabaseStore {
         Ok(())
     }
 
-    async fn claim(&self, now: i64, lease_until: i64) -> Result<Option<Job>, StoreError> {
-        jobs::claim(&self.database, now, lease_until).await
+    async fn claim(&self, now: i64, lease_until: i64, busy: &[TenantId]) -> Result<Option<Job>, StoreError> {
+        jobs::claim(&self.database, now, lease_until, busy).await
     }
 
     async fn next_item(&self, job: &Job) -> Result<Option<Item>, StoreError> {
         jobs::next_item(&self.database, job).await
     }
 
-    async fn finish_item(
-        &self,
-        job: &Job,
-        item: &StagedDocument,
-        outcome: &ItemOutcome,
-        now: i64,
-        lease_until: i64,
-    ) -> Result<bool, StoreError> {
-        jobs::finish_item(&self.database, job, item, outcome, now, lease_until).await
+    async fn begin_suspect(&self, job: &Job, ordinal: u32) -> Result<bool, StoreError> {
+        jobs::begin_suspect(&self.database, job, ordinal).await
+    }
+
+    async fn renew(&self, job: &Job, stage: Stage, lease_until: i64) -> Result<bool, StoreError> {
+        jobs::renew(&self.database, job, stage, lease_until).await
+    }
+
+    async fn finish_item(&self, job: &Job, finish: Finish<'_>) -> Result<Finished, StoreError> {
+        jobs::finish_item(&self.database, job, finish).await
     }
 
     async fn give_way(&self, job: &Job, now: i64) -> Result<bool, StoreError> {
         jobs::give_way(&self.database, job, now).await
+    }
+
+    async fn release(&self, job: &Job, now: i64) -> Result<(), StoreError> {
+        jobs::release(&self.database, job, now).await.map(|_| ())
     }
 
     async fn finish_job(&self, job: &Job, now: i64) -> Result<bool, StoreError> {
@@ -143,9 +224,12 @@ impl DatabaseStore {
         tenant: TenantId,
         mut ingestion: Ingestion,
     ) -> Result<Ingestion, StoreError> {
+        if ingestion.failed == 0 {
+            return Ok(ingestion);
+        }
         let sql = "SELECT key, reason, message FROM ingestion_item
-            WHERE tenant = $1 AND ingestion_id = $2 AND state = $3 ORDER BY ordinal LIMIT $4";
-        let values = params![tenant.to_string(), ingestion.id.to_string(), item::FAILED, SHOWN];
+            WHERE tenant = $1 AND ingestion_id = $2 AND state IN ('failed', 'poisoned') ORDER BY ordinal LIMIT $3";
+        let values = params![tenant.to_string(), ingestion.id.to_string(), SHOWN];
         for row in self.database.query(sql, &values).await? {
             let (key, reason, message) = (row.get("key")?, row.get("reason")?, row.get("message")?);
             ingestion.failures.push(Failure { key, reason, message });
@@ -155,15 +239,15 @@ impl DatabaseStore {
 }
 
 const STAGE: &str = "INSERT INTO ingestion_item (tenant, ingestion_id, ordinal, state, key, title, format,
-    source_kind, content_type, content_hash, content, size_bytes, reason, message, stage_time)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, '', '', $13)";
+    source_kind, content_type, content_hash, content, size_bytes, reason, message, stage_time, update_time)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, '', '', $13, $13)";
 
 fn item_row(tenant: TenantId, id: IngestionId, document: &StagedDocument, time: i64) -> Vec<Value> {
     params![
         tenant.to_string(),
         id.to_string(),
         document.ordinal,
-        item::WAITING,
+        Stage::Waiting.word(),
         &document.key,
         &document.title,
         document.format.word(),
@@ -178,8 +262,8 @@ fn item_row(tenant: TenantId, id: IngestionId, document: &StagedDocument, time: 
 }
 
 const INSERT: &str = "INSERT INTO ingestion (tenant, ingestion_id, knowledge_base_id, state, documents_total,
-    documents_done, documents_unchanged, chunks_written, create_time, delegation, fence, lease_until)
-    VALUES ($1, $2, $3, $4, $5, 0, 0, 0, $6, $7, 0, 0)";
+    bytes_total, documents_done, documents_unchanged, chunks_written, create_time, delegation, fence, lease_until)
+    VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0, $7, $8, 0, 0)";
 
 fn ingestion_row(tenant: TenantId, new: &NewIngestion) -> Vec<Value> {
     params![
@@ -188,6 +272,7 @@ fn ingestion_row(tenant: TenantId, new: &NewIngestion) -> Vec<Value> {
         new.knowledge_base.to_string(),
         IngestionState::Queued.word(),
         new.documents,
+        rows::int(new.bytes),
         new.time,
         &new.delegation,
     ]
@@ -215,6 +300,12 @@ fn queued(new: &NewIngestion) -> Ingestion {
         total: new.documents,
         done: 0,
         unchanged: 0,
+        failed: 0,
+        cancelled: 0,
+        bytes_total: new.bytes,
+        bytes_done: 0,
+        changes: 0,
+        at: None,
         chunks: 0,
         failures: Vec::new(),
         create_time: new.time,

@@ -4,9 +4,11 @@ use async_trait::async_trait;
 use copydesk_store::{Row, Sql, StoreError, Value, params, placeholders};
 use copydesk_types::{DocumentId, KnowledgeBaseId, PassageId, TenantId};
 
+use super::usage::{self, Growth};
 use super::{DatabaseStore, documents, method, pages, rows, take_request};
 use crate::domain::reading::Page;
 use crate::domain::records::{Document, KnowledgeBase, Passage};
+use crate::domain::stages::{Allowance, Usage};
 use crate::ports::{Created, DocumentFilter, KnowledgeStore, RequestKey};
 
 #[async_trait]
@@ -70,6 +72,7 @@ impl KnowledgeStore for DatabaseStore {
         if tx.execute(delete, &of).await? == 0 {
             return Ok(false);
         }
+        usage::take_back(&mut tx, &tenant.to_string(), &id.to_string()).await?;
         for statement in DELETE_CONTENT {
             tx.execute(*statement, &of).await?;
         }
@@ -127,14 +130,22 @@ impl KnowledgeStore for DatabaseStore {
             return Ok(false);
         };
         // Under the lock: another caller may have been first.
-        let delete = "DELETE FROM document WHERE tenant = $1 AND document_id = $2 RETURNING chunk_count";
+        let delete = "DELETE FROM document WHERE tenant = $1 AND document_id = $2
+            RETURNING key, chunk_count, upload_bytes";
         let Some(row) = tx.query_opt(delete, &params![&tenant, &id]).await? else { return Ok(false) };
         let chunks: i64 = row.get("chunk_count")?;
         documents::delete_content(&mut tx, &tenant, &id).await?;
+        documents::delete_traces(&mut tx, &tenant, &knowledge_base, &row.get::<String>("key")?).await?;
         documents::record_change(&mut tx, &tenant, &knowledge_base, &id, version).await?;
         documents::count(&mut tx, &tenant, &knowledge_base, -1, -chunks).await?;
+        let growth = Growth { documents: -1, chunks: -chunks, bytes: -row.get::<i64>("upload_bytes")? };
+        usage::add(&mut tx, &tenant, growth, &Allowance::default()).await?;
         tx.commit().await?;
         Ok(true)
+    }
+
+    async fn usage(&self, tenant: TenantId) -> Result<Usage, StoreError> {
+        usage::of(&self.database, tenant).await
     }
 
     async fn passages(&self, tenant: TenantId, ids: &[PassageId]) -> Result<Vec<Passage>, StoreError> {

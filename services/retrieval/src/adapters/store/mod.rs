@@ -2,12 +2,15 @@
 //! ones come in one, together with the counters and the version that tell others of it.
 
 mod documents;
+mod ends;
 mod index_source;
 mod ingestions;
+mod items;
 mod jobs;
 mod knowledge;
 mod pages;
 mod rows;
+mod usage;
 
 use copydesk_store::{Database, Migrator, StoreError, Tx, params};
 use copydesk_types::TenantId;
@@ -42,6 +45,7 @@ impl DatabaseStore {
 mod method {
     pub(super) const CREATE_KNOWLEDGE_BASE: &str = "CreateKnowledgeBase";
     pub(super) const INGEST: &str = "Ingest";
+    pub(super) const RETRY_INGESTION: &str = "RetryIngestion";
 }
 
 /// Takes a request id for a new resource. `None` when it was free; else what it stands for: the body's fingerprint and

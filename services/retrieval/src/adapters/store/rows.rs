@@ -8,6 +8,7 @@ use copydesk_store::{Row, StoreError, Value};
 
 use crate::domain::records::{Document, Ingestion, IngestionState, KnowledgeBase, Passage};
 use crate::domain::source::{ContentType, Format, SourceKind};
+use crate::domain::stages::{IngestionDocument, Stage};
 
 /// A column that holds something no build of ours wrote there.
 fn odd(column: &str) -> StoreError {
@@ -118,10 +119,38 @@ pub(super) fn ingestion(row: &Row) -> Result<Ingestion, StoreError> {
         total: row.get("documents_total")?,
         done: row.get("documents_done")?,
         unchanged: row.get("documents_unchanged")?,
+        failed: row.get("documents_failed")?,
+        cancelled: row.get("documents_cancelled")?,
+        bytes_total: unsigned(row, "bytes_total")?,
+        bytes_done: unsigned(row, "bytes_done")?,
+        changes: unsigned(row, "changes")?,
+        at: at(row)?,
         chunks: row.get("chunks_written")?,
         failures: Vec::new(),
         create_time: row.get("create_time")?,
         finish_time: row.get("finish_time")?,
+    })
+}
+
+/// Where the holder of an ingestion is. A stage that it has not told yet is the first.
+fn at(row: &Row) -> Result<Option<(u32, Stage)>, StoreError> {
+    let stage = Stage::from_word(&row.get::<String>("at_stage")?).unwrap_or(Stage::Parsing);
+    Ok(row.get::<Option<u32>>("at_ordinal")?.map(|ordinal| (ordinal, stage)))
+}
+
+/// A document of an upload. That it is at work stands with its ingestion.
+pub(super) fn ingestion_document(row: &Row) -> Result<IngestionDocument, StoreError> {
+    Ok(IngestionDocument {
+        ordinal: row.get("ordinal")?,
+        key: row.get("key")?,
+        stage: word(row, "state", Stage::from_word)?,
+        attempts: row.get("attempts")?,
+        reason: row.get("reason")?,
+        message: row.get("message")?,
+        document: row.get::<String>("document_id")?.parse().ok(),
+        chunks: row.get("chunks")?,
+        size: unsigned(row, "size_bytes")?,
+        update_time: row.get("update_time")?,
     })
 }
 

@@ -91,7 +91,7 @@ pub struct ReadFailure {
 impl ReadFailure {
     /// The stable word; what no build of ours says is a fault of ours.
     pub fn word(&self) -> &'static str {
-        reason::ALL.into_iter().find(|word| *word == self.reason).unwrap_or(reason::INTERNAL)
+        reason::READING.into_iter().find(|word| *word == self.reason).unwrap_or(reason::INTERNAL)
     }
 
     /// A failure with a word of [`reason`].
