@@ -1,8 +1,9 @@
 //! The zip archive that an Office document is, unpacked within a limit whatever its headers claim.
 
+use std::borrow::Cow;
 use std::io::{Cursor, Read};
 
-use quick_xml::Reader;
+use quick_xml::{Reader, XmlVersion};
 use quick_xml::events::Event;
 use zip::ZipArchive;
 use zip::result::ZipError;
@@ -28,8 +29,8 @@ impl<'a> Archive<'a> {
     }
 
     /// The names of its entries.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.zip.file_names()
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        self.zip.file_names().flatten().map(Cow::into_owned)
     }
 
     /// An entry as text; `None` when it is absent. Bytes that are not UTF-8 become replacement characters.
@@ -51,7 +52,7 @@ impl<'a> Archive<'a> {
     /// # Errors
     /// As [`text`](Self::text).
     pub fn check(&mut self) -> Result<(), ReadFailure> {
-        let names: Vec<String> = self.zip.file_names().map(str::to_owned).collect();
+        let names: Vec<String> = self.names().collect();
         for name in names {
             self.unpack(&name, |_| ())?;
         }
@@ -89,7 +90,8 @@ pub fn office(bytes: &[u8]) -> Option<Format> {
         ("ppt/presentation.xml", Format::Pptx),
         ("xl/workbook.xml", Format::Xlsx),
     ];
-    parts.iter().find(|(part, _)| archive.names().any(|name| name == *part)).map(|(_, format)| *format)
+    let names: Vec<String> = archive.names().collect();
+    parts.iter().find(|(part, _)| names.iter().any(|name| name == part)).map(|(_, format)| *format)
 }
 
 fn broken(error: &ZipError) -> ReadFailure {
@@ -137,7 +139,7 @@ pub fn walk(xml: &str, mut visit: impl FnMut(Step) -> Result<(), ReadFailure>) -
 
 fn opened(tag: &quick_xml::events::BytesStart<'_>) -> Step {
     let attributes = tag.attributes().flatten().map(|attribute| {
-        let value = attribute.unescape_value().map(std::borrow::Cow::into_owned);
+        let value = attribute.normalized_value(XmlVersion::Implicit1_0).map(Cow::into_owned);
         (attribute.key.local_name().as_ref().to_owned(), value.unwrap_or_default())
     });
     Step::Open(tag.local_name().as_ref().to_owned(), attributes.collect())
