@@ -13,7 +13,7 @@ use copydesk_retrieval::ports::Reader;
 use files::Shown;
 
 const LIMITS: ReadLimits =
-    ReadLimits { pages: 2_000, unpacked_bytes: 64 << 20, memory_bytes: 512 << 20, millis: 120_000 };
+    ReadLimits { pages: 2_000, unpacked_bytes: 64 << 20, memory_bytes: 512 << 20, millis: 1_200_000 };
 
 /// Reads as the worker does: chooses by bytes and key, and reads apart what is to be read apart.
 async fn read_within(key: &str, bytes: Vec<u8>, limits: ReadLimits) -> Result<Reading, ReadFailure> {
@@ -148,7 +148,7 @@ async fn too_little_memory_and_too_little_time_are_told_apart() {
     let rows = || (0..200_000).map(|row| vec![row.to_string(), format!("words of row {row}")]);
     let bytes = files::xlsx(rows());
     // Less than the program itself takes: the first larger table of the reader's own is refused.
-    let poor = ReadLimits { memory_bytes: 0, ..LIMITS };
+    let poor = ReadLimits { memory_bytes: 0, unpacked_bytes: 1 << 30, ..LIMITS };
     let failure = read_within("a.xlsx", files::xlsx((0..400_000).map(|_| vec!["x".repeat(400)])), poor).await;
     assert_eq!(failure.unwrap_err().reason, "MEMORY");
     let brief = ReadLimits { millis: 1, ..LIMITS };
