@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod client;
+mod eval;
+
+pub use eval::{EvalAction, RetrievalEvalArgs};
 
 pub use client::{ClientArgs, ContentKind, FeedbackArgs, GenerateArgs, IngestArgs, KeysAction, Verdict};
 
@@ -86,6 +89,12 @@ pub enum Command {
         /// From where.
         #[command(flatten)]
         source: SourceArgs,
+    },
+    /// Measure quality on data with judgements, in a temporary folder.
+    Eval {
+        /// Of what.
+        #[command(subcommand)]
+        action: EvalAction,
     },
     /// Check everything that Copydesk depends on, and say how to mend what is wrong.
     Doctor(SourceArgs),

@@ -12,6 +12,7 @@ use copydesk_proto::learning::v1::feedback_service_client::FeedbackServiceClient
 use copydesk_proto::learning::v1::outcome_service_client::OutcomeServiceClient;
 use copydesk_proto::retrieval::v1::ingestion_service_client::IngestionServiceClient;
 use copydesk_proto::retrieval::v1::knowledge_service_client::KnowledgeServiceClient;
+use copydesk_proto::retrieval::v1::search_service_client::SearchServiceClient;
 use copydesk_rpc::{CallContext, Channel, RpcMetrics};
 use http::HeaderValue;
 use tokio::net::TcpStream;
@@ -110,6 +111,10 @@ impl Client {
     }
     pub(crate) fn ingestion(&self) -> IngestionServiceClient<Channel> {
         IngestionServiceClient::new(self.channel.clone())
+    }
+    /// Answers may be large: a batch holds many passages.
+    pub(crate) fn search(&self) -> SearchServiceClient<Channel> {
+        SearchServiceClient::new(self.channel.clone()).max_decoding_message_size(256 << 20)
     }
     pub(crate) fn knowledge(&self) -> KnowledgeServiceClient<Channel> {
         KnowledgeServiceClient::new(self.channel.clone())

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, EvalAction};
 
 mod config;
 mod content;
@@ -48,6 +48,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Token { action } => keys::token(action)?,
         Command::Identity { action } => keys::identity(action)?,
         Command::Config { action, source } => config::config(action, &source)?,
+        Command::Eval { action: EvalAction::Retrieval(args) } => crate::eval::run(args).await?,
         Command::Doctor(source) => return doctor::doctor(&source).await,
         Command::Healthcheck { admin } => return doctor::healthcheck(&admin).await,
         Command::Completions { shell } => {

@@ -138,6 +138,7 @@ impl SourceDocument {
             format: format_of(&self.key).unwrap_or(DocumentFormat::Text).into(),
             source_kind: kind.into(),
             content_type: content_type.into(),
+            ..DocumentStart::default()
         }
     }
 
@@ -162,6 +163,10 @@ fn source_kind(word: &str) -> Option<SourceKind> {
         "issue" => SourceKind::Issue,
         "case" | "case_study" => SourceKind::CaseStudy,
         "post" => SourceKind::Post,
+        "example" => SourceKind::Example,
+        "commit" => SourceKind::Commit,
+        "code" => SourceKind::Code,
+        "web" | "web_page" => SourceKind::WebPage,
         _ => return None,
     })
 }
@@ -176,6 +181,7 @@ fn kind_of_path(key: &str) -> SourceKind {
         () if has(&["case", "cases", "stories"]) => SourceKind::CaseStudy,
         () if has(&["post", "posts", "social"]) => SourceKind::Post,
         () if has(&["product", "products", "features"]) => SourceKind::Product,
+        () if has(&["example", "examples"]) => SourceKind::Example,
         () => SourceKind::Document,
     }
 }

@@ -17,6 +17,7 @@ pub mod config;
 pub mod demo;
 mod desk;
 pub mod documents;
+mod eval;
 pub mod identity;
 pub mod mesh;
 mod out;

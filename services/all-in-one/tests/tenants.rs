@@ -81,6 +81,14 @@ async fn a_stranger_sees_and_changes_nothing() {
                     assert!(answer.get(list).is_none(), "{}: {answer}", method.name);
                 }
             }
+            (Ok(answers), Expect::Errors(list)) => {
+                for answer in answers {
+                    let answer = method.response(answer.clone());
+                    let results = answer[list].as_array().expect("a list");
+                    let code = i32::from(Code::NotFound);
+                    assert!(!results.is_empty() && results.iter().all(|one| one["error"]["code"] == code));
+                }
+            }
             (Ok(_), Expect::Own) => {}
             (answer, expect) => panic!("{}: {expect:?} was expected, not {answer:?}", method.name),
         }

@@ -1,12 +1,19 @@
 //! What an operator may set. Read by the program that runs the service; the service only takes it by value.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod parsing;
+mod search;
+
+pub(crate) use search::weights;
+pub use parsing::{OcrConfig, Parsing};
+pub use search::{IntentWeights, QueryCache, Rerank};
+
 use crate::domain::packing::Sizes;
-use crate::domain::reading::ReadLimits;
 use crate::domain::source::ContentType;
 use crate::domain::stages::Allowance;
 use crate::domain::upload::UploadLimits;
@@ -21,9 +28,8 @@ pub struct Config {
     pub chunks: Chunks,
     /// Passages that a search returns when the caller does not say how many.
     pub top_k: TopK,
-    /// How many knowledge bases keep their search index in memory, 1 or more. The one that was not searched for the
-    /// longest time is dropped first and built again from the database when it is searched.
-    pub indexes_in_memory: usize,
+    /// The search indexes in memory.
+    pub index: IndexConfig,
     /// What reading one document may take.
     pub parsing: Parsing,
     /// A vision model for scans and pictures, by way of llm-router. Absent: they are not read.
@@ -36,6 +42,13 @@ pub struct Config {
     pub quotas: Quotas,
     /// How long things stay that nobody deletes.
     pub retention: Retention,
+    /// What kinds of sources count for questions of an intent that a search may name, for example
+    /// `intents.howto = { document = 1.5, commit = 0.5 }`.
+    pub intents: BTreeMap<String, IntentWeights>,
+    /// Answers that are kept.
+    pub query_cache: QueryCache,
+    /// A second look at the best passages.
+    pub rerank: Rerank,
 }
 
 /// Who works uploads off.
@@ -87,118 +100,6 @@ pub struct Limits {
     pub max_uploads: u32,
 }
 
-/// What reading one document may take. PDF and Office documents are read in a process of their own, which is held to
-/// these limits.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Parsing {
-    /// Pages, slides or sheets of a document, 1 to 100,000.
-    pub max_pages: u32,
-    /// Bytes of the text that comes out, and of what is unpacked on the way to it, 1 to 1 GiB.
-    pub max_unpacked_bytes: u64,
-    /// Bytes of memory, 64 MiB to 64 GiB.
-    pub max_memory_bytes: u64,
-    /// Milliseconds, 100 to 3,600,000.
-    pub max_millis: u64,
-    /// The program that reads when it is called with `parse-child`. Absent: the running one.
-    pub program: Option<PathBuf>,
-}
-
-/// A vision model that reads pictures of pages.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct OcrConfig {
-    /// The router's name of the model, `<provider>/<model>`, for example `vllm/deepseek-ai/DeepSeek-OCR`.
-    pub model: String,
-    /// What it is told after the picture.
-    #[serde(default = "ocr_prompt")]
-    pub prompt: String,
-    /// Most tokens of one page, 256 to 131,072.
-    #[serde(default = "ocr_tokens")]
-    pub max_output_tokens: u32,
-    /// Fields of the provider's own protocol, such as `skip_special_tokens` and `vllm_xargs` of DeepSeek-OCR. Servers may
-    /// refuse fields that they do not know.
-    #[serde(default)]
-    pub extra: serde_json::Map<String, serde_json::Value>,
-    /// Pages that are read at once, of all documents, 1 to 64.
-    #[serde(default = "ocr_at_once")]
-    pub at_once: u32,
-    /// Seconds for one page, 1 to 600.
-    #[serde(default = "ocr_timeout")]
-    pub timeout_seconds: u64,
-    /// Pictures of one document, 1 to 100,000.
-    #[serde(default = "ocr_pages")]
-    pub max_pages: u32,
-}
-
-fn ocr_prompt() -> String {
-    "<|grounding|>Convert the document to markdown.".to_owned()
-}
-
-fn ocr_tokens() -> u32 {
-    8192
-}
-
-fn ocr_at_once() -> u32 {
-    2
-}
-
-fn ocr_timeout() -> u64 {
-    300
-}
-
-fn ocr_pages() -> u32 {
-    500
-}
-
-impl Default for Parsing {
-    fn default() -> Self {
-        let limits = ReadLimits::default();
-        Self {
-            max_pages: limits.pages,
-            max_unpacked_bytes: limits.unpacked_bytes,
-            max_memory_bytes: limits.memory_bytes,
-            max_millis: limits.millis,
-            program: None,
-        }
-    }
-}
-
-impl Parsing {
-    /// As the parsers take them.
-    pub(crate) fn limits(&self) -> ReadLimits {
-        ReadLimits {
-            pages: self.max_pages,
-            unpacked_bytes: self.max_unpacked_bytes,
-            memory_bytes: self.max_memory_bytes,
-            millis: self.max_millis,
-        }
-    }
-
-    fn faults(&self) -> Vec<String> {
-        let good = [
-            ((1..=100_000).contains(&self.max_pages), "max_pages: must be 1 to 100,000"),
-            ((1..=LARGEST_DOCUMENT).contains(&self.max_unpacked_bytes), "max_unpacked_bytes: must be 1 to 1 GiB"),
-            ((64 << 20..=64 << 30).contains(&self.max_memory_bytes), "max_memory_bytes: must be 64 MiB to 64 GiB"),
-            ((100..=3_600_000).contains(&self.max_millis), "max_millis: must be 100 to 3,600,000"),
-        ];
-        good.iter().filter(|(good, _)| !good).map(|(_, fault)| format!("parsing.{fault}")).collect()
-    }
-}
-
-impl OcrConfig {
-    fn faults(&self) -> Vec<String> {
-        let good = [
-            (!self.model.trim().is_empty(), "model: must name a model of the router"),
-            (!self.prompt.is_empty(), "prompt: must not be empty"),
-            ((256..=131_072).contains(&self.max_output_tokens), "max_output_tokens: must be 256 to 131,072"),
-            ((1..=64).contains(&self.at_once), "at_once: must be 1 to 64"),
-            ((1..=600).contains(&self.timeout_seconds), "timeout_seconds: must be 1 to 600"),
-            ((1..=100_000).contains(&self.max_pages), "max_pages: must be 1 to 100,000"),
-        ];
-        good.iter().filter(|(good, _)| !good).map(|(_, fault)| format!("ocr.{fault}")).collect()
-    }
-}
-
 /// How documents are cut, in tokens of the o200k_base vocabulary.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -227,6 +128,22 @@ pub struct TopK {
     pub ad: u32,
 }
 
+/// The search indexes in memory, one for each knowledge base.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct IndexConfig {
+    /// Bytes that all of them may take together, 1 or more; with 384-dimensional embeddings a chunk takes about 3,000.
+    /// The index that was not searched for the longest time is dropped first and built again from the database when it
+    /// is searched; the one that is searched stays, whatever its size.
+    pub memory_bytes: u64,
+}
+
+impl Default for IndexConfig {
+    fn default() -> Self {
+        Self { memory_bytes: 2 * 1024 * 1024 * 1024 }
+    }
+}
+
 /// A local embedding model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EmbedderConfig {
@@ -240,10 +157,13 @@ impl Default for Config {
             limits: Limits::default(),
             chunks: Chunks::default(),
             top_k: TopK::default(),
-            indexes_in_memory: 64,
+            index: IndexConfig::default(),
             parsing: Parsing::default(),
             ocr: None,
             embedder: None,
+            intents: BTreeMap::new(),
+            query_cache: QueryCache::default(),
+            rerank: Rerank::default(),
             workers: Workers::default(),
             quotas: Quotas::default(),
             retention: Retention::default(),
@@ -338,13 +258,14 @@ impl Config {
         {
             check((1..=100).contains(&top_k), format!("top_k.{key}: must be 1 to 100"));
         }
-        check(self.indexes_in_memory > 0, "indexes_in_memory: must be 1 or more".into());
+        check(self.index.memory_bytes > 0, "index.memory_bytes: must be 1 or more".into());
         check((1..=64).contains(&self.workers.count), "workers.count: must be 1 to 64".into());
         let days = self.retention.ingestion_days <= 36_500;
         check(days, "retention.ingestion_days: must be at most 36,500".into());
         if let Some(fault) = self.embedder.as_ref().and_then(crate::embedders::fault) {
             check(false, format!("embedder.model_dir: {fault}"));
         }
+        faults.extend(search::faults(&self.intents, &self.query_cache, &self.rerank));
         faults.extend(self.parsing.faults());
         faults.extend(self.ocr.iter().flat_map(OcrConfig::faults));
         faults
@@ -412,13 +333,15 @@ mod tests {
             },
             chunks: Chunks { child: 8, parent_ad: 4, overlap: 128, ..Chunks::default() },
             top_k: TopK { ad: 101, ..TopK::default() },
-            indexes_in_memory: 0,
+            index: IndexConfig { memory_bytes: 0 },
             parsing: Parsing { max_pages: 0, max_millis: 0, ..Parsing::default() },
             ocr: Some(serde_json::from_str(r#"{"model": "", "at_once": 0}"#).unwrap()),
             embedder: Some(EmbedderConfig { model_dir: "/does/not/exist".into() }),
             workers: Workers { count: 0 },
             quotas: Quotas::default(),
             retention: Retention { ingestion_days: 40_000 },
+            rerank: Rerank { timeout_ms: 0 },
+            ..Config::default()
         };
         let faults = config.validate();
         let keys: Vec<&str> = faults.iter().filter_map(|fault| fault.split(':').next()).collect();
@@ -432,10 +355,11 @@ mod tests {
             "chunks.parent_ad",
             "chunks.overlap",
             "top_k.ad",
-            "indexes_in_memory",
+            "index.memory_bytes",
             "workers.count",
             "retention.ingestion_days",
             "embedder.model_dir",
+            "rerank.timeout_ms",
             "parsing.max_pages",
             "parsing.max_millis",
             "ocr.model",

@@ -3,7 +3,7 @@
 //! ```text
 //! rpc.rs       the door        messages in, messages out
 //! app/         the desk        one use case per file: ingest, index_documents (the worker), search, forget, …
-//! domain/      the mind        upload rules, packing, BM25, cosine, fusion: pure
+//! domain/      the mind        upload rules, packing, BM25, cosine, fusion, quotas: pure
 //! parsers/     one file per kind of bytes: bytes into text
 //! chunkers/    one file per format: where the blocks of a text are
 //! embedders/   one file per kind of model: texts into vectors
@@ -14,7 +14,7 @@
 //! knowledge base's version, and a search reads at that version. So what was answered as stored survives any crash,
 //! what was answered as deleted is never found, and no document is ever half visible.
 //!
-//! Not here: reranking, query rewriting, vector databases; models behind a network. The ports are their places.
+//! Not here: query rewriting, vector databases. The ports are their places.
 
 pub mod adapters;
 pub mod app;
@@ -35,14 +35,17 @@ use copydesk_store::{Database, DatabaseConfig};
 
 pub use adapters::{ARGUMENT as PARSE_CHILD, run_child as run_parse_child};
 pub use config::{
-    Chunks, Config, EmbedderConfig, Limits, OcrConfig, Parsing, Quotas, Retention, TopK, Workers as WorkerConfig,
+    Chunks, Config, EmbedderConfig, IndexConfig, IntentWeights, Limits, OcrConfig, Parsing, QueryCache, Quotas,
+    Rerank, Retention, TopK, Workers as WorkerConfig,
 };
 pub use error::{Error, Resource};
 
-use crate::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, ProcessReader, RouterOcr, SystemClock};
+use crate::adapters::{
+    DatabaseStore, MIGRATOR, MemoryIndex, ProcessReader, Router, RouterOcr, SystemClock,
+};
 use crate::app::{Desk, Progress, Uploads, Workers};
 use crate::metrics::Metrics;
-use crate::ports::{Embedder, Ocr};
+use crate::ports::{Embedder, Ocr, Reranker};
 
 /// The service's name: its folder, its database, its audience.
 pub const NAME: &str = "retrieval";
@@ -50,7 +53,7 @@ pub const NAME: &str = "retrieval";
 /// The services that this one calls.
 #[derive(Clone)]
 pub struct Peers {
-    /// Models: one that reads pictures of pages.
+    /// Models: rerankers, and one that reads pictures of pages.
     pub llm_router: Channel,
 }
 
@@ -76,19 +79,22 @@ pub async fn build(
         None => None,
     };
     let database = Database::open(database, NAME, &MIGRATOR).await?;
-    let ocr = config.ocr.as_ref().map(|ocr| Arc::new(RouterOcr::new(peers.llm_router, ocr)) as Arc<dyn Ocr>);
-    Ok(assemble_with(config, database, context, embedder, ocr))
+    let ocr = config.ocr.as_ref();
+    let ocr = ocr.map(|ocr| Arc::new(RouterOcr::new(peers.llm_router.clone(), ocr)) as Arc<dyn Ocr>);
+    let reranker = Arc::new(Router::new(peers.llm_router));
+    Ok(assemble_with(config, database, context, embedder, Some(reranker), ocr))
 }
 
-/// The service over an open, migrated database and with this embedder; [`build`] makes both from settings. For hosts
-/// and tests that bring their own.
+/// The service over an open, migrated database and with these models; [`build`] makes them from settings. For hosts and
+/// tests that bring their own.
 pub fn assemble(
     config: Config,
     database: Database,
     context: ServiceContext,
     embedder: Option<Arc<dyn Embedder>>,
+    reranker: Option<Arc<dyn Reranker>>,
 ) -> Service {
-    assemble_with(config, database, context, embedder, None)
+    assemble_with(config, database, context, embedder, reranker, None)
 }
 
 /// As [`assemble`], with a vision model for the pages that are pictures.
@@ -97,16 +103,20 @@ pub fn assemble_with(
     database: Database,
     context: ServiceContext,
     embedder: Option<Arc<dyn Embedder>>,
+    reranker: Option<Arc<dyn Reranker>>,
     ocr: Option<Arc<dyn Ocr>>,
 ) -> Service {
     let store = Arc::new(DatabaseStore::new(database));
-    let index = Arc::new(MemoryIndex::new(store.clone(), config.indexes_in_memory));
+    let index = Arc::new(MemoryIndex::new(store.clone(), config.index.clone()));
     let desk = Desk {
         knowledge: store.clone(),
         ingestions: store.clone(),
         words: index.clone(),
-        meanings: index,
+        meanings: index.clone(),
+        inspector: index,
         embedder,
+        reranker,
+        cache: app::QueryCache::new(&config.query_cache),
         reader: Arc::new(ProcessReader::new(config.parsing.program.clone())),
         ocr,
         ocr_texts: store.clone(),

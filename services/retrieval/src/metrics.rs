@@ -3,7 +3,7 @@
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Meter};
 
-/// Searches answered, by `mode` and `degraded`.
+/// Searches answered, by `mode`, `degraded` and `cached`.
 pub const SEARCHES: &str = "copydesk.retrieval.searches";
 /// Documents of uploads that a worker has finished, by `outcome`.
 pub const DOCUMENTS: &str = "copydesk.retrieval.documents";
@@ -29,8 +29,13 @@ impl Metrics {
     }
 
     /// A search was answered.
-    pub fn searched(&self, mode: &'static str, degraded: bool) {
-        self.searches.add(1, &[KeyValue::new("mode", mode), KeyValue::new("degraded", degraded)]);
+    pub fn searched(&self, mode: &'static str, degraded: bool, cached: bool) {
+        let labels = [
+            KeyValue::new("mode", mode),
+            KeyValue::new("degraded", degraded),
+            KeyValue::new("cached", cached),
+        ];
+        self.searches.add(1, &labels);
     }
 
     /// A document was finished, with so many chunks written.

@@ -6,17 +6,19 @@
 mod indexes;
 mod ingestions;
 mod knowledge;
+mod models;
 mod reading;
 
 pub use indexes::{
-    ChunkedDocument, Corpus, EmbedError, Embedder, IndexError, IndexSource, LexicalIndex, StoredChunk,
-    VectorIndex,
+    Change, ChunkedDocument, Corpus, EmbedError, Embedder, IndexError, IndexSource, Inspector, LexicalIndex,
+    StoredChunk, VectorIndex,
 };
 pub use ingestions::{
     Finish, Finished, IngestionFilter, IngestionStore, Item, ItemOutcome, Job, NewChunk, NewIngestion,
     NewPassage, Retry, StoredPage,
 };
 pub use knowledge::{Created, DocumentFilter, KnowledgeStore, RequestKey};
+pub use models::{Ranking, RerankError, Reranker};
 pub use reading::{Ocr, OcrError, OcrStore, Reader};
 
 /// Tells the time, in milliseconds since 1970, UTC.

@@ -1,7 +1,9 @@
 //! The door: reads a message, calls the desk, writes a message. What is decided here is only whether a message can be
 //! read at all.
 
+mod attributes;
 mod convert;
+mod filter;
 mod ingestion;
 mod knowledge;
 mod search;

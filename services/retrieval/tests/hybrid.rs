@@ -5,52 +5,28 @@
 mod common;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
+use common::models::LetterEmbedder;
 use common::{benches_with, doc, request};
 use copydesk_proto::retrieval::v1::{SearchMode, SearchRequest};
 use copydesk_proto::types::v1::SourceKind;
 use copydesk_retrieval::Config;
 use copydesk_retrieval::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, SystemClock};
-use copydesk_retrieval::app::{Desk, Progress, Query, Uploads};
+use copydesk_retrieval::app::{Desk, Progress, Query, QueryCache, Uploads};
 use copydesk_retrieval::domain::lens::Lens;
 use copydesk_retrieval::domain::ranking::Leaf;
 use copydesk_retrieval::domain::records::KnowledgeBase;
-use copydesk_retrieval::domain::source::ContentType;
 use copydesk_retrieval::metrics::Metrics;
 use copydesk_retrieval::ports::{
     Corpus, EmbedError, Embedder, IndexError, KnowledgeStore, RequestKey, VectorIndex,
 };
-use copydesk_rpc::testing;
+use copydesk_rpc::{CallContext, testing};
 use copydesk_types::{KnowledgeBaseId, TenantId};
-
-/// Counts letters: texts of the same letters are near. Fails on demand.
-struct LetterEmbedder {
-    broken: AtomicBool,
-}
-
-#[async_trait::async_trait]
-impl Embedder for LetterEmbedder {
-    fn id(&self) -> &str {
-        "test/letters"
-    }
-
-    async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
-        if self.broken.load(Ordering::SeqCst) {
-            return Err(EmbedError { reason: "out of order".into() });
-        }
-        let vector = |text: String| {
-            let mut counts = vec![0.0f32; 26];
-            text.bytes().filter(u8::is_ascii_lowercase).for_each(|b| counts[usize::from(b - b'a')] += 1.0);
-            counts
-        };
-        Ok(texts.into_iter().map(vector).collect())
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_an_embedder_both_legs_answer_and_a_broken_one_is_admitted() {
-    let embedder = Arc::new(LetterEmbedder { broken: false.into() });
+    let embedder = Arc::new(LetterEmbedder::default());
     for bench in benches_with(Config::default(), Some(embedder.clone())).await {
         embedder.broken.store(false, Ordering::SeqCst);
         let tenant = bench.tenant(1);
@@ -78,7 +54,10 @@ async fn with_an_embedder_both_legs_answer_and_a_broken_one_is_admitted() {
         assert_eq!(tenant.search_with(only).await.unwrap().hits.len(), 2);
 
         embedder.broken.store(true, Ordering::SeqCst);
-        let answer = tenant.search_with(request(&[&base], "badger", 3)).await.unwrap();
+        let kept = tenant.search_with(request(&[&base], "badger", 3)).await.unwrap();
+        assert_eq!((kept.mode(), kept.cached, &kept.hits), (SearchMode::Hybrid, true, &answer.hits));
+        let anew = SearchRequest { skip_cache: true, ..request(&[&base], "badger", 3) };
+        let answer = tenant.search_with(anew).await.unwrap();
         assert_eq!((answer.mode(), answer.degraded, answer.hits.len()), (SearchMode::Lexical, true, 1));
         assert!(answer.degraded_reason.contains("out of order"), "{}", answer.degraded_reason);
         let ended = tenant.ingest("r2", &base, &[doc("late", SourceKind::Post, "too late")]).await;
@@ -99,17 +78,24 @@ impl VectorIndex for LostIndex {
     }
 }
 
-#[tokio::test]
-async fn a_lost_scan_of_meanings_is_admitted_too() {
+/// A desk over a new database with a knowledge base of the letter embedder.
+async fn desk(
+    meanings: Option<Arc<dyn VectorIndex>>,
+    embedder: Arc<dyn Embedder>,
+) -> (Desk, TenantId, KnowledgeBaseId) {
     let database = copydesk_store::testing::sqlite(&MIGRATOR).await;
-    let store = Arc::new(DatabaseStore::new(database.clone()));
+    let store = Arc::new(DatabaseStore::new(database));
     let (config, context) = (Config::default(), testing::context(&std::env::temp_dir()));
+    let index = Arc::new(MemoryIndex::new(store.clone(), config.index.clone()));
     let desk = Desk {
         knowledge: store.clone(),
         ingestions: store.clone(),
-        words: Arc::new(MemoryIndex::new(store.clone(), 1)),
-        meanings: Arc::new(LostIndex),
-        embedder: Some(Arc::new(LetterEmbedder { broken: false.into() })),
+        words: index.clone(),
+        meanings: meanings.unwrap_or_else(|| index.clone()),
+        inspector: index,
+        embedder: Some(embedder),
+        reranker: None,
+        cache: QueryCache::new(&config.query_cache),
         clock: Arc::new(SystemClock),
         progress: Arc::new(Progress::default()),
         uploads: Uploads::new(&config.limits),
@@ -129,15 +115,37 @@ async fn a_lost_scan_of_meanings_is_admitted_too() {
     };
     let request = RequestKey { id: "r".into(), fingerprint: "body".into() };
     store.create_knowledge_base(tenant, &base, &request).await.unwrap();
-    let query = Query {
-        knowledge_bases: vec![id],
-        text: "badger".into(),
-        top_k: None,
-        content_type: ContentType::Blog,
-        lens: Lens::all(),
-    };
-    let found = desk.search(tenant, query).await.unwrap();
-    assert!(!found.hybrid);
+    (desk, tenant, id)
+}
+
+#[tokio::test]
+async fn a_lost_scan_of_meanings_is_admitted_too() {
+    let (desk, tenant, id) = desk(Some(Arc::new(LostIndex)), Arc::new(LetterEmbedder::default())).await;
+    let found = desk.search(tenant, Query::new(vec![id], "badger")).await.unwrap();
+    assert!(!found.hybrid());
     assert!(found.degraded.is_some_and(|reason| reason.contains("lost")));
-    database.close().await;
+}
+
+/// A model that never answers.
+struct SilentEmbedder;
+
+#[async_trait::async_trait]
+impl Embedder for SilentEmbedder {
+    fn id(&self) -> &str {
+        "test/letters"
+    }
+
+    async fn embed(&self, _: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_silent_model_takes_half_of_the_time_and_no_more() {
+    let (desk, tenant, id) = desk(None, Arc::new(SilentEmbedder)).await;
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_millis(200);
+    let call = CallContext::default().with_deadline(Some(deadline));
+    let found = call.scope(desk.search(tenant, Query::new(vec![id], "badger"))).await.unwrap();
+    assert!(!found.hybrid());
+    assert!(found.degraded.is_some_and(|reason| reason.contains("half of the search's time")));
 }

@@ -12,9 +12,9 @@ use bytes::Bytes;
 use common::{Bench, Doc, Tenant, benches, doc, part, parts, refusal, request, rows, start, thirty};
 use copydesk_proto::retrieval::v1::ingest_request::Part;
 use copydesk_proto::retrieval::v1::{
-    CreateKnowledgeBaseRequest, DeleteDocumentRequest, DeleteKnowledgeBaseRequest, GetDocumentRequest,
-    GetIngestionRequest, GetKnowledgeBaseRequest, GetPassageRequest, IngestRequest, ListDocumentsRequest,
-    ListKnowledgeBasesRequest, SearchRequest, WatchIngestionRequest,
+    CreateKnowledgeBaseRequest, DeleteDocumentRequest, DeleteKnowledgeBaseRequest, Filter,
+    GetDocumentRequest, GetIngestionRequest, GetKnowledgeBaseRequest, GetPassageRequest, IngestRequest,
+    ListDocumentsRequest, ListKnowledgeBasesRequest, SearchRequest, WatchIngestionRequest,
 };
 use copydesk_proto::types::v1::{ContentType, SourceKind};
 use copydesk_rpc::testing;
@@ -98,6 +98,8 @@ mod cases {
             content_type: 7,
             source_kinds: vec![SourceKind::Post.into(), 42],
             exclude_source_kinds: vec![0],
+            filter: Some(Filter { condition: None }),
+            exact: true,
         };
         let fields = [
             "knowledge_base_ids[1]",
@@ -106,6 +108,7 @@ mod cases {
             "content_type",
             "source_kinds[1]",
             "exclude_source_kinds[0]",
+            "filter",
         ];
         assert_eq!(refused(tenant.search_with(search).await), invalid(&fields));
         let many = vec![base.as_str(); 17];

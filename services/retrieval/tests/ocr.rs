@@ -95,7 +95,7 @@ async fn benches(ocr: Option<OcrConfig>) -> Vec<(Bench, Model)> {
         let router = testing::local(router);
         let ocr = config.ocr.as_ref().map(|ocr| Arc::new(RouterOcr::new(router, ocr)) as _);
         let context = testing::context(&std::env::temp_dir());
-        let service = assemble_with(config.clone(), database.clone(), context, None, ocr);
+        let service = assemble_with(config.clone(), database.clone(), context, None, None, ocr);
         benches.push((Bench { name, channel: testing::local(service), database }, model));
     }
     benches

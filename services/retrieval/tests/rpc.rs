@@ -10,7 +10,7 @@ use copydesk_proto::retrieval::v1::{
     IngestionState, SearchMode, SearchRequest,
 };
 use copydesk_proto::types::v1::{ContentType, SourceKind};
-use copydesk_retrieval::Config;
+use copydesk_retrieval::{Config, IndexConfig};
 use tonic::Code;
 
 macro_rules! on_every_bench {
@@ -69,7 +69,8 @@ mod cases {
         assert!(document.text[matched.start as usize..matched.end as usize].contains("walnut"));
         assert!(!passage.text.contains("author: nobody"), "front matter is not indexed");
         assert_eq!((hit.lexical_rank, hit.dense_rank), (Some(1), None));
-        assert_eq!(hit.lexical_score, Some(passage.score));
+        assert_eq!((hit.fused_score, hit.lexical_normal, hit.weight), (1.0, Some(1.0), 1.0));
+        assert!(answer.hits.iter().all(|hit| hit.fused_score == hit.passage.as_ref().unwrap().score));
         assert!(answer.hits.is_sorted_by(|a, b| a.lexical_score >= b.lexical_score));
 
         let again = GetPassageRequest { passage_id: passage.passage_id.clone() };
@@ -275,7 +276,9 @@ mod cases {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn few_indexes_in_memory_serve_many_knowledge_bases() {
-    for bench in benches_with(Config { indexes_in_memory: 1, ..Config::default() }, None).await {
+    for bench in
+        benches_with(Config { index: IndexConfig { memory_bytes: 1 }, ..Config::default() }, None).await
+    {
         let tenant = bench.tenant(1);
         let mut bases = Vec::new();
         for word in ["mole", "vole", "shrew"] {

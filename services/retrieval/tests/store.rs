@@ -8,12 +8,13 @@ mod jobs;
 
 use common::{Bench, rows};
 use copydesk_retrieval::adapters::{DatabaseStore, MIGRATOR};
+use copydesk_retrieval::domain::attributes::Attributes;
 use copydesk_retrieval::domain::records::{Ingestion, IngestionState, KnowledgeBase, StagedDocument};
 use copydesk_retrieval::domain::source::{ContentType, Format, SourceKind};
 use copydesk_retrieval::domain::stages::Allowance;
 use copydesk_retrieval::ports::{
-    Created, DocumentFilter, Finish, Finished, IndexSource, IngestionStore, ItemOutcome, Job, KnowledgeStore,
-    NewChunk, NewIngestion, NewPassage, RequestKey,
+    Change, Created, DocumentFilter, Finish, Finished, IndexSource, IngestionStore, ItemOutcome, Job,
+    KnowledgeStore, NewChunk, NewIngestion, NewPassage, RequestKey,
 };
 use copydesk_retrieval::{Config, assemble};
 use copydesk_rpc::{Delegation, testing};
@@ -167,6 +168,8 @@ fn staged(ordinal: u32, key: &str, text: &str) -> StagedDocument {
         content_type: ContentType::Social,
         content: text.as_bytes().to_vec().into(),
         content_hash: format!("hash of {text}"),
+        attributes: Attributes::default(),
+        source_uri: String::new(),
     }
 }
 
@@ -215,7 +218,7 @@ mod cases {
         let new = shelf.only_document().await;
         assert_eq!((new.id, new.version, new.chunks), (old.id, 2, 450));
         assert_eq!((rows(&shelf.database, "passage").await, rows(&shelf.database, "chunk").await), (1, 450));
-        let chunked = shelf.store.chunked(TENANT, new.id).await.unwrap().unwrap();
+        let chunked = shelf.store.chunked(TENANT, &[new.id]).await.unwrap().pop().unwrap();
         assert_eq!((chunked.text.as_str(), chunked.chunks.len()), (many.as_str(), 450));
         assert_eq!(chunked.chunks[1].vector, Some(vec![8.0, 1.5]));
         let passage = chunked.chunks[0].passage;
@@ -228,16 +231,18 @@ mod cases {
         shelf.index("1", &[staged(0, "a", "x"), staged(1, "b", "y")]).await;
         let before = shelf.base().await.version;
         let all = shelf.store.changes(TENANT, shelf.base, 0).await.unwrap();
-        assert_eq!((all.len(), all[1].1), (2, before));
-        assert!(shelf.store.delete_document(TENANT, all[0].0).await.unwrap());
-        assert!(!shelf.store.delete_document(TENANT, all[0].0).await.unwrap());
+        assert_eq!((all.len(), all[1].version, all[1].chunks), (2, before, 1));
+        assert!(shelf.store.delete_document(TENANT, all[0].document).await.unwrap());
+        assert!(!shelf.store.delete_document(TENANT, all[0].document).await.unwrap());
         let since = shelf.store.changes(TENANT, shelf.base, before).await.unwrap();
-        assert_eq!(since, [(all[0].0, before + 1)]);
-        assert_eq!(shelf.store.chunked(TENANT, all[0].0).await.unwrap(), None);
+        assert_eq!(since, [Change { document: all[0].document, version: before + 1, chunks: 0 }]);
+        let both = [all[0].document, all[1].document];
+        let left = shelf.store.chunked(TENANT, &both).await.unwrap();
+        assert_eq!(left.iter().map(|document| document.facts.id).collect::<Vec<_>>(), [both[1]]);
         assert_eq!(shelf.base().await.version, before + 1);
         let stranger = TenantId::from_u128(8);
         assert!(shelf.store.changes(stranger, shelf.base, 0).await.unwrap().is_empty());
-        assert_eq!(shelf.store.chunked(stranger, all[1].0).await.unwrap(), None);
+        assert!(shelf.store.chunked(stranger, &both).await.unwrap().is_empty());
     }
 
     pub async fn an_old_holder_writes_nothing(shelf: Shelf) {
@@ -348,7 +353,8 @@ mod cases {
         assert_eq!((half.state, half.done), (IngestionState::Running, 2));
 
         let context = testing::context(&std::env::temp_dir());
-        let channel = testing::local(assemble(Config::default(), shelf.database.clone(), context, None));
+        let channel =
+            testing::local(assemble(Config::default(), shelf.database.clone(), context, None, None));
         let bench = Bench { name: "next", channel, database: shelf.database.clone() };
         let tenant = bench.tenant(TENANT.as_u128());
         let states = tenant.watched(&ingestion.id.to_string()).await;

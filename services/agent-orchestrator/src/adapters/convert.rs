@@ -44,6 +44,7 @@ pub(crate) fn passage_of(passage: pb::Passage) -> Passage {
         span: Span { start: span.start, end: span.end },
         text: passage.text,
         score: passage.score,
+        source_uri: passage.source_uri,
     }
 }
 
@@ -57,6 +58,7 @@ pub(crate) fn passage(passage: &Passage) -> pb::Passage {
         span: Some(span(passage.span.start, passage.span.end)),
         text: passage.text.clone(),
         score: passage.score,
+        source_uri: passage.source_uri.clone(),
     }
 }
 

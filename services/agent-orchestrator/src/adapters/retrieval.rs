@@ -41,6 +41,7 @@ impl Library for Retrieval {
             content_type: convert::content_type(query.content_type).into(),
             source_kinds: only.iter().map(|kind| i32::from(*kind)).collect(),
             exclude_source_kinds: without.iter().map(|kind| i32::from(*kind)).collect(),
+            ..pb::SearchRequest::default()
         };
         let mut client = self.client.clone();
         let answer =

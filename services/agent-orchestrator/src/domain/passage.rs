@@ -29,6 +29,9 @@ pub struct Passage {
     pub text: String,
     /// Relevance for the query, 0 or more.
     pub score: f64,
+    /// The URL that the document was given with; empty when none was, and in runs that were stored before there was one.
+    #[serde(default)]
+    pub source_uri: String,
 }
 
 /// Where a sentence comes from.

@@ -99,8 +99,7 @@ async fn llm_router(parts: &Parts<'_>) -> anyhow::Result<Service> {
 }
 
 async fn retrieval(parts: &Parts<'_>, llm_router: Channel) -> anyhow::Result<Service> {
-    let name = retrieval::NAME;
-    let config = parts.config.retrieval.clone();
+    let (name, config) = (retrieval::NAME, parts.config.retrieval.clone());
     let peers = retrieval::Peers { llm_router };
     Ok(retrieval::build(config, &parts.database(name), parts.context(name)?, peers).await?)
 }

@@ -120,6 +120,8 @@ pub enum Expect {
     Reason(&'static str),
     /// An answer whose list of this name is empty.
     Empty(&'static str),
+    /// An answer whose list of this name holds a NOT_FOUND in every place.
+    Errors(&'static str),
     /// An answer about their own.
     Own,
     /// PERMISSION_DENIED: for the operator of the installation.
@@ -221,9 +223,18 @@ fn retrieval_case(method: &str, of: &Things) -> Option<(Value, Expect)> {
         "IngestionService/ListIngestions" => (json!({}), Expect::Own),
         "IngestionService/ListIngestionDocuments" => (ingestion, Expect::NotFound),
         "SearchService/Search" => (
-            json!({ "knowledgeBaseIds": [of.knowledge_base], "query": "temperature alerts" }),
+            json!({ "knowledgeBaseIds": [of.knowledge_base], "query": "temperature alerts", "skipCache": true }),
             Expect::NotFound,
         ),
+        "SearchService/BatchSearch" => {
+            let ids = [&of.knowledge_base];
+            let search = json!({ "knowledgeBaseIds": ids, "query": "temperature alerts", "skipCache": true });
+            (json!({ "searches": [search] }), Expect::Errors("results"))
+        }
+        "SearchService/ExplainSearch" => {
+            let search = json!({ "knowledgeBaseIds": [of.knowledge_base], "query": "temperature alerts" });
+            (json!({ "search": search, "passageId": of.passage }), Expect::NotFound)
+        }
         "SearchService/GetPassage" => (json!({ "passageId": of.passage }), Expect::NotFound),
         _ => return None,
     })

@@ -178,10 +178,12 @@ fn bonus(sentence: &Sentence) -> f64 {
     let number = if sentence.numbers.is_empty() { 0.0 } else { 0.15 };
     let kind = match sentence.kind {
         SourceKind::Product | SourceKind::Document | SourceKind::Unspecified => 0.05,
-        SourceKind::Readme | SourceKind::CaseStudy => 0.0,
+        SourceKind::Readme | SourceKind::CaseStudy | SourceKind::WebPage => 0.0,
         // What was published before is not published again.
         SourceKind::Post => -0.25,
         SourceKind::Changelog => -0.2,
+        // Written for who works on the thing, not for who reads about it.
+        SourceKind::Example | SourceKind::Commit | SourceKind::Code => -0.4,
         // A complaint of the past reads as a fact of today.
         SourceKind::Issue => -1.0,
     };

@@ -1,29 +1,32 @@
 //! The indexes in memory: one for each knowledge base, built from rows when it is first searched, caught up before
-//! every search, dropped when it was not searched for the longest time.
+//! every search, dropped when memory is short and it was not searched for the longest time.
 //!
 //! Rows are the truth. A search names the version that it must see, and the index reads what changed since the version
-//! it has; so a write needs to tell nobody, and a deletion that was answered is never found again.
+//! it has; so a write needs to tell nobody, and a deletion that was answered is never found again. Reading rows and
+//! splitting texts happens beside the index: searches wait for a document's entry into it and for no more.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use copydesk_guard::text::terms;
-use copydesk_types::{DocumentId, KnowledgeBaseId, TenantId};
-use tokio::sync::{OwnedRwLockReadGuard, RwLock};
+use copydesk_types::{KnowledgeBaseId, PassageId, TenantId};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedRwLockReadGuard, RwLock};
 
-use crate::domain::index::{IndexedChunk, IndexedDocument, KnowledgeIndex};
+use super::catch_up::{Batches, enter};
+use crate::config::IndexConfig;
+use crate::domain::index::KnowledgeIndex;
+use crate::domain::inspection::{self, Inspection};
 use crate::domain::lens::Lens;
 use crate::domain::ranking::Leaf;
 use crate::domain::{bm25, cosine};
-use crate::ports::{ChunkedDocument, Corpus, IndexError, IndexSource, LexicalIndex, VectorIndex};
+use crate::ports::{Corpus, IndexError, IndexSource, Inspector, LexicalIndex, VectorIndex};
 
 type Key = (TenantId, KnowledgeBaseId);
 
 /// The indexes in memory.
 pub struct MemoryIndex {
     source: Arc<dyn IndexSource>,
-    capacity: usize,
+    config: IndexConfig,
     shelf: Mutex<Shelf>,
 }
 
@@ -34,86 +37,116 @@ struct Shelf {
 }
 
 struct Entry {
-    loaded: Arc<RwLock<Loaded>>,
+    held: Arc<Held>,
     last_use: u64,
+    bytes: u64,
 }
 
+/// One knowledge base's index.
 #[derive(Default)]
-struct Loaded {
-    version: u64,
-    index: KnowledgeIndex,
+struct Held {
+    /// Held by whoever brings the index up to date, to the end of what was begun.
+    catching_up: Arc<AsyncMutex<()>>,
+    loaded: Arc<RwLock<Loaded>>,
+}
+
+/// An index and the version of the knowledge base that it shows.
+#[derive(Default)]
+pub(super) struct Loaded {
+    pub(super) version: u64,
+    pub(super) index: KnowledgeIndex,
 }
 
 impl MemoryIndex {
-    /// Indexes over a source, of so many knowledge bases at once.
-    pub fn new(source: Arc<dyn IndexSource>, capacity: usize) -> Self {
-        Self { source, capacity: capacity.max(1), shelf: Mutex::default() }
+    /// Indexes over a source.
+    pub fn new(source: Arc<dyn IndexSource>, config: IndexConfig) -> Self {
+        Self { source, config, shelf: Mutex::default() }
     }
 
-    /// How many knowledge bases are in memory.
-    pub fn held(&self) -> usize {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner).entries.len()
+    /// How many knowledge bases are in memory, and about how many bytes they take.
+    pub fn held(&self) -> (usize, u64) {
+        let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        (shelf.entries.len(), shelf.entries.values().map(|entry| entry.bytes).sum())
     }
 
-    fn entry(&self, key: Key) -> Arc<RwLock<Loaded>> {
+    fn entry(&self, key: Key) -> Arc<Held> {
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         shelf.uses += 1;
         let last_use = shelf.uses;
-        let entry = shelf.entries.entry(key).or_insert_with(|| Entry { loaded: Arc::default(), last_use });
+        let entry =
+            shelf.entries.entry(key).or_insert_with(|| Entry { held: Arc::default(), last_use, bytes: 0 });
         entry.last_use = last_use;
-        let loaded = Arc::clone(&entry.loaded);
-        while shelf.entries.len() > self.capacity {
-            let oldest = shelf.entries.iter().min_by_key(|(_, entry)| entry.last_use).map(|(key, _)| *key);
-            oldest.and_then(|key| shelf.entries.remove(&key));
-        }
-        loaded
+        Arc::clone(&entry.held)
     }
 
-    /// The indexes of a corpus, each at the wanted version or a later one. They are taken in order of id, which every
-    /// corpus has: two searches never wait for each other.
+    /// Notes the size of an index and drops others until all fit. The one that was used last stays, whatever its size.
+    fn weigh(&self, key: Key, bytes: usize) {
+        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = shelf.entries.get_mut(&key) {
+            entry.bytes = bytes as u64;
+        }
+        let mut all: u64 = shelf.entries.values().map(|entry| entry.bytes).sum();
+        while all > self.config.memory_bytes && shelf.entries.len() > 1 {
+            let oldest = shelf.entries.iter().min_by_key(|(_, entry)| entry.last_use).map(|(key, _)| *key);
+            let Some(dropped) = oldest.and_then(|key| shelf.entries.remove(&key)) else { break };
+            all -= dropped.bytes;
+        }
+    }
+
+    /// The indexes of a corpus, each at the wanted version or a later one. First all are brought up to date, so that
+    /// none is held while another one is read from rows; then they are taken in order of id, which every corpus has:
+    /// two searches never wait for each other.
     async fn current(&self, corpus: &Corpus) -> Result<Vec<OwnedRwLockReadGuard<Loaded>>, IndexError> {
-        let mut guards = Vec::with_capacity(corpus.knowledge_bases.len());
+        let mut entries = Vec::with_capacity(corpus.knowledge_bases.len());
         for (knowledge_base, version) in &corpus.knowledge_bases {
             let key = (corpus.tenant, *knowledge_base);
-            let entry = self.entry(key);
-            let guard = Arc::clone(&entry).read_owned().await;
-            if guard.version >= *version {
-                guards.push(guard);
-                continue;
+            let held = self.entry(key);
+            if held.loaded.read().await.version < *version {
+                self.catch_up(key, &held, *version).await?;
             }
-            drop(guard);
-            let mut guard = entry.write_owned().await;
-            if guard.version < *version {
-                self.catch_up(key, &mut guard, *version).await?;
-            }
-            guards.push(guard.downgrade());
+            entries.push(held);
+        }
+        let mut guards = Vec::with_capacity(entries.len());
+        for held in entries {
+            guards.push(Arc::clone(&held.loaded).read_owned().await);
         }
         Ok(guards)
     }
 
-    /// Applies one change after the other and keeps the version of each: a search that ran out of time in the middle
-    /// leaves its part of the work to the next.
-    async fn catch_up(&self, key: Key, loaded: &mut Loaded, version: u64) -> Result<(), IndexError> {
-        let (tenant, knowledge_base) = key;
-        for (document, change) in self.source.changes(tenant, knowledge_base, loaded.version).await? {
-            match self.source.chunked(tenant, document).await? {
-                Some(chunked) => loaded.index.put(prepared(document, chunked).await?),
-                None => loaded.index.remove(document),
-            }
-            loaded.version = change;
+    /// Enters what changed since the version that the index shows. What a search that ran out of time has entered is
+    /// there for the next.
+    async fn catch_up(&self, key: Key, held: &Held, version: u64) -> Result<(), IndexError> {
+        let mut turn = Arc::clone(&held.catching_up).lock_owned().await;
+        let shown = held.loaded.read().await.version;
+        if shown >= version {
+            return Ok(());
         }
-        loaded.version = loaded.version.max(version);
+        let (tenant, knowledge_base) = key;
+        let changes = self.source.changes(tenant, knowledge_base, shown).await?;
+        let mut batches = Batches::new(self.source.as_ref(), tenant, changes);
+        let mut next = batches.read().await?;
+        while let Some(batch) = next {
+            let loaded = Arc::clone(&held.loaded);
+            // The turn goes along: a search that is given up leaves it with the work, not with the next search.
+            let work = beside(move || {
+                enter(batch, &loaded);
+                turn
+            });
+            let (done, read) = tokio::join!(work, batches.read());
+            turn = done?;
+            next = read?;
+        }
+        let bytes = finish(&held.loaded, version, turn).await;
+        self.weigh(key, bytes);
         Ok(())
     }
 }
 
-/// Splits a document into terms, beside the runtime's own threads when that takes long.
-async fn prepared(id: DocumentId, chunked: ChunkedDocument) -> Result<IndexedDocument, IndexError> {
-    const SHORT: usize = 64 * 1024;
-    if chunked.text.len() <= SHORT {
-        return Ok(indexed(id, &chunked));
-    }
-    beside(move || indexed(id, &chunked)).await
+/// The index shows this version now. Gives its size.
+async fn finish(loaded: &RwLock<Loaded>, version: u64, _turn: OwnedMutexGuard<()>) -> usize {
+    let mut loaded = loaded.write().await;
+    loaded.version = loaded.version.max(version);
+    loaded.index.bytes()
 }
 
 /// Runs long work beside the runtime's own threads. What was lost is told: it must not look like a document without
@@ -122,27 +155,20 @@ async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) ->
     Ok(tokio::task::spawn_blocking(work).await?)
 }
 
-/// A chunk is found by its own words and by those of its document's title: a part of a long text often does not say
-/// again what it is about.
-fn indexed(id: DocumentId, document: &ChunkedDocument) -> IndexedDocument {
-    let title = terms(&document.title);
-    let chunks = document.chunks.iter().map(|chunk| {
-        let span = chunk.span.start as usize..chunk.span.end as usize;
-        let mut words = terms(document.text.get(span).unwrap_or_default());
-        words.extend(title.iter().cloned());
-        IndexedChunk {
-            passage: chunk.passage,
-            ordinal: chunk.ordinal,
-            span: chunk.span.clone(),
-            terms: words,
-            vector: chunk.vector.clone(),
-        }
-    });
-    IndexedDocument { id, kind: document.kind, chunks: chunks.collect() }
-}
+/// Chunks that are searched on the runtime's own threads: it takes less than a tenth of a millisecond.
+const FEW: u64 = 2_000;
 
-fn indexes(guards: &[OwnedRwLockReadGuard<Loaded>]) -> Vec<&KnowledgeIndex> {
-    guards.iter().map(|guard| &guard.index).collect()
+/// Searches, beside the runtime's own threads when that takes long.
+async fn searched<T: Send + 'static>(
+    guards: Vec<OwnedRwLockReadGuard<Loaded>>,
+    search: impl FnOnce(&[&KnowledgeIndex]) -> T + Send + 'static,
+) -> Result<T, IndexError> {
+    let chunks: u64 = guards.iter().map(|guard| guard.index.chunks()).sum();
+    let work = move || {
+        let indexes: Vec<&KnowledgeIndex> = guards.iter().map(|guard| &guard.index).collect();
+        search(&indexes)
+    };
+    if chunks <= FEW { Ok(work()) } else { beside(work).await }
 }
 
 #[async_trait]
@@ -155,7 +181,8 @@ impl LexicalIndex for MemoryIndex {
         parents: usize,
     ) -> Result<Vec<Leaf>, IndexError> {
         let guards = self.current(corpus).await?;
-        Ok(bm25::search(&indexes(&guards), terms, lens.kinds, parents))
+        let (terms, lens) = (terms.to_vec(), lens.clone());
+        searched(guards, move |indexes| bm25::search(indexes, &terms, &lens, parents)).await
     }
 
     fn forget(&self, tenant: TenantId, knowledge_base: KnowledgeBaseId) {
@@ -174,8 +201,23 @@ impl VectorIndex for MemoryIndex {
         parents: usize,
     ) -> Result<Vec<Leaf>, IndexError> {
         let guards = self.current(corpus).await?;
-        let kinds = lens.kinds;
-        beside(move || cosine::search(&indexes(&guards), &vector, kinds, parents)).await
+        let lens = lens.clone();
+        searched(guards, move |indexes| cosine::search(indexes, vector, &lens, parents)).await
+    }
+}
+
+#[async_trait]
+impl Inspector for MemoryIndex {
+    async fn inspect(
+        &self,
+        corpus: &Corpus,
+        terms: &[String],
+        vector: Option<Vec<f32>>,
+        passages: &[PassageId],
+    ) -> Result<Inspection, IndexError> {
+        let guards = self.current(corpus).await?;
+        let (terms, passages) = (terms.to_vec(), passages.to_vec());
+        searched(guards, move |indexes| inspection::inspect(indexes, &terms, vector, &passages)).await
     }
 }
 

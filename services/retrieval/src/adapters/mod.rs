@@ -1,13 +1,16 @@
-//! What the ports are made of: the database, the index in memory, the system's clock.
+//! What the ports are made of: the database, the index in memory, the router of models, the system's clock.
 
+mod catch_up;
 mod clock;
 mod memory_index;
 mod ocr;
 mod reader;
+mod router;
 mod store;
 
 pub use clock::SystemClock;
 pub use memory_index::MemoryIndex;
 pub use ocr::RouterOcr;
 pub use reader::{ARGUMENT, ProcessReader, run_child};
+pub use router::Router;
 pub use store::{DatabaseStore, MIGRATOR};

@@ -4,10 +4,14 @@ use copydesk_types::{DocumentId, PassageId, TenantId};
 
 use super::Desk;
 use super::knowledge_bases::page;
+use crate::domain::filter::{Facts, Filter};
 use crate::domain::reading::Page;
 use crate::domain::records::{Document, Passage};
 use crate::error::{Error, Resource};
 use crate::ports::DocumentFilter;
+
+/// Documents read at once where a filter must look at each.
+const READ: u32 = 500;
 
 impl Desk {
     /// One document, with its text when that is asked for.
@@ -44,13 +48,40 @@ impl Desk {
     pub async fn documents(
         &self,
         tenant: TenantId,
-        filter: DocumentFilter,
+        list: DocumentFilter,
+        filter: Option<&Filter>,
         before: Option<DocumentId>,
         size: u32,
     ) -> Result<(Vec<Document>, bool), Error> {
-        self.knowledge_base(tenant, filter.knowledge_base).await?;
-        let found = self.knowledge.documents(tenant, filter, before, size + 1).await?;
+        self.knowledge_base(tenant, list.knowledge_base).await?;
+        let found = match filter {
+            Some(filter) => self.accepted(tenant, list, filter, before, size + 1).await?,
+            None => self.knowledge.documents(tenant, list, before, size + 1).await?,
+        };
         Ok(page(found, size))
+    }
+
+    /// The newest documents for which a filter holds, up to `wanted`. What attributes say is not for the database to
+    /// ask: the two databases would each answer in their own way.
+    async fn accepted(
+        &self,
+        tenant: TenantId,
+        list: DocumentFilter,
+        filter: &Filter,
+        mut before: Option<DocumentId>,
+        wanted: u32,
+    ) -> Result<Vec<Document>, Error> {
+        let mut found = Vec::new();
+        loop {
+            let read = self.knowledge.documents(tenant, list, before, READ).await?;
+            let last = read.len() < READ as usize;
+            before = read.last().map(|document| document.id);
+            found.extend(read.into_iter().filter(|document| filter.accepts(&Facts::of(document))));
+            if last || found.len() >= wanted as usize {
+                found.truncate(wanted as usize);
+                return Ok(found);
+            }
+        }
     }
 
     /// One passage.

@@ -12,8 +12,11 @@ impl Desk {
     /// `NotFound`.
     #[tracing::instrument(name = "retrieval.delete_document", skip_all)]
     pub async fn delete_document(&self, tenant: TenantId, id: DocumentId) -> Result<(), Error> {
-        let deleted = self.knowledge.delete_document(tenant, id).await?;
-        if deleted { Ok(()) } else { Err(Error::NotFound(Resource::Document, id.to_string())) }
+        if !self.knowledge.delete_document(tenant, id).await? {
+            return Err(Error::NotFound(Resource::Document, id.to_string()));
+        }
+        self.cache.forget_document(id);
+        Ok(())
     }
 
     /// Deletes a knowledge base with everything in it, jobs under way included.
@@ -26,6 +29,7 @@ impl Desk {
             return Err(Error::NotFound(Resource::KnowledgeBase, id.to_string()));
         }
         self.words.forget(tenant, id);
+        self.cache.forget_base(id);
         // Watchers of its ingestions read again and find them gone.
         self.progress.notify_all();
         Ok(())

@@ -20,14 +20,15 @@ use copydesk_rpc::Minter;
 pub use index_documents::Workers;
 pub use ingest::{IngestStart, Ingesting};
 pub use progress::Progress;
-pub use search::{Found, FoundPassage, Query};
+pub use search::{Explanation, Found, FoundPassage, Lexical, Matched, Mode, Query, QueryCache, SecondLook};
 pub use uploads::{UploadPermit, Uploads};
 pub use watch::Change;
 
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::ports::{
-    Clock, Embedder, IngestionStore, KnowledgeStore, LexicalIndex, Ocr, OcrStore, Reader, VectorIndex,
+    Clock, Embedder, IngestionStore, Inspector, KnowledgeStore, LexicalIndex, Ocr, OcrStore, Reader, Reranker,
+    VectorIndex,
 };
 
 /// Everything a use case may need. Cheap to clone.
@@ -41,8 +42,14 @@ pub struct Desk {
     pub words: Arc<dyn LexicalIndex>,
     /// The dense leg's index.
     pub meanings: Arc<dyn VectorIndex>,
+    /// A close look at single passages of both legs' indexes.
+    pub inspector: Arc<dyn Inspector>,
     /// The dense leg's model; absent: searches are lexical.
     pub embedder: Option<Arc<dyn Embedder>>,
+    /// The models of a second look; absent: there is none, and who asks for it is told.
+    pub reranker: Option<Arc<dyn Reranker>>,
+    /// Answers that are given again.
+    pub cache: QueryCache,
     /// Makes text of bytes.
     pub reader: Arc<dyn Reader>,
     /// Reads pictures of pages; absent: they stay unread.

@@ -1,48 +1,61 @@
 //! Finds the passages that answer a query best, and says how it did.
+//!
+//! One search is: what may be looked at (`plan`), the legs' lists (`legs`), one list of candidates, a second look, what
+//! differs, what each kind is owed (`arrange`). Answers are kept (`kept`) until something changes.
+
+mod arrange;
+mod batch;
+mod explain;
+mod kept;
+mod legs;
+mod meaning;
+mod plan;
 
 use std::collections::HashMap;
 
-use copydesk_guard::text::terms;
 use copydesk_types::{KnowledgeBaseId, PassageId, TenantId};
 
-use super::Desk;
-use crate::domain::fusion::fuse;
-use crate::domain::lens::Lens;
-use crate::domain::ranking::{Hit, Leaf, lexical_only, passages};
-use crate::domain::records::{KnowledgeBase, Passage};
-use crate::domain::source::ContentType;
-use crate::error::Error;
-use crate::ports::{Corpus, Embedder, IndexError};
+pub use explain::{Explanation, Lexical, Matched};
+pub use kept::QueryCache;
+pub use plan::{Mode, Query, SecondLook};
 
-/// Passages that each leg brings to the fusion, at least.
-const LEG: usize = 100;
+use self::arrange::Arranged;
+use self::meaning::Meaning;
+use self::plan::Plan;
+use super::Desk;
+use crate::domain::fusion::Method;
+use crate::domain::ranking::Hit;
+use crate::domain::records::{KnowledgeBase, Passage};
+use crate::error::Error;
+use crate::ports::Corpus;
+
 /// How often a search starts over when what it found was deleted before it could be shown.
 const ATTEMPTS: usize = 3;
-
-/// What is asked.
-#[derive(Debug, Clone)]
-pub struct Query {
-    /// Where to search; at least one.
-    pub knowledge_bases: Vec<KnowledgeBaseId>,
-    /// The question.
-    pub text: String,
-    /// Passages wanted; absent: by content type.
-    pub top_k: Option<u32>,
-    /// What will be written.
-    pub content_type: ContentType,
-    /// What it may see.
-    pub lens: Lens,
-}
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
     /// Best first.
     pub passages: Vec<FoundPassage>,
-    /// True when the dense leg took part.
-    pub hybrid: bool,
-    /// Why a configured leg did not take part.
+    /// The dense leg's model, when it took part.
+    pub embedder: Option<String>,
+    /// How the legs became one list, when there were two.
+    pub method: Option<Method>,
+    /// The model that looked a second time.
+    pub reranker: Option<String>,
+    /// Why something that was configured or asked for did not take part.
     pub degraded: Option<String>,
+    /// What was searched, in order of id, with the versions that the answer shows at least.
+    pub bases: Vec<(KnowledgeBaseId, u64)>,
+    /// True when it is an answer from before.
+    pub cached: bool,
+}
+
+impl Found {
+    /// True when the dense leg took part.
+    pub fn hybrid(&self) -> bool {
+        self.embedder.is_some()
+    }
 }
 
 /// A passage and why it was found.
@@ -54,52 +67,67 @@ pub struct FoundPassage {
     pub hit: Hit,
 }
 
-/// The dense leg's part in one search.
-enum Dense {
-    /// No embedder is configured.
-    Absent,
-    /// It takes part with this vector.
-    Vector(Vec<f32>),
-    /// It cannot, for this reason.
-    Failed(String),
-}
-
 impl Desk {
     /// Searches.
     ///
     /// # Errors
-    /// `NotFound` for a knowledge base. A failing dense leg is no error: the answer is lexical and says so.
+    /// `NotFound` for a knowledge base, `Refused` for a query that cannot be. A failing dense leg or reranker is no
+    /// error: the answer comes without it and says so.
     #[tracing::instrument(
         name = "retrieval.search",
         skip_all,
-        fields(copydesk.knowledge_bases = query.knowledge_bases.len(), copydesk.hits, copydesk.hybrid)
+        fields(copydesk.knowledge_bases = query.knowledge_bases.len(), copydesk.hits, copydesk.hybrid, copydesk.cached)
     )]
     pub async fn search(&self, tenant: TenantId, query: Query) -> Result<Found, Error> {
-        let top_k = query.top_k.unwrap_or_else(|| self.config.default_top_k(query.content_type)) as usize;
-        let words = terms(&query.text);
-        let mut bases = self.searched(tenant, &query).await?;
-        let mut dense = self.dense(&bases, &query.text).await;
-        let mut found = Vec::new();
-        for attempt in 1..=ATTEMPTS {
-            let hits = self.ranked(corpus(tenant, &bases), &words, &mut dense, &query.lens, top_k).await?;
-            let wanted = hits.len();
-            found = self.with_passages(tenant, hits).await?;
-            if found.len() == wanted || attempt == ATTEMPTS {
-                break;
+        let plan = self.plan(&query)?;
+        let bases = self.searched(tenant, &query.knowledge_bases).await?;
+        let found = match self.kept(tenant, &query, &bases) {
+            Some(kept) => kept,
+            None => {
+                let meaning = self.meaning(&plan, &bases).await;
+                self.found(tenant, &query, &plan, bases, meaning).await?
             }
-            bases = self.searched(tenant, &query).await?;
-        }
-        let hybrid = matches!(dense, Dense::Vector(_));
-        let degraded = if let Dense::Failed(reason) = dense { Some(reason) } else { None };
-        self.metrics.searched(if hybrid { "hybrid" } else { "lexical" }, degraded.is_some());
+        };
+        self.count(&found);
         let span = tracing::Span::current();
-        span.record("copydesk.hits", found.len()).record("copydesk.hybrid", hybrid);
-        Ok(Found { passages: found, hybrid, degraded })
+        span.record("copydesk.hits", found.passages.len()).record("copydesk.hybrid", found.hybrid());
+        span.record("copydesk.cached", found.cached);
+        Ok(found)
+    }
+
+    fn count(&self, found: &Found) {
+        let mode = if found.hybrid() { "hybrid" } else { "lexical" };
+        self.metrics.searched(mode, found.degraded.is_some(), found.cached);
+    }
+
+    /// The answer, as often anew as needed for all of it to be there, and kept.
+    async fn found(
+        &self,
+        tenant: TenantId,
+        query: &Query,
+        plan: &Plan,
+        mut bases: Vec<KnowledgeBase>,
+        mut meaning: Meaning,
+    ) -> Result<Found, Error> {
+        let mut attempt = 1;
+        loop {
+            let arranged = self.arranged(tenant, plan, &bases, &mut meaning).await?;
+            let rows = self.rows(tenant, &[&arranged]).await?;
+            let (found, whole) = shown(arranged, &rows, &bases);
+            if whole {
+                self.keep(tenant, query, &bases, &found);
+            }
+            if whole || attempt == ATTEMPTS {
+                return Ok(found);
+            }
+            attempt += 1;
+            bases = self.searched(tenant, &query.knowledge_bases).await?;
+        }
     }
 
     /// The knowledge bases as they are now, in order of id and each once.
-    async fn searched(&self, tenant: TenantId, query: &Query) -> Result<Vec<KnowledgeBase>, Error> {
-        let mut ids = query.knowledge_bases.clone();
+    async fn searched(&self, tenant: TenantId, ids: &[KnowledgeBaseId]) -> Result<Vec<KnowledgeBase>, Error> {
+        let mut ids = ids.to_vec();
         ids.sort_unstable();
         ids.dedup();
         let mut bases = Vec::with_capacity(ids.len());
@@ -109,71 +137,43 @@ impl Desk {
         Ok(bases)
     }
 
-    async fn dense(&self, bases: &[KnowledgeBase], text: &str) -> Dense {
-        let Some(embedder) = &self.embedder else { return Dense::Absent };
-        if let Some(other) = bases.iter().find(|base| base.embedder != embedder.id()) {
-            return Dense::Failed(format!(
-                "{} was not indexed with the embedder {}",
-                other.id,
-                embedder.id()
-            ));
-        }
-        match one_vector(embedder.as_ref(), text).await {
-            Ok(vector) => Dense::Vector(vector),
-            Err(reason) => {
-                tracing::warn!(reason, "the dense leg takes no part in a search");
-                Dense::Failed(reason)
-            }
-        }
-    }
-
-    /// The best hits. A scan of meanings that is lost makes the dense leg a failed one.
-    async fn ranked(
+    /// The rows of what several answers show and do not have yet, read at once.
+    async fn rows(
         &self,
-        corpus: Corpus,
-        words: &[String],
-        dense: &mut Dense,
-        lens: &Lens,
-        top_k: usize,
-    ) -> Result<Vec<Hit>, Error> {
-        let Dense::Vector(vector) = dense else {
-            let leaves = self.words.by_words(&corpus, words, lens, top_k).await?;
-            return Ok(passages(lexical_only(leaves), top_k));
-        };
-        let depth = top_k.max(LEG);
-        let lexical: Vec<Leaf> = self.words.by_words(&corpus, words, lens, depth).await?;
-        match self.meanings.by_meaning(&corpus, vector.clone(), lens, depth).await {
-            Ok(near) => Ok(passages(fuse(&lexical, &near), top_k)),
-            Err(IndexError::Lost(error)) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the dense leg takes no part in a search"
-                );
-                *dense = Dense::Failed("the search by meaning was lost; the log says why".to_owned());
-                Ok(passages(lexical_only(lexical), top_k))
-            }
-            Err(error) => Err(error.into()),
+        tenant: TenantId,
+        answers: &[&Arranged],
+    ) -> Result<HashMap<PassageId, Passage>, Error> {
+        let mut ids: Vec<PassageId> = answers.iter().flat_map(|arranged| arranged.missing()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let rows = if ids.is_empty() { Vec::new() } else { self.knowledge.passages(tenant, &ids).await? };
+        Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+    }
+}
+
+/// The answer with its passages, and whether all of them were still there.
+fn shown(arranged: Arranged, rows: &HashMap<PassageId, Passage>, bases: &[KnowledgeBase]) -> (Found, bool) {
+    let mut passages = Vec::with_capacity(arranged.chosen.len());
+    for at in &arranged.chosen {
+        let hit = &arranged.candidates[*at];
+        let id = hit.leaf.passage;
+        if let Some(passage) = arranged.rows.get(&id).or_else(|| rows.get(&id)) {
+            passages.push(FoundPassage { passage: passage.clone(), hit: hit.clone() });
         }
     }
-
-    /// The hits whose passages still exist, in their order.
-    async fn with_passages(&self, tenant: TenantId, hits: Vec<Hit>) -> Result<Vec<FoundPassage>, Error> {
-        let ids: Vec<PassageId> = hits.iter().map(|hit| hit.leaf.passage).collect();
-        let rows = if ids.is_empty() { Vec::new() } else { self.knowledge.passages(tenant, &ids).await? };
-        let mut rows: HashMap<PassageId, Passage> = rows.into_iter().map(|row| (row.id, row)).collect();
-        let found = hits.into_iter().filter_map(|hit| {
-            let passage = rows.remove(&hit.leaf.passage)?;
-            Some(FoundPassage { passage, hit })
-        });
-        Ok(found.collect())
-    }
+    let whole = arranged.whole && passages.len() == arranged.chosen.len();
+    let found = Found {
+        passages,
+        embedder: arranged.embedder,
+        method: arranged.method,
+        reranker: arranged.reranker,
+        degraded: arranged.degraded,
+        bases: bases.iter().map(|base| (base.id, base.version)).collect(),
+        cached: false,
+    };
+    (found, whole)
 }
 
 fn corpus(tenant: TenantId, bases: &[KnowledgeBase]) -> Corpus {
     Corpus { tenant, knowledge_bases: bases.iter().map(|base| (base.id, base.version)).collect() }
-}
-
-async fn one_vector(embedder: &dyn Embedder, text: &str) -> Result<Vec<f32>, String> {
-    let vectors = embedder.embed(vec![text.to_owned()]).await.map_err(|error| error.to_string())?;
-    vectors.into_iter().next().ok_or_else(|| "the embedder gave no vector".to_owned())
 }

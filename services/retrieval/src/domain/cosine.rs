@@ -1,42 +1,101 @@
-//! The dense leg: the cosine of the query's vector with every chunk's vector. Exact: no graph, no quantisation.
+//! The dense leg: the cosine of the query's vector with every visible chunk's vector. Exact: what is answered is what a
+//! full comparison with each of them would answer; see [`Matrix::look`](super::index::Matrix::look) for how most are
+//! passed over.
 
-use super::index::KnowledgeIndex;
-use super::ranking::{Leaf, best};
-use super::source::SourceKinds;
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
 
-/// The nearest chunks of these kinds: enough of them for `parents` different passages, if there are so many. Chunks
-/// without a vector of the query's width are not found.
-pub fn search(indexes: &[&KnowledgeIndex], query: &[f32], kinds: SourceKinds, parents: usize) -> Vec<Leaf> {
-    let norm = dot(query, query).sqrt();
-    if !norm.is_finite() || norm == 0.0 {
-        return Vec::new();
-    }
-    let rows = indexes.iter().flat_map(|index| index.vectors(query.len()));
-    let leaves = rows.filter(|(slot, _)| kinds.contains(slot.kind)).map(|(slot, vector)| Leaf {
-        passage: slot.passage,
-        ordinal: slot.ordinal,
-        span: slot.span.clone(),
-        score: (dot(query, vector) / norm).clamp(-1.0, 1.0),
-    });
-    best(leaves.collect(), parents)
+use super::index::{KnowledgeIndex, Probe};
+use super::lens::Lens;
+use super::ranking::Leaf;
+use super::top::best;
+
+/// The nearest chunks that the lens lets through: enough of them for `parents` different passages, if there are so many.
+/// Chunks without a vector of the query's width are not found.
+pub fn search(indexes: &[&KnowledgeIndex], query: Vec<f32>, lens: &Lens, parents: usize) -> Vec<Leaf> {
+    let Some(probe) = Probe::new(query) else { return Vec::new() };
+    let visible: Vec<_> = indexes.iter().map(|index| index.visible(lens)).collect();
+    best(indexes, parents, |top| {
+        let mut floor = Floor::new(top.capacity());
+        let mut near = Vec::new();
+        for (at, (index, visible)) in indexes.iter().zip(&visible).enumerate() {
+            index.matrix().look(&probe, visible, |slot, low, high| {
+                near.push((high, at, slot));
+                floor.raise(low)
+            });
+        }
+        let floor = floor.value();
+        near.retain(|(high, ..)| *high >= floor);
+        // Likely ones first: the sooner the list is full of good ones, the sooner the rest need not be looked at.
+        near.sort_unstable_by(|left, right| right.0.total_cmp(&left.0));
+        for (high, at, slot) in near {
+            if top.floor().is_some_and(|floor| f64::from(high) < floor) {
+                break;
+            }
+            if let Some(cosine) = indexes[at].matrix().cosine(slot, &probe) {
+                top.offer(cosine, at, slot, indexes[at]);
+            }
+        }
+        if floor > f32::NEG_INFINITY {
+            top.left_some_out();
+        }
+    })
 }
 
-/// Eight sums side by side, so that the compiler can use vector instructions; the order of additions is fixed.
-fn dot(left: &[f32], right: &[f32]) -> f64 {
-    let mut lanes = [0.0f32; 8];
-    let (left, right) = (left.chunks(8), right.chunks(8));
-    for (a, b) in left.zip(right) {
-        for (lane, (x, y)) in lanes.iter_mut().zip(a.iter().zip(b)) {
-            *lane += x * y;
-        }
+/// The lowest of so many of the highest numbers seen: what lies below it is not among the best.
+struct Floor {
+    capacity: usize,
+    highest: BinaryHeap<Reverse<Number>>,
+}
+
+impl Floor {
+    fn new(capacity: usize) -> Self {
+        Self { capacity, highest: BinaryHeap::with_capacity(capacity.min(1 << 16) + 1) }
     }
-    lanes.iter().map(|lane| f64::from(*lane)).sum()
+
+    /// Notes a number and gives the floor.
+    fn raise(&mut self, number: f32) -> f32 {
+        if self.highest.len() < self.capacity {
+            self.highest.push(Reverse(Number(number)));
+        } else if let Some(mut lowest) = self.highest.peek_mut()
+            && number > lowest.0.0
+        {
+            *lowest = Reverse(Number(number));
+        }
+        self.value()
+    }
+
+    /// No number before there are enough.
+    fn value(&self) -> f32 {
+        let full = self.highest.len() >= self.capacity;
+        self.highest.peek().filter(|_| full).map_or(f32::NEG_INFINITY, |lowest| lowest.0.0)
+    }
+}
+
+/// A float in its total order.
+#[derive(PartialEq)]
+struct Number(f32);
+
+impl Eq for Number {}
+
+impl PartialOrd for Number {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Number {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::index::fixture::document;
-    use super::super::source::SourceKind;
+    use super::super::source::{SourceKind, SourceKinds};
     use super::*;
 
     #[test]
@@ -47,14 +106,41 @@ mod tests {
         }
         let mut index = KnowledgeIndex::default();
         index.put(doc);
-        let found = search(&[&index], &[2.0, 0.0], SourceKinds::all(), 9);
+        let found = search(&[&index], vec![2.0, 0.0], &Lens::all(), 9);
         let ids: Vec<_> = found.iter().map(|leaf| leaf.passage.as_u128()).collect();
         assert_eq!(ids, [2, 1, 3]);
         assert!((found[0].score - f64::from(0.1f32.cos())).abs() < 1e-6);
         assert!(found[2].score < -0.9);
         for odd in [&[0.0, 0.0][..], &[1.0], &[f32::NAN, 0.0]] {
-            assert!(search(&[&index], odd, SourceKinds::all(), 9).is_empty());
+            assert!(search(&[&index], odd.to_vec(), &Lens::all(), 9).is_empty());
         }
-        assert!(search(&[&index], &[1.0, 0.0], SourceKinds::new(&[SourceKind::Issue], &[]), 9).is_empty());
+        let issues = Lens { kinds: SourceKinds::new(&[SourceKind::Issue], &[]), ..Lens::all() };
+        assert!(search(&[&index], vec![1.0, 0.0], &issues, 9).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn finds_what_comparing_with_each_finds(
+            rows in prop::collection::vec(prop::collection::vec(-1.0f32..1.0, 5), 1..150),
+            query in prop::collection::vec(-1.0f32..1.0, 5),
+            parents in 1usize..6,
+        ) {
+            let texts = vec!["a"; rows.len()];
+            let mut doc = document(1, SourceKind::Post, &texts);
+            for (chunk, row) in doc.chunks.iter_mut().zip(&rows) {
+                chunk.vector = Some(row.clone());
+            }
+            let mut index = KnowledgeIndex::default();
+            index.put(doc);
+            let Some(probe) = Probe::new(query.clone()) else { return Ok(()) };
+            let mut expected: Vec<(f64, u128)> = (0..rows.len())
+                .filter_map(|slot| Some((index.matrix().cosine(slot as u32, &probe)?, slot as u128 + 1)))
+                .collect();
+            expected.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            expected.truncate(parents);
+            let found = search(&[&index], query, &Lens::all(), parents);
+            let found: Vec<(f64, u128)> = found.iter().map(|leaf| (leaf.score, leaf.passage.as_u128())).collect();
+            prop_assert_eq!(found, expected);
+        }
     }
 }

@@ -4,20 +4,33 @@
 //! term) is kept exactly, so an index that was changed a thousand times scores like one that was built afresh, and
 //! nothing outside the knowledge base moves its scores.
 
+mod bits;
+mod matrix;
+mod postings;
+mod views;
+mod words;
+
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use copydesk_types::{DocumentId, PassageId};
 
+pub use bits::{Bits, ones};
+pub use matrix::{Matrix, Probe};
+pub use postings::{Cursor, Posting, Postings};
+
+use super::filter::Facts;
+use super::lens::Lens;
 use super::source::SourceKind;
+use views::Views;
+use words::Words;
 
 /// A document as the index takes it.
 #[derive(Debug, Clone)]
 pub struct IndexedDocument {
-    /// Its id.
-    pub id: DocumentId,
-    /// What kind of source it is, for filters.
-    pub kind: SourceKind,
+    /// What filters may ask of it.
+    pub facts: Facts,
     /// Its child chunks.
     pub chunks: Vec<IndexedChunk>,
 }
@@ -40,113 +53,109 @@ pub struct IndexedChunk {
 /// One knowledge base's index.
 #[derive(Debug, Default)]
 pub struct KnowledgeIndex {
-    dictionary: HashMap<Box<str>, u32>,
-    postings: Vec<Vec<Posting>>,
-    slots: Vec<Option<Slot>>,
-    free: Vec<u32>,
-    documents: HashMap<DocumentId, Vec<u32>>,
-    chunks: u64,
-    length: u64,
+    words: Words,
     matrix: Matrix,
+    slots: Vec<Slot>,
+    /// How many terms the chunk in each slot has. Apart, because the lexical leg reads nothing else of most chunks.
+    lengths: Vec<u32>,
+    used: Bits,
+    free: Vec<u32>,
+    documents: HashMap<DocumentId, Held>,
+    views: Views,
+    length: u64,
+    held: usize,
 }
 
-/// That a chunk holds a term.
+/// What a leg needs to know of a chunk. A document has at most 4 GiB.
 #[derive(Debug, Clone, Copy)]
-pub struct Posting {
-    /// The chunk's slot.
-    pub slot: u32,
-    /// How often.
-    pub count: u32,
-}
-
-/// What a leg needs to know of a chunk.
-#[derive(Debug, Clone)]
 pub struct Slot {
     /// The passage it is in.
     pub passage: PassageId,
     /// Its place in the passage.
     pub ordinal: u32,
-    /// Its bytes in the document's text.
-    pub span: Range<u64>,
     /// What kind of source its document is.
     pub kind: SourceKind,
-    /// How many terms it has.
-    pub length: u32,
-    /// Its distinct terms, so that it can be taken out again.
-    terms: Box<[u32]>,
+    start: u32,
+    end: u32,
 }
 
-/// Unit vectors in rows, one for each slot; a row of zeros where there is none.
-#[derive(Debug, Default)]
-struct Matrix {
-    width: usize,
-    rows: Vec<f32>,
+impl Slot {
+    /// Its bytes in the document's text.
+    pub fn span(&self) -> Range<u64> {
+        u64::from(self.start)..u64::from(self.end)
+    }
+}
+
+/// A document that is in.
+#[derive(Debug)]
+struct Held {
+    facts: Facts,
+    /// In order.
+    slots: Box<[u32]>,
+    /// The numbers of its terms, each once, so that it can be taken out again.
+    terms: Box<[u32]>,
 }
 
 impl KnowledgeIndex {
     /// Puts a document in, replacing what was there under its id.
     pub fn put(&mut self, document: IndexedDocument) {
-        self.remove(document.id);
-        let slots = document.chunks.into_iter().map(|chunk| self.add(document.kind, chunk)).collect();
-        self.documents.insert(document.id, slots);
+        let IndexedDocument { facts, chunks } = document;
+        self.remove(facts.id);
+        let (mut slots, mut terms) = (Vec::with_capacity(chunks.len()), Vec::new());
+        for chunk in chunks {
+            slots.push(self.add(facts.kind, chunk, &mut terms));
+        }
+        slots.sort_unstable();
+        terms.sort_unstable();
+        terms.dedup();
+        self.views.add(&facts, &slots);
+        let held = Held { slots: slots.into(), terms: terms.into(), facts };
+        self.held += held.bytes();
+        self.documents.insert(held.facts.id, held);
     }
 
     /// Takes a document out; nothing happens when it is not in.
     pub fn remove(&mut self, id: DocumentId) {
-        let removed = self.documents.remove(&id).unwrap_or_default();
-        let mut terms = Vec::new();
-        for slot in &removed {
-            if let Some(chunk) = self.slots[*slot as usize].take() {
-                self.chunks -= 1;
-                self.length -= u64::from(chunk.length);
-                terms.extend_from_slice(&chunk.terms);
-            }
+        let Some(held) = self.documents.remove(&id) else { return };
+        self.held -= held.bytes();
+        self.words.remove(&held.terms, &held.slots);
+        self.views.remove(&held.slots);
+        for slot in &held.slots {
+            self.length -= u64::from(self.lengths[*slot as usize]);
+            self.used.remove(*slot);
             self.matrix.clear(*slot);
         }
-        terms.sort_unstable();
-        terms.dedup();
-        for term in terms {
-            self.postings[term as usize].retain(|posting| self.slots[posting.slot as usize].is_some());
-        }
-        self.free.extend(removed);
+        // From the back, so that they are used again in order.
+        self.free.extend(held.slots.iter().rev());
     }
 
-    fn add(&mut self, kind: SourceKind, chunk: IndexedChunk) -> u32 {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            (self.slots.len() - 1) as u32
-        });
+    fn add(&mut self, kind: SourceKind, chunk: IndexedChunk, terms: &mut Vec<u32>) -> u32 {
         let length = chunk.terms.len() as u32;
-        let mut counts: HashMap<u32, u32> = HashMap::new();
-        for term in chunk.terms {
-            *counts.entry(self.term(term)).or_default() += 1;
-        }
-        for (term, count) in &counts {
-            self.postings[*term as usize].push(Posting { slot, count: *count });
-        }
-        self.chunks += 1;
+        let (start, end) = (chunk.span.start as u32, chunk.span.end as u32);
+        let slot = Slot { passage: chunk.passage, ordinal: chunk.ordinal, kind, start, end };
+        let at = match self.free.pop() {
+            Some(at) => {
+                (self.slots[at as usize], self.lengths[at as usize]) = (slot, length);
+                at
+            }
+            None => {
+                self.slots.push(slot);
+                self.lengths.push(length);
+                (self.slots.len() - 1) as u32
+            }
+        };
+        self.used.insert(at);
         self.length += u64::from(length);
+        self.words.add(at, chunk.terms, terms);
         if let Some(vector) = chunk.vector {
-            self.matrix.set(slot, &vector);
+            self.matrix.set(at, &vector);
         }
-        let terms = counts.into_keys().collect();
-        let (passage, ordinal, span) = (chunk.passage, chunk.ordinal, chunk.span);
-        self.slots[slot as usize] = Some(Slot { passage, ordinal, span, kind, length, terms });
-        slot
-    }
-
-    fn term(&mut self, word: String) -> u32 {
-        let next = self.postings.len() as u32;
-        let term = *self.dictionary.entry(word.into_boxed_str()).or_insert(next);
-        if term == next {
-            self.postings.push(Vec::new());
-        }
-        term
+        at
     }
 
     /// How many chunks there are.
     pub fn chunks(&self) -> u64 {
-        self.chunks
+        self.used.len() as u64
     }
 
     /// How many terms all chunks have together, repeats included.
@@ -155,13 +164,18 @@ impl KnowledgeIndex {
     }
 
     /// The chunks that hold a term.
-    pub fn postings(&self, term: &str) -> &[Posting] {
-        self.dictionary.get(term).map_or(&[], |term| &self.postings[*term as usize])
+    pub fn postings(&self, term: &str) -> &Postings {
+        self.words.postings(term)
     }
 
     /// The chunk in a slot; `None` for an empty one.
     pub fn slot(&self, slot: u32) -> Option<&Slot> {
-        self.slots.get(slot as usize)?.as_ref()
+        if self.used.contains(slot) { self.slots.get(slot as usize) } else { None }
+    }
+
+    /// How many terms the chunk in a slot has; 0 for a slot that never was.
+    pub fn length_of(&self, slot: u32) -> u32 {
+        self.lengths.get(slot as usize).copied().unwrap_or_default()
     }
 
     /// How many slots there are, empty ones included.
@@ -169,90 +183,42 @@ impl KnowledgeIndex {
         self.slots.len() as u32
     }
 
-    /// Every chunk that has a unit vector of this width, with the vector.
-    pub fn vectors(&self, width: usize) -> impl Iterator<Item = (&Slot, &[f32])> {
-        let rows = if width == self.matrix.width && width > 0 { self.matrix.rows.as_slice() } else { &[] };
-        let rows = rows.chunks_exact(width.max(1)).zip(&self.slots);
-        rows.filter_map(|(row, slot)| slot.as_ref().map(|slot| (slot, row)))
-            .filter(|(_, row)| row.iter().any(|value| *value != 0.0))
+    /// The vectors.
+    pub fn matrix(&self) -> &Matrix {
+        &self.matrix
+    }
+
+    /// The slots of the chunks that a lens lets through.
+    pub fn visible(&self, lens: &Lens) -> Arc<Bits> {
+        self.views.through(lens, self.documents.values().map(|held| (&held.facts, &*held.slots)))
+    }
+
+    /// What filters ask of a document that is in.
+    pub fn facts(&self, id: DocumentId) -> Option<&Facts> {
+        self.documents.get(&id).map(|held| &held.facts)
+    }
+
+    /// About how many bytes of memory it takes.
+    pub fn bytes(&self) -> usize {
+        let numbers = (self.lengths.capacity() + self.free.capacity()) * size_of::<u32>();
+        let slots = self.slots.capacity() * size_of::<Slot>() + self.used.bytes() + numbers;
+        self.words.bytes() + self.matrix.bytes() + slots + self.held + self.views.bytes()
     }
 }
 
-impl Matrix {
-    /// The first vector sets the width; one of another width is left out, and with it the chunk from the dense leg.
-    fn set(&mut self, slot: u32, vector: &[f32]) {
-        if self.width == 0 {
-            self.width = vector.len();
-        }
-        let norm = vector.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt();
-        if vector.len() != self.width || !norm.is_finite() || norm == 0.0 {
-            return;
-        }
-        let start = slot as usize * self.width;
-        self.rows.resize(self.rows.len().max(start + self.width), 0.0);
-        for (to, from) in self.rows[start..start + self.width].iter_mut().zip(vector) {
-            *to = (f64::from(*from) / norm) as f32;
-        }
-    }
-
-    fn clear(&mut self, slot: u32) {
-        let start = slot as usize * self.width;
-        if let Some(row) = self.rows.get_mut(start..start + self.width) {
-            row.fill(0.0);
-        }
-    }
-}
-
-#[cfg(test)]
-pub(crate) mod fixture {
-    use super::*;
-
-    /// A document of one-chunk passages with these texts; its id and its passages' ids are `id` and what follows.
-    pub(crate) fn document(id: u128, kind: SourceKind, texts: &[&str]) -> IndexedDocument {
-        let chunks = texts.iter().enumerate().map(|(at, text)| IndexedChunk {
-            passage: PassageId::from_u128(id + at as u128),
-            ordinal: 0,
-            span: 0..text.len() as u64,
-            terms: copydesk_guard::text::terms(text),
-            vector: None,
-        });
-        IndexedDocument { id: DocumentId::from_u128(id), kind, chunks: chunks.collect() }
+impl Held {
+    /// About how many bytes of memory it takes, what the words and the matrix hold of it not counted.
+    fn bytes(&self) -> usize {
+        const ALLOCATIONS: usize = 5 * 16;
+        // A table of hashes grows from nearly full to half full.
+        let entry = (size_of::<Self>() + size_of::<DocumentId>()) * 3 / 2;
+        let numbers = (self.slots.len() + self.terms.len()) * size_of::<u32>();
+        let facts = self.facts.key.len() + self.facts.title.len() + self.facts.attributes.bytes();
+        entry + ALLOCATIONS + numbers + facts
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn vectors(index: &KnowledgeIndex, width: usize) -> Vec<Vec<f32>> {
-        index.vectors(width).map(|(_, vector)| vector.to_vec()).collect()
-    }
-
-    #[test]
-    fn removal_leaves_nothing_behind_and_slots_are_used_again() {
-        let mut index = KnowledgeIndex::default();
-        index.put(fixture::document(1, SourceKind::Post, &["cold van", "cold truck"]));
-        index.put(fixture::document(9, SourceKind::Post, &["warm van"]));
-        index.remove(DocumentId::from_u128(1));
-        assert_eq!((index.chunks(), index.length()), (1, 2));
-        assert_eq!((index.postings("cold").len(), index.postings("van").len()), (0, 1));
-        index.put(fixture::document(9, SourceKind::Post, &["cold truck", "cold cold"]));
-        assert_eq!((index.chunks(), index.slots(), index.postings("cold").len()), (2, 3, 2));
-        assert!(index.postings("warm").is_empty());
-    }
-
-    #[test]
-    fn vectors_are_units_and_go_with_their_document() {
-        let mut index = KnowledgeIndex::default();
-        let mut document = fixture::document(1, SourceKind::Post, &["a", "b", "c", "d"]);
-        let given = [Some(vec![3.0, 4.0]), None, Some(vec![0.0, 0.0]), Some(vec![1.0, 2.0, 3.0])];
-        for (chunk, vector) in document.chunks.iter_mut().zip(given) {
-            chunk.vector = vector;
-        }
-        index.put(document);
-        assert_eq!(vectors(&index, 2), [[0.6, 0.8]]);
-        assert!(vectors(&index, 3).is_empty() && vectors(&index, 0).is_empty());
-        index.remove(DocumentId::from_u128(1));
-        assert!(vectors(&index, 2).is_empty());
-    }
-}
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;

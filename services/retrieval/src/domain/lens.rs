@@ -1,5 +1,8 @@
 //! What a search may see: chosen before ranking, on every leg, so that as many hits come as there are.
 
+use std::sync::Arc;
+
+use super::filter::Filter;
 use super::source::SourceKinds;
 
 /// What a search may see, and how closely it looks.
@@ -7,6 +10,8 @@ use super::source::SourceKinds;
 pub struct Lens {
     /// Which kinds of sources.
     pub kinds: SourceKinds,
+    /// Which documents; absent: all.
+    pub filter: Option<Arc<Filter>>,
     /// True to compare with every vector, however many there are.
     pub exact: bool,
 }
@@ -14,6 +19,6 @@ pub struct Lens {
 impl Lens {
     /// Sees everything.
     pub fn all() -> Self {
-        Self { kinds: SourceKinds::all(), exact: false }
+        Self { kinds: SourceKinds::all(), filter: None, exact: false }
     }
 }

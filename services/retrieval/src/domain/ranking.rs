@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use copydesk_types::PassageId;
 
+use super::source::SourceKind;
+
 /// A chunk that a leg found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Leaf {
@@ -14,6 +16,10 @@ pub struct Leaf {
     pub ordinal: u32,
     /// Its bytes in the document's text.
     pub span: Range<u64>,
+    /// What kind of source its document is.
+    pub kind: SourceKind,
+    /// The place of its knowledge base among the searched ones, from 0.
+    pub base: u16,
     /// The leg's score; never NaN.
     pub score: f64,
 }
@@ -25,46 +31,37 @@ pub struct Place {
     pub score: f64,
     /// The chunk's place in the leg's list, from 1.
     pub rank: u32,
+    /// The score as it counts when legs are made one list, 0 or more.
+    pub normal: f64,
+}
+
+/// What a reranker said of a passage.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reranked {
+    /// Its score; never NaN.
+    pub score: f64,
+    /// The passage's place, from 1.
+    pub rank: u32,
 }
 
 /// A chunk with what each leg said of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hit {
-    /// The chunk; its score is the one that ranks, 0 or more.
+    /// The chunk; its score is the fused one, 0 or more.
     pub leaf: Leaf,
+    /// What its kind of source counts.
+    pub weight: f64,
     /// What the lexical leg said.
     pub lexical: Option<Place>,
     /// What the dense leg said.
     pub dense: Option<Place>,
+    /// What the reranker said.
+    pub reranked: Option<Reranked>,
 }
 
-/// The leaves in order, cut off where `parents` different passages have been seen.
-pub fn best(mut leaves: Vec<Leaf>, parents: usize) -> Vec<Leaf> {
-    // Sorting a hundred thousand leaves for five passages would be most of a search. A passage has few chunks, so
-    // a small multiple nearly always holds enough passages; when it does not, everything is sorted.
-    let guess = parents.saturating_mul(16);
-    if guess > 0 && guess < leaves.len() {
-        leaves.select_nth_unstable_by(guess, order);
-        let mut head = leaves[..guess].to_vec();
-        head.sort_unstable_by(order);
-        if let Some(enough) = enough(&head, parents) {
-            head.truncate(enough);
-            return head;
-        }
-    }
-    leaves.sort_unstable_by(order);
-    let length = enough(&leaves, parents).unwrap_or(leaves.len());
-    leaves.truncate(length);
-    leaves
-}
-
-/// How many leaves it takes to see `parents` different passages.
-fn enough(leaves: &[Leaf], parents: usize) -> Option<usize> {
-    let mut seen = HashSet::new();
-    if parents == 0 {
-        return Some(0);
-    }
-    leaves.iter().position(|leaf| seen.insert(leaf.passage) && seen.len() == parents).map(|at| at + 1)
+/// How many different passages the leaves are of.
+pub fn parents(leaves: &[Leaf]) -> usize {
+    leaves.iter().map(|leaf| leaf.passage).collect::<HashSet<_>>().len()
 }
 
 fn order(left: &Leaf, right: &Leaf) -> std::cmp::Ordering {
@@ -72,64 +69,49 @@ fn order(left: &Leaf, right: &Leaf) -> std::cmp::Ordering {
     by_score.then_with(|| (left.passage, left.ordinal).cmp(&(right.passage, right.ordinal)))
 }
 
-/// A lexical leg by itself as hits.
-pub fn lexical_only(leaves: Vec<Leaf>) -> Vec<Hit> {
-    let hit = |(at, leaf): (usize, Leaf)| {
-        let place = Place { score: leaf.score, rank: rank(at) };
-        Hit { leaf, lexical: Some(place), dense: None }
-    };
-    leaves.into_iter().enumerate().map(hit).collect()
-}
-
 /// A place in a list as a rank.
 pub fn rank(at: usize) -> u32 {
     u32::try_from(at + 1).unwrap_or(u32::MAX)
 }
 
-/// Each passage once, by its best chunk: highest score first, equal scores in order of passage id, `top_k` at most.
-pub fn passages(mut hits: Vec<Hit>, top_k: usize) -> Vec<Hit> {
+/// Each passage once, by its best chunk: highest score first, equal scores in order of passage id.
+pub fn passages(mut hits: Vec<Hit>) -> Vec<Hit> {
     hits.sort_by(|left, right| order(&left.leaf, &right.leaf));
     let mut seen = HashSet::new();
     hits.retain(|hit| seen.insert(hit.leaf.passage));
-    hits.truncate(top_k);
     hits
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod fixture {
     use super::*;
 
-    fn leaf(passage: u128, ordinal: u32, score: f64) -> Leaf {
-        Leaf { passage: PassageId::from_u128(passage), ordinal, span: 0..1, score }
+    /// A leaf of the first knowledge base, of a post.
+    pub(crate) fn leaf(passage: u128, ordinal: u32, score: f64) -> Leaf {
+        let passage = PassageId::from_u128(passage);
+        Leaf { passage, ordinal, span: 0..1, kind: SourceKind::Post, base: 0, score }
     }
 
-    #[test]
-    fn best_goes_on_until_enough_passages() {
-        // One passage with many good chunks must not hide the others.
-        let mut leaves: Vec<Leaf> = (0..200).map(|at| leaf(1, at, 9.0)).collect();
-        leaves.extend([leaf(3, 0, 2.0), leaf(2, 0, 2.0), leaf(4, 0, 1.0)]);
-        let found = best(leaves.clone(), 3);
-        assert_eq!(found.len(), 202);
-        assert_eq!(found[200..].iter().map(|leaf| leaf.passage.as_u128()).collect::<Vec<_>>(), [2, 3]);
-        assert_eq!(best(leaves.clone(), 9).len(), 203);
-        assert!(best(leaves, 0).is_empty());
+    /// A hit without places.
+    pub(crate) fn hit(passage: u128, ordinal: u32, score: f64) -> Hit {
+        Hit { leaf: leaf(passage, ordinal, score), weight: 1.0, lexical: None, dense: None, reranked: None }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fixture::{hit, leaf};
+    use super::*;
 
     #[test]
-    fn selection_and_full_sort_agree() {
-        let leaves: Vec<Leaf> =
-            (0..500u32).map(|at| leaf(u128::from(at * 7 % 499), at, f64::from(at * 31 % 17))).collect();
-        let mut sorted = leaves.clone();
-        sorted.sort_by(order);
-        let found = best(leaves, 5);
-        assert_eq!(found, sorted[..found.len()]);
+    fn passages_are_counted_once() {
+        assert_eq!(parents(&[leaf(1, 0, 2.0), leaf(1, 1, 2.0), leaf(4, 0, 1.0)]), 2);
     }
 
     #[test]
     fn a_passage_comes_once_by_its_best_chunk() {
-        let hits = lexical_only(vec![leaf(2, 1, 3.0), leaf(1, 0, 3.0), leaf(2, 0, 3.0), leaf(3, 0, 1.0)]);
-        let found: Vec<_> =
-            passages(hits, 2).iter().map(|hit| (hit.leaf.passage.as_u128(), hit.leaf.ordinal)).collect();
-        assert_eq!(found, [(1, 0), (2, 0)]);
+        let hits = passages(vec![hit(2, 1, 3.0), hit(1, 0, 3.0), hit(2, 0, 3.0), hit(3, 0, 1.0)]);
+        let found: Vec<_> = hits.iter().map(|hit| (hit.leaf.passage.as_u128(), hit.leaf.ordinal)).collect();
+        assert_eq!(found, [(1, 0), (2, 0), (3, 0)]);
     }
 }

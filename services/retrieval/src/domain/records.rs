@@ -5,6 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use copydesk_types::{DocumentId, IngestionId, KnowledgeBaseId, PassageId};
 
+use super::attributes::Attributes;
 use super::source::{ContentType, Format, SourceKind};
 use super::stages::Stage;
 
@@ -56,6 +57,10 @@ pub struct Document {
     pub create_time: i64,
     /// When its bytes last changed.
     pub update_time: i64,
+    /// What the caller said of it.
+    pub attributes: Attributes,
+    /// Where it can be read; empty when that was not said.
+    pub source_uri: String,
 }
 
 /// A passage with its text, ready to be cited.
@@ -75,6 +80,8 @@ pub struct Passage {
     pub span: Range<u64>,
     /// The document's text at `span`.
     pub text: String,
+    /// The URL that the document was given with; empty when none was.
+    pub source_uri: String,
 }
 
 /// A document of an upload, staged but not yet indexed.
@@ -96,6 +103,10 @@ pub struct StagedDocument {
     pub content: Bytes,
     /// BLAKE3 of the bytes in hexadecimal digits.
     pub content_hash: String,
+    /// What the caller said of it.
+    pub attributes: Attributes,
+    /// Where it can be read; empty when that was not said.
+    pub source_uri: String,
 }
 
 /// Where an ingestion stands.

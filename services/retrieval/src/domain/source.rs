@@ -40,6 +40,14 @@ words! {
         CaseStudy = "case_study",
         /// Something the brand has published before.
         Post = "post",
+        /// A worked example or sample program.
+        Example = "example",
+        /// The message of a commit.
+        Commit = "commit",
+        /// Comments of source code.
+        Code = "code",
+        /// A page from the web.
+        WebPage = "web_page",
     }
 }
 
@@ -104,6 +112,28 @@ impl SourceKinds {
         Self::new(&[], &[])
     }
 
+    /// Exactly these kinds.
+    pub fn of(kinds: impl IntoIterator<Item = SourceKind>) -> Self {
+        Self(kinds.into_iter().fold(0, |set, kind| set | (1 << kind as u16)))
+    }
+
+    /// The kinds that are in both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// The kinds that are not in the other.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// True when no kind is in it.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     /// True when `kind` is in the set.
     pub const fn contains(self, kind: SourceKind) -> bool {
         self.0 & (1 << kind as u16) != 0
@@ -133,5 +163,9 @@ mod tests {
         let held: Vec<_> = SourceKind::ALL.iter().filter(|kind| kinds.contains(**kind)).collect();
         assert_eq!(held, [&SourceKind::Issue]);
         assert!(SourceKind::ALL.iter().all(|kind| SourceKinds::all().contains(*kind)));
+        let two = SourceKinds::of([SourceKind::Issue, SourceKind::WebPage]);
+        assert_eq!(SourceKinds::all().and(two), two);
+        assert_eq!(two.without(SourceKinds::of([SourceKind::Issue])), SourceKinds::of([SourceKind::WebPage]));
+        assert!(two.without(SourceKinds::all()).is_empty());
     }
 }

@@ -6,11 +6,14 @@
 
 use std::collections::HashSet;
 
+use super::attributes::Attributes;
 use super::records::StagedDocument;
 use super::source::{ContentType, Format, SourceKind};
 
 /// Most faults told; the rest are counted.
 const TOLD: usize = 20;
+/// Longest source URI, in bytes.
+const LONGEST_URI: usize = 2048;
 /// Longest key shown in a fault, in bytes.
 const SHOWN: usize = 96;
 
@@ -53,6 +56,10 @@ pub struct Header {
     pub source_kind: Option<SourceKind>,
     /// What kind of content it is.
     pub content_type: Option<ContentType>,
+    /// What the caller said of it, or what is wrong with that.
+    pub attributes: Result<Attributes, String>,
+    /// Where it can be read; empty when that was not said.
+    pub source_uri: String,
 }
 
 /// What a finished upload was.
@@ -177,13 +184,19 @@ impl Upload {
         for word in [header.key.as_bytes(), header.title.as_bytes(), hash.as_bytes()] {
             say(&mut self.all, word);
         }
-        let (Some(format), Some(source_kind), Some(content_type)) =
-            (header.format, header.source_kind, header.content_type)
+        let (Some(format), Some(source_kind), Some(content_type), Ok(attributes)) =
+            (header.format, header.source_kind, header.content_type, header.attributes)
         else {
             return Ok(None);
         };
         for word in [format.word(), source_kind.word(), content_type.word()] {
             say(&mut self.all, word.as_bytes());
+        }
+        if attributes != Attributes::default() || !header.source_uri.is_empty() {
+            // No key begins so: what is said of a document is never read as the next one.
+            for word in ["\0", &attributes.json(), &header.source_uri] {
+                say(&mut self.all, word.as_bytes());
+            }
         }
         let document = StagedDocument {
             ordinal: self.documents - 1,
@@ -194,6 +207,8 @@ impl Upload {
             content_type,
             content: content.into(),
             content_hash: hash.to_hex().to_string(),
+            attributes,
+            source_uri: header.source_uri,
         };
         Ok(self.faults.is_empty().then_some(document))
     }
@@ -207,6 +222,13 @@ impl Upload {
         }
         if header.title.chars().count() > 500 || header.title.contains(char::is_control) {
             self.fault(&field("title"), "must have at most 500 characters and no control characters".into());
+        }
+        if header.source_uri.len() > LONGEST_URI || header.source_uri.contains(char::is_control) {
+            let what = format!("must have at most {LONGEST_URI} bytes and no control characters");
+            self.fault(&field("source_uri"), what);
+        }
+        if let Err(what) = &header.attributes {
+            self.fault(&field("attributes"), what.clone());
         }
         for (good, name) in [
             (header.format.is_some(), "format"),
@@ -262,6 +284,8 @@ mod tests {
             format: Some(Format::Text),
             source_kind: Some(SourceKind::Document),
             content_type: Some(ContentType::Blog),
+            attributes: Ok(Attributes::default()),
+            source_uri: String::new(),
         }
     }
 
@@ -316,10 +340,18 @@ mod tests {
         let mut upload = Upload::new(LIMITS, "kb");
         assert_eq!(upload.document(header("a")).unwrap(), None);
         assert!(upload.document(Header { format: None, ..header("b") }).unwrap().is_some());
-        let bad = Header { title: "x".repeat(501), content_type: None, ..header("a") };
+        let (attributes, source_uri) = (Err("odd".to_owned()), "\n".to_owned());
+        let bad =
+            Header { title: "x".repeat(501), content_type: None, attributes, source_uri, ..header("a") };
         assert_eq!(upload.document(bad).unwrap(), None, "nothing is handed out after a fault");
-        let expected =
-            ["document[b].format", "document[a].key", "document[a].title", "document[a].content_type"];
+        let expected = [
+            "document[b].format",
+            "document[a].key",
+            "document[a].title",
+            "document[a].source_uri",
+            "document[a].attributes",
+            "document[a].content_type",
+        ];
         assert_eq!(fields(upload.finish().unwrap_err()), expected);
         assert_eq!(fields(Upload::new(LIMITS, "kb").finish().unwrap_err()), ["document"]);
     }

@@ -6,17 +6,27 @@ use async_trait::async_trait;
 use copydesk_store::StoreError;
 use copydesk_types::{DocumentId, KnowledgeBaseId, PassageId, TenantId};
 
+use crate::domain::filter::Facts;
+use crate::domain::inspection::Inspection;
 use crate::domain::lens::Lens;
 use crate::domain::ranking::Leaf;
-use crate::domain::source::SourceKind;
+
+/// That a document was changed or deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// The document.
+    pub document: DocumentId,
+    /// The version of the knowledge base that its last change made.
+    pub version: u64,
+    /// How many chunks it has now; none when it is deleted.
+    pub chunks: u64,
+}
 
 /// A document as an index reads it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChunkedDocument {
-    /// Its title.
-    pub title: String,
-    /// What kind of source it is.
-    pub kind: SourceKind,
+    /// What filters may ask of it, its id and its title among them.
+    pub facts: Facts,
     /// Its text.
     pub text: String,
     /// Its child chunks.
@@ -39,17 +49,17 @@ pub struct StoredChunk {
 /// What indexes are built from.
 #[async_trait]
 pub trait IndexSource: Send + Sync {
-    /// The documents that were changed or deleted after this version of the knowledge base, oldest change first, each
-    /// with the version of its last change.
+    /// The documents that were changed or deleted after this version of the knowledge base, oldest change first.
     async fn changes(
         &self,
         tenant: TenantId,
         knowledge_base: KnowledgeBaseId,
         after: u64,
-    ) -> Result<Vec<(DocumentId, u64)>, StoreError>;
+    ) -> Result<Vec<Change>, StoreError>;
 
-    /// A document with its chunks, all of one version; `None` when it is absent.
-    async fn chunked(&self, tenant: TenantId, id: DocumentId) -> Result<Option<ChunkedDocument>, StoreError>;
+    /// Those of these documents that exist, in any order, each with its chunks, all of one version. At most a thousand.
+    async fn chunked(&self, tenant: TenantId, ids: &[DocumentId])
+    -> Result<Vec<ChunkedDocument>, StoreError>;
 }
 
 /// What a search looks through.
@@ -99,6 +109,20 @@ pub trait VectorIndex: Send + Sync {
         lens: &Lens,
         parents: usize,
     ) -> Result<Vec<Leaf>, IndexError>;
+}
+
+/// Looks at single passages, for explanations and for choosing what differs.
+#[async_trait]
+pub trait Inspector: Send + Sync {
+    /// The chunks of these passages, with the numbers that the legs rank by for these terms and, when meanings are
+    /// compared, this vector. Passages that are not in the corpus have none.
+    async fn inspect(
+        &self,
+        corpus: &Corpus,
+        terms: &[String],
+        vector: Option<Vec<f32>>,
+        passages: &[PassageId],
+    ) -> Result<Inspection, IndexError>;
 }
 
 /// A text could not be turned into a vector.

@@ -113,7 +113,7 @@ pub struct StoredPage {
 /// What became of an item.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ItemOutcome {
-    /// Its bytes are those of the stored document.
+    /// Its bytes are those of the stored document: at most what is said of it is written.
     Unchanged,
     /// It cannot be indexed.
     Failed {

@@ -5,8 +5,7 @@ use copydesk_proto::types::v1 as types;
 use copydesk_rpc::Violations;
 use prost_types::Timestamp;
 
-use crate::app::FoundPassage;
-use crate::domain::ranking::Place;
+use super::attributes;
 use crate::domain::reading::{Complexity, Page, Path};
 use crate::domain::records::{Document, Ingestion, IngestionState, KnowledgeBase, Passage};
 use crate::domain::source::{ContentType, Format, SourceKind};
@@ -23,6 +22,10 @@ pub(super) fn source_kind(value: i32) -> Option<SourceKind> {
         Pb::Issue => SourceKind::Issue,
         Pb::CaseStudy => SourceKind::CaseStudy,
         Pb::Post => SourceKind::Post,
+        Pb::Example => SourceKind::Example,
+        Pb::Commit => SourceKind::Commit,
+        Pb::Code => SourceKind::Code,
+        Pb::WebPage => SourceKind::WebPage,
     })
 }
 
@@ -36,6 +39,10 @@ fn source_kind_value(kind: SourceKind) -> i32 {
         SourceKind::Issue => Pb::Issue,
         SourceKind::CaseStudy => Pb::CaseStudy,
         SourceKind::Post => Pb::Post,
+        SourceKind::Example => Pb::Example,
+        SourceKind::Commit => Pb::Commit,
+        SourceKind::Code => Pb::Code,
+        SourceKind::WebPage => Pb::WebPage,
     };
     value.into()
 }
@@ -153,6 +160,8 @@ pub(super) fn header(start: pb::DocumentStart) -> Header {
         format: format(start.format),
         source_kind: source_kind(start.source_kind),
         content_type: content_type(start.content_type),
+        attributes: attributes::attributes(start.attributes),
+        source_uri: start.source_uri,
     }
 }
 
@@ -188,6 +197,8 @@ pub(super) fn document(document: Document, text: Option<String>) -> pb::Document
         create_time: Some(timestamp(document.create_time)),
         update_time: Some(timestamp(document.update_time)),
         text: text.unwrap_or_default(),
+        attributes: attributes::message(&document.attributes),
+        source_uri: document.source_uri,
         format: format_value(document.format),
         pages: Vec::new(),
     }
@@ -236,20 +247,7 @@ pub(super) fn passage(passage: Passage, score: f64) -> types::Passage {
         span: Some(types::Span { start: passage.span.start, end: passage.span.end }),
         text: passage.text,
         score,
-    }
-}
-
-pub(super) fn hit(found: FoundPassage) -> pb::SearchHit {
-    let FoundPassage { passage: row, hit } = found;
-    let score = |place: Option<Place>| place.map(|place| place.score);
-    let rank = |place: Option<Place>| place.map(|place| place.rank);
-    pb::SearchHit {
-        matched: Some(types::Span { start: hit.leaf.span.start, end: hit.leaf.span.end }),
-        lexical_score: score(hit.lexical),
-        lexical_rank: rank(hit.lexical),
-        dense_score: score(hit.dense),
-        dense_rank: rank(hit.dense),
-        passage: Some(passage(row, hit.leaf.score)),
+        source_uri: passage.source_uri,
     }
 }
 

@@ -5,7 +5,8 @@ use copydesk_proto::retrieval::v1::knowledge_service_server::KnowledgeService;
 use copydesk_rpc::{Caller, ServiceError, Violations, paging};
 use tonic::{Request, Response, Status};
 
-use super::{Door, convert, one, page, stages};
+use super::{Door, convert, filter, one, page, stages};
+use crate::domain::filter::Filter;
 use crate::ports::DocumentFilter;
 
 #[tonic::async_trait]
@@ -89,9 +90,9 @@ impl KnowledgeService for Door {
     ) -> Result<Response<pb::ListDocumentsResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
-        let (filter, list) = document_filter(&request)?;
+        let (only, filter, list) = document_filter(&request)?;
         let (size, before) = page(caller.tenant, &list, request.page_size, &request.page_token)?;
-        let (found, more) = self.desk.documents(caller.tenant, filter, before, size).await?;
+        let (found, more) = self.desk.documents(caller.tenant, only, filter.as_ref(), before, size).await?;
         let last = found.last().filter(|_| more).map(|document| document.id.to_string());
         Ok(Response::new(pb::ListDocumentsResponse {
             documents: found.into_iter().map(|document| convert::document(document, None)).collect(),
@@ -120,15 +121,22 @@ impl KnowledgeService for Door {
     }
 }
 
-/// The filter of a list of documents, and the list's name with it, to which page tokens are bound.
-fn document_filter(request: &pb::ListDocumentsRequest) -> Result<(DocumentFilter, String), ServiceError> {
+/// The filters of a list of documents, and the list's name with them, to which page tokens are bound.
+fn document_filter(
+    request: &pb::ListDocumentsRequest,
+) -> Result<(DocumentFilter, Option<Filter>, String), ServiceError> {
     let mut violations = Violations::new();
     let id = violations.parse("knowledge_base_id", &request.knowledge_base_id);
     let (kind, content_type) = (request.source_kind, request.content_type);
     let source_kind = convert::filter("source_kind", kind, convert::source_kind, &mut violations);
     let content_type = convert::filter("content_type", content_type, convert::content_type, &mut violations);
+    let filter = filter::filter("filter", request.filter.clone(), &mut violations);
     let knowledge_base = super::read(id, violations)?;
     let (kind, content) = (request.source_kind, request.content_type);
-    let list = format!("ListDocuments {knowledge_base} {kind} {content}");
-    Ok((DocumentFilter { knowledge_base, source_kind, content_type }, list))
+    let mut list = format!("ListDocuments {knowledge_base} {kind} {content}");
+    if let Some(filter) = &filter {
+        let says = blake3::hash(format!("{filter:?}").as_bytes());
+        list.push_str(&format!(" {says}"));
+    }
+    Ok((DocumentFilter { knowledge_base, source_kind, content_type }, filter, list))
 }

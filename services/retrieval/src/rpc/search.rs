@@ -1,14 +1,18 @@
 //! `SearchService`.
 
+mod answer;
+mod explanation;
+mod question;
+
 use copydesk_proto::retrieval::v1 as pb;
 use copydesk_proto::retrieval::v1::search_service_server::SearchService;
-use copydesk_rpc::{Caller, ServiceError, Violations};
+use copydesk_rpc::{Caller, Violations};
 use tonic::{Request, Response, Status};
 
 use super::{Door, convert};
-use crate::app::{Found, Query};
-use crate::domain::lens::Lens;
-use crate::domain::source::{ContentType, SourceKinds};
+
+/// Searches that one batch may hold.
+const BATCH: usize = 64;
 
 #[tonic::async_trait]
 impl SearchService for Door {
@@ -17,9 +21,49 @@ impl SearchService for Door {
         request: Request<pb::SearchRequest>,
     ) -> Result<Response<pb::SearchResponse>, Status> {
         let caller = Caller::of(&request)?;
-        let query = query(request.into_inner())?;
+        let mut violations = Violations::new();
+        let query = question::query(request.into_inner(), "", &mut violations);
+        violations.finish()?;
         let found = self.desk.search(caller.tenant, query).await?;
-        Ok(Response::new(response(found)))
+        Ok(Response::new(answer::response(found)))
+    }
+
+    async fn batch_search(
+        &self,
+        request: Request<pb::BatchSearchRequest>,
+    ) -> Result<Response<pb::BatchSearchResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let searches = request.into_inner().searches;
+        let mut violations = Violations::new();
+        let count = searches.len();
+        violations.check(
+            (1..=BATCH).contains(&count),
+            "searches",
+            format!("must be 1 to {BATCH}, are {count}"),
+        );
+        let mut queries = Vec::with_capacity(count.min(BATCH));
+        for (at, search) in searches.into_iter().take(BATCH).enumerate() {
+            queries.push(question::query(search, &format!("searches[{at}]."), &mut violations));
+        }
+        violations.finish()?;
+        let results = self.desk.search_batch(caller.tenant, queries).await?;
+        let results = results.into_iter().map(answer::result).collect();
+        Ok(Response::new(pb::BatchSearchResponse { results }))
+    }
+
+    async fn explain_search(
+        &self,
+        request: Request<pb::ExplainSearchRequest>,
+    ) -> Result<Response<pb::ExplainSearchResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let mut violations = Violations::new();
+        violations.check(request.search.is_some(), "search", "is required");
+        let query = request.search.map(|search| question::query(search, "search.", &mut violations));
+        let id = violations.parse("passage_id", &request.passage_id);
+        let (query, id) = super::read(query.zip(id), violations)?;
+        let explanation = self.desk.explain(caller.tenant, query, id).await?;
+        Ok(Response::new(explanation::response(explanation)))
     }
 
     async fn get_passage(
@@ -32,43 +76,5 @@ impl SearchService for Door {
         let id = super::read(id, violations)?;
         let passage = self.desk.passage(caller.tenant, id).await?;
         Ok(Response::new(pb::GetPassageResponse { passage: Some(convert::passage(passage, 0.0)) }))
-    }
-}
-
-fn query(request: pb::SearchRequest) -> Result<Query, ServiceError> {
-    let mut violations = Violations::new();
-    let count = request.knowledge_base_ids.len();
-    violations.check(
-        (1..=16).contains(&count),
-        "knowledge_base_ids",
-        format!("must be 1 to 16, are {count}"),
-    );
-    // Longer lists are refused already: their ids are not worth a fault each.
-    let ids = request.knowledge_base_ids.iter().take(16).enumerate();
-    let knowledge_bases =
-        ids.filter_map(|(at, id)| violations.parse(&format!("knowledge_base_ids[{at}]"), id)).collect();
-    violations.length("query", &request.query, 1, 4096);
-    violations.check(request.top_k <= 100, "top_k", "must be 0 to 100");
-    let content_type =
-        convert::filter("content_type", request.content_type, convert::content_type, &mut violations);
-    let only = convert::kinds("source_kinds", &request.source_kinds, &mut violations);
-    let never = convert::kinds("exclude_source_kinds", &request.exclude_source_kinds, &mut violations);
-    violations.finish()?;
-    Ok(Query {
-        knowledge_bases,
-        text: request.query,
-        top_k: (request.top_k > 0).then_some(request.top_k),
-        content_type: content_type.unwrap_or(ContentType::Blog),
-        lens: Lens { kinds: SourceKinds::new(&only, &never), exact: false },
-    })
-}
-
-fn response(found: Found) -> pb::SearchResponse {
-    let mode = if found.hybrid { pb::SearchMode::Hybrid } else { pb::SearchMode::Lexical };
-    pb::SearchResponse {
-        hits: found.passages.into_iter().map(convert::hit).collect(),
-        mode: mode.into(),
-        degraded: found.degraded.is_some(),
-        degraded_reason: found.degraded.unwrap_or_default(),
     }
 }

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each suite uses its part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed set-up must stop the test")]
 
+pub mod models;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,7 +18,7 @@ use copydesk_proto::retrieval::v1::{
 use copydesk_proto::retrieval::v1::{Document, KnowledgeBase};
 use copydesk_proto::types::v1::SourceKind;
 use copydesk_retrieval::adapters::MIGRATOR;
-use copydesk_retrieval::ports::Embedder;
+use copydesk_retrieval::ports::{Embedder, Reranker};
 use copydesk_retrieval::{Config, assemble};
 use copydesk_rpc::{Channel, testing};
 use copydesk_store::Database;
@@ -45,9 +47,17 @@ pub async fn benches() -> Vec<Bench> {
 }
 
 pub async fn benches_with(config: Config, embedder: Option<Arc<dyn Embedder>>) -> Vec<Bench> {
+    benches_with_models(config, embedder, None).await
+}
+
+pub async fn benches_with_models(
+    config: Config,
+    embedder: Option<Arc<dyn Embedder>>,
+    reranker: Option<Arc<dyn Reranker>>,
+) -> Vec<Bench> {
     let make = |database: &Database| {
         let context = testing::context(&std::env::temp_dir());
-        assemble(config.clone(), database.clone(), context, embedder.clone())
+        assemble(config.clone(), database.clone(), context, embedder.clone(), reranker.clone())
     };
     let mut benches = Vec::new();
     for (name, database) in copydesk_store::testing::both(&MIGRATOR).await {
@@ -79,7 +89,7 @@ pub fn doc(key: &str, kind: SourceKind, text: impl Into<Vec<u8>>) -> Doc {
         title: String::new(),
         format: DocumentFormat::Markdown.into(),
         source_kind: kind.into(),
-        content_type: 0,
+        ..DocumentStart::default()
     };
     let bytes = Bytes::from(text.into());
     let parts = (0..bytes.len()).step_by(1 << 19).map(|at| bytes.slice(at..bytes.len().min(at + (1 << 19))));
@@ -207,6 +217,18 @@ pub fn refusal(status: &Status) -> (Code, Vec<String>) {
     let fields =
         details.bad_request().map(|bad| bad.field_violations.iter().map(|v| v.field.clone()).collect());
     (status.code(), fields.unwrap_or_default())
+}
+
+/// The titles of hits, in their order.
+pub fn titles(hits: &[SearchHit]) -> Vec<String> {
+    hits.iter().map(|hit| hit.passage.as_ref().unwrap().title.clone()).collect()
+}
+
+/// The passages of all tenants, in order of id.
+pub async fn passage_ids(database: &Database) -> Vec<String> {
+    let sql = "SELECT passage_id FROM passage ORDER BY passage_id";
+    let found = database.query(sql, &[]).await.unwrap();
+    found.iter().map(|row| row.get("passage_id").unwrap()).collect()
 }
 
 /// Rows of a table.

@@ -74,6 +74,7 @@ fn passage(id: u8, text: &str) -> Passage {
         span: Some(Span { start, end: start + text.len() as u64 }),
         text: text.into(),
         score: 1.0 / f64::from(id),
+        source_uri: String::new(),
     }
 }
 

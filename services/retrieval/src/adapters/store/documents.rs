@@ -52,6 +52,42 @@ pub(super) async fn record_change(
     Ok(())
 }
 
+/// Writes what an upload says of a document whose bytes are those that are stored: nothing is cut or embedded again, but
+/// the index must read it again. Gives the document's id; `None`, with nothing written, when that is what is stored too
+/// or a later upload has said something else.
+pub(super) async fn describe(
+    tx: &mut Tx,
+    tenant: &str,
+    knowledge_base: &str,
+    staged: &StagedDocument,
+    upload_time: i64,
+) -> Result<Option<String>, StoreError> {
+    let find = "SELECT document_id, title, source_kind, attributes, source_uri FROM document
+        WHERE tenant = $1 AND knowledge_base_id = $2 AND key = $3 AND content_hash = $4 AND upload_time <= $5";
+    let values = params![tenant, knowledge_base, &staged.key, &staged.content_hash, upload_time];
+    let Some(row) = tx.query_opt(find, &values).await? else { return Ok(None) };
+    let id: String = row.get("document_id")?;
+    let stored: [String; 4] =
+        [row.get("title")?, row.get("source_kind")?, row.get("attributes")?, row.get("source_uri")?];
+    // Without a title in the upload, the one that was found in the text stays.
+    let title = if staged.title.is_empty() { stored[0].clone() } else { staged.title.clone() };
+    let said =
+        [title, staged.source_kind.word().to_owned(), staged.attributes.json(), staged.source_uri.clone()];
+    if said == stored {
+        return Ok(None);
+    }
+    let [title, source_kind, attributes, source_uri] = said;
+    let update =
+        "UPDATE document SET title = $3, source_kind = $4, attributes = $5, source_uri = $6, upload_time = $7
+        WHERE tenant = $1 AND document_id = $2";
+    tx.execute(update, &params![tenant, &id, title, source_kind, attributes, source_uri, upload_time])
+        .await?;
+    if let Some(change) = next_version(tx, tenant, knowledge_base).await? {
+        record_change(tx, tenant, knowledge_base, &id, change).await?;
+    }
+    Ok(Some(id))
+}
+
 /// Deletes a document's text, passages, chunks and pages, and what was read from pictures that only it showed.
 pub(super) async fn delete_content(tx: &mut Tx, tenant: &str, document: &str) -> Result<(), StoreError> {
     let shown = delete_rows(tx, tenant, document).await?;
@@ -105,8 +141,10 @@ pub(super) struct Write<'a> {
 
 /// What became of a document to be written.
 pub(super) enum Put {
-    /// The bytes are those that are stored already.
+    /// All of it is stored already.
     Same,
+    /// The bytes are those that are stored; what is said of this document is written.
+    Described(String),
     /// A later upload has stored its key.
     Superseded,
     /// It is written.
@@ -130,7 +168,9 @@ impl Write<'_> {
         let found = tx.query_opt(find, &params![self.tenant, self.knowledge_base, &self.staged.key]).await?;
         let before = match &found {
             Some(row) if row.get::<String>("content_hash")? == self.staged.content_hash => {
-                return Ok(Put::Same);
+                let described =
+                    describe(tx, self.tenant, self.knowledge_base, self.staged, self.upload_time).await?;
+                return Ok(described.map_or(Put::Same, Put::Described));
             }
             Some(row) if row.get::<i64>("upload_time")? > self.upload_time => return Ok(Put::Superseded),
             Some(row) => Before {
@@ -165,14 +205,15 @@ impl Write<'_> {
     ) -> Result<(), StoreError> {
         let sql = "INSERT INTO document (tenant, document_id, knowledge_base_id, key, title, source_kind,
               content_type, version, size_bytes, content_hash, chunk_count, create_time, update_time, upload_bytes,
-              upload_time, format)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, $15)
+              upload_time, attributes, source_uri, format)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, $15, $16, $17)
             ON CONFLICT (tenant, document_id) DO UPDATE SET title = excluded.title,
               source_kind = excluded.source_kind, content_type = excluded.content_type,
               version = excluded.version, size_bytes = excluded.size_bytes,
               content_hash = excluded.content_hash, chunk_count = excluded.chunk_count,
               update_time = excluded.update_time, upload_bytes = excluded.upload_bytes,
-              upload_time = excluded.upload_time, format = excluded.format";
+              upload_time = excluded.upload_time, attributes = excluded.attributes,
+              source_uri = excluded.source_uri, format = excluded.format";
         let values = params![
             self.tenant,
             id,
@@ -188,6 +229,8 @@ impl Write<'_> {
             self.now,
             rows::size(self.staged.content.len()),
             self.upload_time,
+            self.staged.attributes.json(),
+            &self.staged.source_uri,
             self.format.word(),
         ];
         tx.execute(sql, &values).await?;

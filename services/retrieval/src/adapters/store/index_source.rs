@@ -1,13 +1,16 @@
 //! What an index in memory is built from: what `IndexSource` promises.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
-use copydesk_store::{Row, StoreError, params};
+use copydesk_store::{Row, Sql, StoreError, Value, params, placeholders};
 use copydesk_types::{DocumentId, KnowledgeBaseId, TenantId};
 
 use super::{DatabaseStore, rows};
-use crate::ports::{ChunkedDocument, IndexSource, StoredChunk};
+use crate::domain::filter::Facts;
+use crate::ports::{Change, ChunkedDocument, IndexSource, StoredChunk};
 
-/// How often a document is read again when it was replaced between the reads of its text and of its chunks.
+/// How often documents are read again that were replaced between the reads of their texts and of their chunks.
 const READS: usize = 8;
 
 #[async_trait]
@@ -17,45 +20,117 @@ impl IndexSource for DatabaseStore {
         tenant: TenantId,
         knowledge_base: KnowledgeBaseId,
         after: u64,
-    ) -> Result<Vec<(DocumentId, u64)>, StoreError> {
-        let sql = "SELECT document_id, version FROM document_change
-            WHERE tenant = $1 AND knowledge_base_id = $2 AND version > $3 ORDER BY version";
+    ) -> Result<Vec<Change>, StoreError> {
+        let sql =
+            "SELECT c.document_id, c.version, COALESCE(d.chunk_count, 0) AS chunks FROM document_change c
+            LEFT JOIN document d ON d.tenant = c.tenant AND d.document_id = c.document_id
+            WHERE c.tenant = $1 AND c.knowledge_base_id = $2 AND c.version > $3 ORDER BY c.version";
         let values = params![tenant.to_string(), knowledge_base.to_string(), rows::int(after)];
         let found = self.database.query(sql, &values).await?;
-        found
-            .iter()
-            .map(|row| Ok((rows::parsed(row, "document_id")?, rows::unsigned(row, "version")?)))
-            .collect()
+        found.iter().map(change).collect()
     }
 
-    async fn chunked(&self, tenant: TenantId, id: DocumentId) -> Result<Option<ChunkedDocument>, StoreError> {
-        let of = params![tenant.to_string(), id.to_string()];
+    async fn chunked(
+        &self,
+        tenant: TenantId,
+        ids: &[DocumentId],
+    ) -> Result<Vec<ChunkedDocument>, StoreError> {
+        let mut whole = Vec::with_capacity(ids.len());
+        let mut wanted = ids.to_vec();
         for _ in 0..READS {
-            let Some(row) = self.database.query_opt(DOCUMENT, &of).await? else { return Ok(None) };
-            let version: i64 = row.get("version")?;
-            let values = params![tenant.to_string(), id.to_string(), version];
-            let found = self.database.query(CHUNKS, &values).await?;
-            if rows::size(found.len()) != row.get::<i64>("chunk_count")? {
-                continue;
+            let (read, torn) = self.read(tenant, &wanted).await?;
+            whole.extend(read);
+            wanted = torn;
+            if wanted.is_empty() {
+                break;
             }
-            return Ok(Some(ChunkedDocument {
-                title: row.get("title")?,
-                kind: rows::source_kind(&row)?,
-                text: rows::text(&row, "text")?,
-                chunks: found.iter().map(chunk).collect::<Result<_, _>>()?,
-            }));
         }
-        // Replaced faster than it can be read: the change after this one brings it.
-        Ok(None)
+        // What is left was replaced faster than it can be read: the change after this one brings it.
+        Ok(whole)
     }
 }
 
-const DOCUMENT: &str = "SELECT d.version, d.chunk_count, d.title, d.source_kind, t.text FROM document d
-    JOIN document_text t ON t.tenant = d.tenant AND t.document_id = d.document_id
-    WHERE d.tenant = $1 AND d.document_id = $2";
+impl DatabaseStore {
+    /// The documents of these ids that exist, and the ids of those whose chunks are of another version than their texts.
+    async fn read(
+        &self,
+        tenant: TenantId,
+        ids: &[DocumentId],
+    ) -> Result<(Vec<ChunkedDocument>, Vec<DocumentId>), StoreError> {
+        let list = placeholders(2, ids.len());
+        let mut values: Vec<Value> = vec![tenant.to_string().into()];
+        values.extend(ids.iter().map(|id| Value::from(id.to_string())));
+        let documents = self.database.query(statement(DOCUMENTS, &list, ids), &values).await?;
+        let mut chunks: HashMap<String, Vec<Row>> = HashMap::new();
+        for row in self.database.query(statement(CHUNKS, &list, ids), &values).await? {
+            chunks.entry(row.get("document_id")?).or_default().push(row);
+        }
+        let (mut whole, mut torn) = (Vec::new(), Vec::new());
+        for row in &documents {
+            let id: String = row.get("document_id")?;
+            let own = chunks.remove(&id).unwrap_or_default();
+            match together(row, &own)? {
+                Some(document) => whole.push(document),
+                None => torn.push(rows::parsed(row, "document_id")?),
+            }
+        }
+        Ok((whole, torn))
+    }
+}
 
-const CHUNKS: &str = "SELECT passage_id, ordinal, span_start, span_end, vector FROM chunk
-    WHERE tenant = $1 AND document_id = $2 AND document_version = $3 ORDER BY span_start";
+/// Statements for one document, which come again and again, are kept by the driver; the others are not.
+fn statement(sql: &str, list: &str, ids: &[DocumentId]) -> Sql {
+    let sql = sql.replace("LIST", list);
+    if ids.len() == 1 { sql.into() } else { Sql::once(sql) }
+}
+
+const DOCUMENTS: &str =
+    "SELECT d.document_id, d.key, d.title, d.source_kind, d.content_type, d.version, d.chunk_count,
+      d.update_time, d.attributes, t.text FROM document d
+    JOIN document_text t ON t.tenant = d.tenant AND t.document_id = d.document_id
+    WHERE d.tenant = $1 AND d.document_id IN (LIST)";
+
+const CHUNKS: &str =
+    "SELECT document_id, passage_id, ordinal, document_version, span_start, span_end, vector FROM chunk
+    WHERE tenant = $1 AND document_id IN (LIST) ORDER BY document_id, span_start";
+
+fn change(row: &Row) -> Result<Change, StoreError> {
+    Ok(Change {
+        document: rows::parsed(row, "document_id")?,
+        version: rows::unsigned(row, "version")?,
+        chunks: rows::unsigned(row, "chunks")?,
+    })
+}
+
+/// A document with its chunks; `None` when they are of different versions.
+fn together(row: &Row, chunks: &[Row]) -> Result<Option<ChunkedDocument>, StoreError> {
+    let (version, count) = (row.get::<i64>("version")?, row.get::<i64>("chunk_count")?);
+    for chunk in chunks {
+        if chunk.get::<i64>("document_version")? != version {
+            return Ok(None);
+        }
+    }
+    if rows::size(chunks.len()) != count {
+        return Ok(None);
+    }
+    Ok(Some(ChunkedDocument {
+        facts: facts(row)?,
+        text: rows::text(row, "text")?,
+        chunks: chunks.iter().map(chunk).collect::<Result<_, _>>()?,
+    }))
+}
+
+fn facts(row: &Row) -> Result<Facts, StoreError> {
+    Ok(Facts {
+        id: rows::parsed(row, "document_id")?,
+        key: row.get::<String>("key")?.into(),
+        title: row.get::<String>("title")?.into(),
+        kind: rows::source_kind(row)?,
+        content_type: rows::content_type(row)?,
+        update_time: row.get("update_time")?,
+        attributes: crate::domain::attributes::Flat::of(&rows::attributes(row)?),
+    })
+}
 
 fn chunk(row: &Row) -> Result<StoredChunk, StoreError> {
     Ok(StoredChunk {

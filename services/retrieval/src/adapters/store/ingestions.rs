@@ -239,8 +239,9 @@ impl DatabaseStore {
 }
 
 const STAGE: &str = "INSERT INTO ingestion_item (tenant, ingestion_id, ordinal, state, key, title, format,
-    source_kind, content_type, content_hash, content, size_bytes, reason, message, stage_time, update_time)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, '', '', $13, $13)";
+    source_kind, content_type, content_hash, content, size_bytes, reason, message, stage_time, update_time,
+    attributes, source_uri)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, '', '', $13, $13, $14, $15)";
 
 fn item_row(tenant: TenantId, id: IngestionId, document: &StagedDocument, time: i64) -> Vec<Value> {
     params![
@@ -257,6 +258,8 @@ fn item_row(tenant: TenantId, id: IngestionId, document: &StagedDocument, time: 
         &document.content[..],
         rows::size(document.content.len()),
         time,
+        document.attributes.json(),
+        &document.source_uri,
     ]
     .to_vec()
 }

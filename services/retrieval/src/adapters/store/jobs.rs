@@ -3,7 +3,7 @@
 use copydesk_store::{Database, StoreError, Tx, Value, params};
 use copydesk_types::TenantId;
 
-use super::documents::{Put, Write};
+use super::documents::{self, Put, Write};
 use super::items::{self, Close};
 use super::{rows, usage};
 use crate::domain::records::{IngestionState, StagedDocument, reason};
@@ -117,6 +117,8 @@ pub(super) async fn next_item(database: &Database, job: &Job) -> Result<Option<I
         content_type: rows::content_type(&row)?,
         content: row.get::<Vec<u8>>("content")?.into(),
         content_hash: row.get("content_hash")?,
+        attributes: rows::attributes(&row)?,
+        source_uri: row.get("source_uri")?,
     };
     Ok(Some(Item { staged, lost: row.get("lost")?, current_hash: row.get("current_hash")? }))
 }
@@ -137,7 +139,7 @@ pub(super) async fn finish_item(
                 return Ok(Finished::OverQuota(over));
             }
         },
-        ItemOutcome::Unchanged => End::of(Stage::Unchanged),
+        ItemOutcome::Unchanged => described(&mut tx, job, finish.item).await?,
         ItemOutcome::Failed { reason, message } => End { reason, message, ..End::of(Stage::Failed) },
         ItemOutcome::Lost { reason, message } => {
             let lost = lost(&mut tx, job, finish.item.ordinal).await? + 1;
@@ -186,6 +188,13 @@ impl End<'_> {
     }
 }
 
+/// Writes what is said of a document whose bytes are stored already.
+async fn described(tx: &mut Tx, job: &Job, item: &StagedDocument) -> Result<End<'static>, StoreError> {
+    let (tenant, knowledge_base) = (job.tenant.to_string(), job.knowledge_base.to_string());
+    let described = documents::describe(tx, &tenant, &knowledge_base, item, job.create_time).await?;
+    Ok(described.map_or(End::of(Stage::Unchanged), |document| End { document, ..End::of(Stage::Done) }))
+}
+
 /// Writes a document's rows, or says which quota they would exceed.
 async fn store(
     tx: &mut Tx,
@@ -211,6 +220,7 @@ async fn store(
     };
     Ok(Ok(match write.run(tx).await? {
         Put::Same => End::of(Stage::Unchanged),
+        Put::Described(id) => End { document: id, ..End::of(Stage::Done) },
         Put::Superseded => End {
             reason: reason::SUPERSEDED,
             message: "a later upload has stored this key",

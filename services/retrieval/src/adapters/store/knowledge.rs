@@ -151,7 +151,7 @@ impl KnowledgeStore for DatabaseStore {
     async fn passages(&self, tenant: TenantId, ids: &[PassageId]) -> Result<Vec<Passage>, StoreError> {
         // The text is cut in the database: a passage is small, the document it stands in may not be.
         let sql = format!(
-            "SELECT p.passage_id, p.document_id, p.span_start, p.span_end, d.version, d.title, d.source_kind,
+            "SELECT p.passage_id, p.document_id, p.span_start, p.span_end, d.version, d.title, d.source_kind, d.source_uri,
                substr(t.text, CAST(p.span_start + 1 AS INTEGER), CAST(p.span_end - p.span_start AS INTEGER)) AS text
              FROM passage p
              JOIN document d ON d.tenant = p.tenant AND d.document_id = p.document_id

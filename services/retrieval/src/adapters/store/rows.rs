@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use copydesk_store::{Row, StoreError, Value};
 
+use crate::domain::attributes::Attributes;
 use crate::domain::records::{Document, Ingestion, IngestionState, KnowledgeBase, Passage};
 use crate::domain::source::{ContentType, Format, SourceKind};
 use crate::domain::stages::{IngestionDocument, Stage};
@@ -34,6 +35,10 @@ pub(super) fn content_type(row: &Row) -> Result<ContentType, StoreError> {
 
 pub(super) fn format(row: &Row) -> Result<Format, StoreError> {
     word(row, "format", Format::from_word)
+}
+
+pub(super) fn attributes(row: &Row) -> Result<Attributes, StoreError> {
+    Attributes::from_json(&row.get::<String>("attributes")?).map_err(|_| odd("attributes"))
 }
 
 pub(super) fn unsigned(row: &Row, column: &str) -> Result<u64, StoreError> {
@@ -95,6 +100,8 @@ pub(super) fn document(row: &Row) -> Result<Document, StoreError> {
         format: Format::from_word(&row.get::<String>("format")?),
         create_time: row.get("create_time")?,
         update_time: row.get("update_time")?,
+        attributes: attributes(row)?,
+        source_uri: row.get("source_uri")?,
     })
 }
 
@@ -107,6 +114,7 @@ pub(super) fn passage(row: &Row) -> Result<Passage, StoreError> {
         source_kind: source_kind(row)?,
         span: span(row)?,
         text: text(row, "text")?,
+        source_uri: row.get("source_uri")?,
     })
 }
 

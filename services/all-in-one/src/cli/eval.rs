@@ -1,0 +1,27 @@
+//! The words of `eval`.
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::key_value;
+
+/// What to measure.
+#[derive(Debug, Clone, Subcommand)]
+pub enum EvalAction {
+    /// How well search finds what it should, on a set of documents, queries and judgements in BEIR's layout.
+    Retrieval(RetrievalEvalArgs),
+}
+
+/// What to measure search on.
+#[derive(Debug, Clone, Args)]
+pub struct RetrievalEvalArgs {
+    /// A folder with corpus.jsonl (`_id`, `title`, `text`, and if wanted `source`), queries.jsonl (`_id`, `text`, and if
+    /// wanted `intent` and `exclude`) and qrels.tsv (query, document, grade; also as qrels/test.tsv).
+    pub dir: PathBuf,
+    /// Print one JSON document instead of the table.
+    #[arg(long)]
+    pub json: bool,
+    /// One setting, as for `up`, for example an embedder. Database and identity are the measurement's own.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub settings: Vec<(String, String)>,
+}

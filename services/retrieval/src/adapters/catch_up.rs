@@ -1,0 +1,88 @@
+//! From rows into an index: documents are read many at a time, split into terms, and entered one by one.
+
+use std::collections::HashMap;
+
+use copydesk_guard::text::terms;
+use copydesk_store::StoreError;
+use copydesk_types::{DocumentId, TenantId};
+use tokio::sync::RwLock;
+
+use super::memory_index::Loaded;
+use crate::domain::index::{IndexedChunk, IndexedDocument};
+use crate::ports::{Change, ChunkedDocument, IndexSource};
+
+/// Chunks that are read at once, at least: with their vectors about four megabytes.
+const CHUNKS: u64 = 2_000;
+/// Documents that are read at once, at most: each is a parameter of a statement.
+const DOCUMENTS: usize = 256;
+
+/// The documents that changed, a batch after the other.
+pub(super) struct Batches<'a> {
+    source: &'a dyn IndexSource,
+    tenant: TenantId,
+    changes: std::vec::IntoIter<Change>,
+}
+
+/// Changes with the documents of those that still exist.
+pub(super) struct Batch {
+    changes: Vec<Change>,
+    documents: HashMap<DocumentId, ChunkedDocument>,
+}
+
+impl<'a> Batches<'a> {
+    pub(super) fn new(source: &'a dyn IndexSource, tenant: TenantId, changes: Vec<Change>) -> Self {
+        Self { source, tenant, changes: changes.into_iter() }
+    }
+
+    /// The next batch; `None` after the last.
+    pub(super) async fn read(&mut self) -> Result<Option<Batch>, StoreError> {
+        let (mut changes, mut chunks) = (Vec::new(), 0);
+        while chunks < CHUNKS
+            && changes.len() < DOCUMENTS
+            && let Some(change) = self.changes.next()
+        {
+            chunks += change.chunks;
+            changes.push(change);
+        }
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        let ids: Vec<DocumentId> = changes.iter().map(|change| change.document).collect();
+        let read = self.source.chunked(self.tenant, &ids).await?;
+        let documents = read.into_iter().map(|document| (document.facts.id, document)).collect();
+        Ok(Some(Batch { changes, documents }))
+    }
+}
+
+/// Enters a batch, each document in a moment of its own, and moves the version along with them. Blocks.
+pub(super) fn enter(mut batch: Batch, loaded: &RwLock<Loaded>) {
+    for change in batch.changes {
+        let document = batch.documents.remove(&change.document).map(indexed);
+        let mut loaded = loaded.blocking_write();
+        match document {
+            Some(document) => loaded.index.put(document),
+            None => loaded.index.remove(change.document),
+        }
+        loaded.version = change.version;
+    }
+}
+
+/// A chunk is found by its own words and by those of its document's title: a part of a long text often does not say
+/// again what it is about.
+fn indexed(document: ChunkedDocument) -> IndexedDocument {
+    let title = terms(&document.facts.title);
+    let text = document.text;
+    let chunks = document.chunks.into_iter().map(|chunk| {
+        let span = chunk.span.start as usize..chunk.span.end as usize;
+        let mut words = terms(text.get(span).unwrap_or_default());
+        words.extend(title.iter().cloned());
+        IndexedChunk {
+            passage: chunk.passage,
+            ordinal: chunk.ordinal,
+            span: chunk.span,
+            terms: words,
+            vector: chunk.vector,
+        }
+    });
+    IndexedDocument { chunks: chunks.collect(), facts: document.facts }
+}

@@ -1,0 +1,321 @@
+//! The vectors: in full, and rounded to a byte a value for a first look.
+//!
+//! The first look is no guess. With each rounded vector stands how far it is from the full one, so its cosine with a
+//! query is known to lie in a small interval, and only vectors whose interval reaches the best are compared in full. The
+//! answer is that of a full comparison with every vector, for a quarter of the memory traffic.
+
+use std::ops::Range;
+
+use fearless_simd::{Level, Simd, dispatch};
+
+use super::bits::{Bits, ones};
+
+/// Rows of a block: large enough to be scanned at full speed, small enough that the last one wastes little.
+pub const BLOCK: usize = 1024;
+
+/// Unit vectors, one for each slot that has one.
+#[derive(Debug, Default)]
+pub struct Matrix {
+    width: usize,
+    blocks: Vec<Block>,
+}
+
+/// Up to [`BLOCK`] rows. A row that is not there has the scale 0.
+#[derive(Debug, Default)]
+struct Block {
+    full: Vec<f32>,
+    rounded: Vec<i8>,
+    scales: Vec<f32>,
+    errors: Vec<f32>,
+}
+
+/// A query's vector as the matrix compares it.
+#[derive(Debug)]
+pub struct Probe {
+    full: Vec<f32>,
+    norm: f64,
+    rounded: Vec<i16>,
+    scale: f32,
+    error: f32,
+}
+
+/// What floats may lose on the way, several times over.
+const SLACK: f32 = 2e-5;
+
+impl Probe {
+    /// A vector as a probe; `None` for one without a direction.
+    pub fn new(vector: Vec<f32>) -> Option<Self> {
+        let norm = vector.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt();
+        if !norm.is_finite() || norm == 0.0 {
+            return None;
+        }
+        let unit: Vec<f64> = vector.iter().map(|value| f64::from(*value) / norm).collect();
+        let largest = unit.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+        // So fine that the sum of all products still fits 32 bits.
+        let levels = (f64::from(i32::MAX) / (128.0 * vector.len() as f64)).min(32_000.0).floor();
+        let scale = largest / levels;
+        let rounded: Vec<i16> = unit.iter().map(|value| (value / scale).round() as i16).collect();
+        let off = unit.iter().zip(&rounded).map(|(value, near)| (value - f64::from(*near) * scale).powi(2));
+        let error = off.sum::<f64>().sqrt() as f32;
+        Some(Self { full: vector, norm, rounded, scale: scale as f32, error })
+    }
+
+    /// How many values it has.
+    pub fn width(&self) -> usize {
+        self.full.len()
+    }
+}
+
+impl Matrix {
+    /// How many values each vector has; 0 before the first one came.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Sets a slot's vector. The first vector sets the width; one of another width, or without a direction, is left out,
+    /// and with it the chunk from the dense leg.
+    pub fn set(&mut self, slot: u32, vector: &[f32]) {
+        if self.width == 0 {
+            self.width = vector.len();
+        }
+        let norm = vector.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt();
+        if vector.len() != self.width || !norm.is_finite() || norm == 0.0 {
+            return;
+        }
+        let (block, row) = place(slot);
+        while self.blocks.len() <= block {
+            self.blocks.push(Block::default());
+        }
+        self.blocks[block].set(row, vector, norm);
+    }
+
+    /// Takes a slot's vector out.
+    pub fn clear(&mut self, slot: u32) {
+        let (block, row) = place(slot);
+        if let Some(scale) = self.blocks.get_mut(block).and_then(|block| block.scales.get_mut(row)) {
+            *scale = 0.0;
+        }
+    }
+
+    /// A slot's unit vector.
+    pub fn row(&self, slot: u32) -> Option<&[f32]> {
+        let (block, row) = place(slot);
+        let block = self.blocks.get(block)?;
+        (*block.scales.get(row)? != 0.0).then(|| &block.full[row * self.width..(row + 1) * self.width])
+    }
+
+    /// The cosine of a slot's vector with a probe of the same width.
+    pub fn cosine(&self, slot: u32, probe: &Probe) -> Option<f64> {
+        let row = self.row(slot)?;
+        let dot = dispatch!(Level::new(), simd => dot_as(simd, &probe.full, row));
+        Some((dot / probe.norm).clamp(-1.0, 1.0))
+    }
+
+    /// Looks at the vectors of these slots, a block at a time: `seen` is told the slot and the interval in which the
+    /// cosine lies, for each whose upper end is not below the floor that the last call of `seen` gave.
+    pub fn look(&self, probe: &Probe, slots: &Bits, mut seen: impl FnMut(u32, f32, f32) -> f32) {
+        if probe.width() != self.width {
+            return;
+        }
+        let mut floor = f32::NEG_INFINITY;
+        let mut near = [0.0; BLOCK];
+        for (at, block) in self.blocks.iter().enumerate() {
+            let runs = at * (BLOCK / 64)..(at + 1) * (BLOCK / 64);
+            if !slots.any_in(runs.clone()) {
+                continue;
+            }
+            dispatch!(Level::new(), simd => block.look_as(simd, probe, slots, runs.clone(), &mut near));
+            for (run, base) in runs.zip((0..BLOCK).step_by(64)) {
+                for bit in ones(slots.run(run)) {
+                    let row = base + bit as usize;
+                    let (Some(scale), Some(error)) = (block.scales.get(row), block.errors.get(row)) else {
+                        break;
+                    };
+                    let off = error + probe.error * (1.0 + error) + SLACK;
+                    if *scale != 0.0 && near[row] + off >= floor {
+                        floor = seen((at * BLOCK + row) as u32, near[row] - off, near[row] + off);
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many bytes of memory it takes.
+    pub fn bytes(&self) -> usize {
+        self.blocks.iter().map(Block::bytes).sum()
+    }
+}
+
+fn place(slot: u32) -> (usize, usize) {
+    (slot as usize / BLOCK, slot as usize % BLOCK)
+}
+
+impl Block {
+    fn set(&mut self, row: usize, vector: &[f32], norm: f64) {
+        let (width, rows) = (vector.len(), self.scales.len());
+        if row >= rows {
+            // Doubled up to the size of a block, so that small knowledge bases stay small.
+            if row >= self.scales.capacity() {
+                let room = (row + 1).next_power_of_two().clamp(8, BLOCK) - rows;
+                self.full.reserve_exact(room * width);
+                self.rounded.reserve_exact(room * width);
+                self.scales.reserve_exact(room);
+                self.errors.reserve_exact(room);
+            }
+            self.full.resize((row + 1) * width, 0.0);
+            self.rounded.resize((row + 1) * width, 0);
+            self.scales.resize(row + 1, 0.0);
+            self.errors.resize(row + 1, 0.0);
+        }
+        let span = row * width..(row + 1) * width;
+        let (full, rounded) = (&mut self.full[span.clone()], &mut self.rounded[span]);
+        (self.scales[row], self.errors[row]) =
+            dispatch!(Level::new(), simd => round_as(simd, vector, norm, full, rounded));
+    }
+
+    /// The rounded cosines of the rows that are wanted.
+    #[inline(always)]
+    fn look_as<S: Simd>(
+        &self,
+        simd: S,
+        probe: &Probe,
+        slots: &Bits,
+        runs: Range<usize>,
+        near: &mut [f32; BLOCK],
+    ) {
+        let width = probe.width();
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                for (run, base) in runs.zip((0..BLOCK).step_by(64)) {
+                    let mut word = slots.run(run);
+                    while word != 0 {
+                        let row = base + word.trailing_zeros() as usize;
+                        word &= word - 1;
+                        let Some(rounded) = self.rounded.get(row * width..(row + 1) * width) else { break };
+                        near[row] =
+                            dot_rounded(&probe.rounded, rounded) as f32 * (probe.scale * self.scales[row]);
+                    }
+                }
+            },
+        );
+    }
+
+    fn bytes(&self) -> usize {
+        self.rounded.capacity() + 4 * (self.full.capacity() + self.scales.capacity() + self.errors.capacity())
+    }
+}
+
+/// Writes a vector as a unit vector, in full and rounded. Gives the scale of the rounded one and how far off it is.
+#[inline(always)]
+fn round_as<S: Simd>(simd: S, vector: &[f32], norm: f64, full: &mut [f32], rounded: &mut [i8]) -> (f32, f32) {
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            let mut largest = 0.0f32;
+            for (full, value) in full.iter_mut().zip(vector) {
+                *full = (f64::from(*value) / norm) as f32;
+                largest = largest.max(full.abs());
+            }
+            let scale = largest / 127.0;
+            let mut off = [0.0f32; 8];
+            for (at, (rounded, full)) in rounded.iter_mut().zip(full).enumerate() {
+                let near = (*full / scale).round_ties_even();
+                *rounded = near as i8;
+                off[at % 8] += (*full - near * scale).powi(2);
+            }
+            (scale, off.iter().sum::<f32>().sqrt())
+        },
+    )
+}
+
+#[inline(always)]
+fn dot_rounded(left: &[i16], right: &[i8]) -> i32 {
+    let mut sum = 0;
+    for (a, b) in left.iter().zip(right) {
+        sum += i32::from(*a) * i32::from(*b);
+    }
+    sum
+}
+
+#[inline(always)]
+fn dot_as<S: Simd>(simd: S, left: &[f32], right: &[f32]) -> f64 {
+    simd.vectorize(
+        #[inline(always)]
+        || dot(left, right),
+    )
+}
+
+/// Sums side by side, so that the compiler can use vector instructions. The order of additions is fixed and nothing is
+/// fused: every machine gives the same number.
+#[inline(always)]
+fn dot(left: &[f32], right: &[f32]) -> f64 {
+    const LANES: usize = 32;
+    let mut lanes = [0.0f32; LANES];
+    let ((left, left_rest), (right, right_rest)) = (left.as_chunks::<LANES>(), right.as_chunks::<LANES>());
+    for (a, b) in left.iter().zip(right) {
+        for at in 0..LANES {
+            lanes[at] += a[at] * b[at];
+        }
+    }
+    for (lane, (a, b)) in lanes.iter_mut().zip(left_rest.iter().zip(right_rest)) {
+        *lane += a * b;
+    }
+    lanes.iter().map(|lane| f64::from(*lane)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn vectors(width: usize, count: usize) -> impl Strategy<Value = Vec<Vec<f32>>> {
+        prop::collection::vec(prop::collection::vec(-1.0f32..1.0, width), count)
+    }
+
+    proptest! {
+        #[test]
+        fn the_cosine_lies_where_the_first_look_says(rows in vectors(37, 20), query in vectors(37, 1)) {
+            let mut matrix = Matrix::default();
+            let mut all = Bits::default();
+            for (slot, row) in rows.iter().enumerate() {
+                matrix.set(slot as u32 * 67, row);
+                all.insert(slot as u32 * 67);
+            }
+            let Some(probe) = Probe::new(query[0].clone()) else { return Ok(()) };
+            let mut count = 0;
+            matrix.look(&probe, &all, |slot, low, high| {
+                let cosine = matrix.cosine(slot, &probe).unwrap_or(9.0) as f32;
+                assert!(low <= cosine && cosine <= high, "{low} {cosine} {high}");
+                assert!(high - low < 0.05, "an interval of {}", high - low);
+                count += 1;
+                f32::NEG_INFINITY
+            });
+            prop_assert_eq!(count, rows.len());
+        }
+    }
+
+    #[test]
+    fn every_level_of_the_processor_gives_the_same_number() {
+        let left: Vec<f32> = (0..389).map(|at| (at as f32 * 0.7).sin()).collect();
+        let right: Vec<f32> = (0..389).map(|at| (at as f32 * 1.3).cos()).collect();
+        let by_level = dispatch!(Level::new(), simd => dot_as(simd, &left, &right));
+        assert_eq!(by_level.to_bits(), dot(&left, &right).to_bits());
+    }
+
+    #[test]
+    fn the_widest_vectors_do_not_overflow() {
+        let probe = Probe::new(vec![1.0; 4096]).unwrap();
+        let mut matrix = Matrix::default();
+        matrix.set(0, &vec![1.0; 4096]);
+        let mut slots = Bits::default();
+        slots.insert(0);
+        let mut seen = 0.0;
+        matrix.look(&probe, &slots, |_, low, high| {
+            seen = (low + high) / 2.0;
+            0.0
+        });
+        assert!((seen - 1.0).abs() < 0.01, "{seen}");
+    }
+}

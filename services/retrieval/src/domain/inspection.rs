@@ -1,0 +1,182 @@
+//! What the indexes know of single passages: the numbers behind a score, for who wants to know why.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
+
+use copydesk_types::PassageId;
+
+use super::bm25::{Norms, rarity};
+use super::index::{KnowledgeIndex, Probe};
+
+/// What a query's words are worth in the searched knowledge bases, and what single chunks have of them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Inspection {
+    /// Chunks of the knowledge bases, whatever the filter.
+    pub chunk_count: u64,
+    /// Mean number of terms of a chunk.
+    pub average_length: f64,
+    /// The distinct terms of the query, in alphabetical order.
+    pub terms: Vec<Term>,
+    /// The chunks of the passages that were asked for, in order of passage and place in it.
+    pub chunks: Vec<Inspected>,
+}
+
+/// A term of the query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Term {
+    /// The term.
+    pub term: String,
+    /// How often it is in the query.
+    pub in_query: u32,
+    /// Chunks that hold it.
+    pub holding: u64,
+    /// How rare it is.
+    pub idf: f64,
+}
+
+/// A chunk with its part in the query's words.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inspected {
+    /// The passage it is in.
+    pub passage: PassageId,
+    /// Its place in the passage.
+    pub ordinal: u32,
+    /// Its bytes in the document's text.
+    pub span: Range<u64>,
+    /// Its terms, repeats and those of the title included.
+    pub length: u32,
+    /// For each term of the query how often the chunk holds it and what that gives.
+    pub parts: Vec<(u32, f64)>,
+    /// Its BM25 score: the sum of the parts.
+    pub score: f64,
+    /// Its unit vector, if it has one.
+    pub vector: Option<Vec<f32>>,
+    /// The cosine of its vector with the query's, when there are both and they can be compared.
+    pub cosine: Option<f64>,
+}
+
+/// Looks at the chunks of these passages, with the query's terms and, when meanings are compared, its vector. The
+/// numbers are those that the legs rank by.
+pub fn inspect(
+    indexes: &[&KnowledgeIndex],
+    terms: &[String],
+    vector: Option<Vec<f32>>,
+    passages: &[PassageId],
+) -> Inspection {
+    let chunk_count: u64 = indexes.iter().map(|index| index.chunks()).sum();
+    let length: u64 = indexes.iter().map(|index| index.length()).sum();
+    let average_length = if chunk_count == 0 { 0.0 } else { length as f64 / chunk_count as f64 };
+    let terms = weighed(indexes, terms, chunk_count);
+    let look = Look {
+        terms: &terms,
+        norms: Norms::new(average_length),
+        probe: vector.and_then(Probe::new),
+        passages: passages.iter().copied().collect(),
+    };
+    let mut chunks: Vec<Inspected> = indexes.iter().flat_map(|index| look.at(index)).collect();
+    chunks.sort_unstable_by_key(|chunk| (chunk.passage, chunk.ordinal));
+    Inspection { chunk_count, average_length, terms, chunks }
+}
+
+fn weighed(indexes: &[&KnowledgeIndex], terms: &[String], chunks: u64) -> Vec<Term> {
+    let mut query: BTreeMap<&str, u32> = BTreeMap::new();
+    for term in terms {
+        *query.entry(term).or_default() += 1;
+    }
+    let weighed = query.into_iter().map(|(term, in_query)| {
+        let holding = indexes.iter().map(|index| index.postings(term).len() as u64).sum();
+        let idf = if chunks == 0 { 0.0 } else { rarity(chunks, holding) };
+        Term { term: term.to_owned(), in_query, holding, idf }
+    });
+    weighed.collect()
+}
+
+/// What is looked for.
+struct Look<'a> {
+    terms: &'a [Term],
+    norms: Norms,
+    probe: Option<Probe>,
+    passages: HashSet<PassageId>,
+}
+
+impl Look<'_> {
+    fn at(&self, index: &KnowledgeIndex) -> Vec<Inspected> {
+        let of_passages =
+            |at: &u32| index.slot(*at).is_some_and(|slot| self.passages.contains(&slot.passage));
+        let slots: Vec<u32> = (0..index.slots()).filter(of_passages).collect();
+        let places: HashMap<u32, usize> = slots.iter().enumerate().map(|(place, at)| (*at, place)).collect();
+        let mut counts = vec![vec![0u32; self.terms.len()]; slots.len()];
+        for (column, term) in self.terms.iter().enumerate() {
+            for posting in index.postings(&term.term).iter() {
+                if let Some(place) = places.get(&posting.slot) {
+                    counts[*place][column] = posting.count;
+                }
+            }
+        }
+        slots.into_iter().zip(counts).filter_map(|(at, counts)| self.chunk(index, at, &counts)).collect()
+    }
+
+    fn chunk(&self, index: &KnowledgeIndex, at: u32, counts: &[u32]) -> Option<Inspected> {
+        let (slot, length) = (index.slot(at)?, index.length_of(at));
+        let part = |(term, count): (&Term, &u32)| {
+            let weight = f64::from(term.in_query) * term.idf;
+            (*count, if *count == 0 { 0.0 } else { weight * self.norms.saturation(*count, length) })
+        };
+        let parts: Vec<(u32, f64)> = self.terms.iter().zip(counts).map(part).collect();
+        let probe = self.probe.as_ref().filter(|probe| probe.width() == index.matrix().width());
+        Some(Inspected {
+            passage: slot.passage,
+            ordinal: slot.ordinal,
+            span: slot.span(),
+            length,
+            score: parts.iter().map(|(_, part)| part).sum(),
+            parts,
+            vector: index.matrix().row(at).map(<[f32]>::to_vec),
+            cosine: probe.and_then(|probe| index.matrix().cosine(at, probe)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::index::fixture::document;
+    use super::super::lens::Lens;
+    use super::super::source::SourceKind;
+    use super::super::{bm25, cosine};
+    use super::*;
+
+    #[test]
+    fn the_numbers_are_those_of_the_legs() {
+        let texts = ["cold cold van", "van and truck", "engine oil for a cold morning", "nothing of it"];
+        let mut one = document(1, SourceKind::Post, &texts);
+        for (chunk, angle) in one.chunks.iter_mut().zip([0.3f32, 1.0, 2.0]) {
+            chunk.vector = Some(vec![angle.cos() * 3.0, angle.sin() * 3.0]);
+        }
+        let (mut left, mut right) = (KnowledgeIndex::default(), KnowledgeIndex::default());
+        left.put(one);
+        right.put(document(10, SourceKind::Issue, &["a van in the cold", "warm"]));
+        let (indexes, query) = ([&left, &right], copydesk_guard::text::terms("cold van, cold truck"));
+        let all: Vec<PassageId> = [1, 2, 3, 4, 10, 11].map(PassageId::from_u128).to_vec();
+        let vector = vec![2.0, 1.0];
+        let seen = inspect(&indexes, &query, Some(vector.clone()), &all);
+        assert_eq!(seen.chunks.iter().map(|chunk| chunk.passage).collect::<Vec<_>>(), all);
+        assert_eq!(
+            seen.terms.iter().map(|term| (term.term.as_str(), term.in_query)).collect::<Vec<_>>(),
+            [("cold", 2), ("truck", 1), ("van", 1)]
+        );
+        let words = bm25::search(&indexes, &query, &Lens::all(), 9);
+        assert_eq!(words.len(), 4);
+        for chunk in &seen.chunks {
+            let leaf = words.iter().find(|leaf| leaf.passage == chunk.passage);
+            assert_eq!(leaf.map_or(0.0, |leaf| leaf.score), chunk.score, "{chunk:?}");
+        }
+        let near = cosine::search(&indexes, vector, &Lens::all(), 9);
+        assert_eq!(near.len(), 3);
+        for chunk in &seen.chunks {
+            let leaf = near.iter().find(|leaf| leaf.passage == chunk.passage);
+            assert_eq!(leaf.map(|leaf| leaf.score), chunk.cosine);
+        }
+        assert_eq!(inspect(&indexes, &query, Some(vec![1.0]), &all).chunks[0].cosine, None, "another width");
+        assert_eq!(inspect(&[], &query, None, &all).chunks, []);
+    }
+}
