@@ -74,7 +74,8 @@ pub fn read(paths: &[PathBuf]) -> anyhow::Result<Found> {
         }
     }
     if by_key.is_empty() {
-        let mut text = "there are no documents (.md, .txt, .html, .pdf, .docx, .pptx, .xlsx, .csv)".to_owned();
+        let mut text =
+            "there are no documents (.md, .txt, .html, .pdf, .docx, .pptx, .xlsx, .csv)".to_owned();
         skipped.iter().for_each(|skipped| text.push_str(&format!("\n  skipped {skipped}")));
         bail!(text);
     }

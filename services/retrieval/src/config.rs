@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 mod parsing;
 mod search;
 
-pub(crate) use search::weights;
 pub use parsing::{OcrConfig, Parsing};
+pub(crate) use search::weights;
 pub use search::{IntentWeights, QueryCache, Rerank};
 
 use crate::domain::packing::Sizes;

@@ -35,14 +35,12 @@ use copydesk_store::{Database, DatabaseConfig};
 
 pub use adapters::{ARGUMENT as PARSE_CHILD, run_child as run_parse_child};
 pub use config::{
-    Chunks, Config, EmbedderConfig, IndexConfig, IntentWeights, Limits, OcrConfig, Parsing, QueryCache, Quotas,
-    Rerank, Retention, TopK, Workers as WorkerConfig,
+    Chunks, Config, EmbedderConfig, IndexConfig, IntentWeights, Limits, OcrConfig, Parsing, QueryCache,
+    Quotas, Rerank, Retention, TopK, Workers as WorkerConfig,
 };
 pub use error::{Error, Resource};
 
-use crate::adapters::{
-    DatabaseStore, MIGRATOR, MemoryIndex, ProcessReader, Router, RouterOcr, SystemClock,
-};
+use crate::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, ProcessReader, Router, RouterOcr, SystemClock};
 use crate::app::{Desk, Progress, Uploads, Workers};
 use crate::metrics::Metrics;
 use crate::ports::{Embedder, Ocr, Reranker};

@@ -48,14 +48,21 @@ impl LlmService for Model {
     async fn generate(&self, request: Request<llm::GenerateRequest>) -> Never<llm::GenerateResponse> {
         self.asked.lock().unwrap().push(request.into_inner());
         let mut answers = self.answers.lock().unwrap();
-        let answer = if answers.is_empty() { Err(Status::unavailable("no answer is left")) } else { answers.remove(0) };
+        let answer = if answers.is_empty() {
+            Err(Status::unavailable("no answer is left"))
+        } else {
+            answers.remove(0)
+        };
         answer.map(Response::new)
     }
 
     type StreamGenerateStream =
         Pin<Box<dyn tokio_stream::Stream<Item = Result<llm::StreamGenerateResponse, Status>> + Send>>;
 
-    async fn stream_generate(&self, _: Request<llm::StreamGenerateRequest>) -> Never<Self::StreamGenerateStream> {
+    async fn stream_generate(
+        &self,
+        _: Request<llm::StreamGenerateRequest>,
+    ) -> Never<Self::StreamGenerateStream> {
         Err(Status::unimplemented("not asked"))
     }
 
@@ -114,8 +121,7 @@ fn scans() -> Vec<u8> {
 
 async fn with_pages(tenant: &Tenant, key: &str, base: &str) -> Document {
     let document = tenant.documents(base).await.into_iter().find(|document| document.key == key).unwrap();
-    let request =
-        GetDocumentRequest { document_id: document.document_id, with_text: true, with_pages: true };
+    let request = GetDocumentRequest { document_id: document.document_id, with_text: true, with_pages: true };
     let answer = tenant.run(tenant.knowledge().get_document(request)).await.unwrap();
     answer.into_inner().document.unwrap()
 }
@@ -145,9 +151,13 @@ async fn scanned_pages_are_read_by_the_model_and_found() {
         let asked = model.asked.lock().unwrap()[0].clone();
         assert_eq!((asked.model.as_str(), asked.temperature), ("vllm/ocr", Some(0.0)));
         let [image, text] = asked.messages[0].parts.as_slice() else { panic!("{asked:?}") };
-        let llm::part::Part::Image(image) = image.part.as_ref().unwrap() else { panic!("the picture is first") };
+        let llm::part::Part::Image(image) = image.part.as_ref().unwrap() else {
+            panic!("the picture is first")
+        };
         assert_eq!(image.media_type, "image/png");
-        assert!(matches!(text.part.as_ref().unwrap(), llm::part::Part::Text(text) if text.contains("markdown")));
+        assert!(
+            matches!(text.part.as_ref().unwrap(), llm::part::Part::Text(text) if text.contains("markdown"))
+        );
         let extra = asked.extra.unwrap();
         assert!(extra.fields.contains_key("vllm_xargs") && extra.fields.len() == 2);
     }
@@ -213,7 +223,8 @@ async fn without_a_model_pictures_say_what_to_configure() {
         let tenant = bench.tenant(1);
         let base = tenant.new_base("scans").await.knowledge_base_id;
         let only = files::pdf(&[Shown::Scan(3)], false);
-        let docs = [auto("a.pdf", only), auto("b.pdf", scans()), auto("c.jpg", b"\xff\xd8\xff\xe0....".to_vec())];
+        let docs =
+            [auto("a.pdf", only), auto("b.pdf", scans()), auto("c.jpg", b"\xff\xd8\xff\xe0....".to_vec())];
         let done = tenant.ingest("1", &base, &docs).await;
         let failed: Vec<(&str, &str)> =
             done.failures.iter().map(|failure| (failure.key.as_str(), failure.reason.as_str())).collect();

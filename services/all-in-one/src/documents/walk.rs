@@ -24,7 +24,10 @@ pub(super) fn named_file(path: &Path) -> anyhow::Result<File> {
     let known = format_of(&key).is_some();
     match read(path)? {
         Ok(bytes) if known => Ok(File { path: path.to_path_buf(), key, bytes }),
-        Ok(_) => bail!("{}: is of no format that is read (.md, .txt, .html, .pdf, .docx, .pptx, .xlsx, .csv)", path.display()),
+        Ok(_) => bail!(
+            "{}: is of no format that is read (.md, .txt, .html, .pdf, .docx, .pptx, .xlsx, .csv)",
+            path.display()
+        ),
         Err(fault) => bail!("{}: {fault}", path.display()),
     }
 }

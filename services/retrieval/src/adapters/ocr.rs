@@ -43,10 +43,8 @@ impl RouterOcr {
             detail: String::new(),
         };
         let part = |part| pb::Part { part: Some(part) };
-        let parts = vec![
-            part(pb::part::Part::Image(image)),
-            part(pb::part::Part::Text(self.config.prompt.clone())),
-        ];
+        let parts =
+            vec![part(pb::part::Part::Image(image)), part(pb::part::Part::Text(self.config.prompt.clone()))];
         let message = pb::Message { role: pb::Role::User.into(), text: String::new(), parts };
         pb::GenerateRequest {
             messages: vec![message],

@@ -27,8 +27,8 @@ pub use watch::Change;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::ports::{
-    Clock, Embedder, IngestionStore, Inspector, KnowledgeStore, LexicalIndex, Ocr, OcrStore, Reader, Reranker,
-    VectorIndex,
+    Clock, Embedder, IngestionStore, Inspector, KnowledgeStore, LexicalIndex, Ocr, OcrStore, Reader,
+    Reranker, VectorIndex,
 };
 
 /// Everything a use case may need. Cheap to clone.

@@ -65,14 +65,14 @@ async fn read_pictures(
         let note = "not read: no vision model is configured (retrieval.ocr.model)";
         return Ok(without(reading, |_| true, note));
     };
-    let without_picture =
-        |number: u32| !pictures.iter().any(|picture: &Picture| picture.page == number);
+    let without_picture = |number: u32| !pictures.iter().any(|picture: &Picture| picture.page == number);
     let note = "not read: the file holds no picture of the page that can be taken out";
     if let Err(failure) = without(reading, without_picture, note) {
         return Ok(Err(failure));
     }
     if pictures.len() > config.max_pages as usize {
-        let message = format!("has {} pages that are pictures; at most {} are read", pictures.len(), config.max_pages);
+        let message =
+            format!("has {} pages that are pictures; at most {} are read", pictures.len(), config.max_pages);
         return Ok(Err(ReadFailure::new(reason::TOO_MANY_PAGES, message)));
     }
     match texts(desk, tenant, ocr, config, &pictures, hashes).await? {

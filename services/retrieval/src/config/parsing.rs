@@ -98,8 +98,14 @@ impl Parsing {
     pub(super) fn faults(&self) -> Vec<String> {
         let good = [
             ((1..=100_000).contains(&self.max_pages), "max_pages: must be 1 to 100,000"),
-            ((1..=LARGEST_DOCUMENT).contains(&self.max_unpacked_bytes), "max_unpacked_bytes: must be 1 to 1 GiB"),
-            ((64 << 20..=64 << 30).contains(&self.max_memory_bytes), "max_memory_bytes: must be 64 MiB to 64 GiB"),
+            (
+                (1..=LARGEST_DOCUMENT).contains(&self.max_unpacked_bytes),
+                "max_unpacked_bytes: must be 1 to 1 GiB",
+            ),
+            (
+                (64 << 20..=64 << 30).contains(&self.max_memory_bytes),
+                "max_memory_bytes: must be 64 MiB to 64 GiB",
+            ),
             ((100..=3_600_000).contains(&self.max_millis), "max_millis: must be 100 to 3,600,000"),
         ];
         good.iter().filter(|(good, _)| !good).map(|(_, fault)| format!("parsing.{fault}")).collect()

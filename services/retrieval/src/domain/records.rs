@@ -231,7 +231,16 @@ pub mod reason {
 
     /// Those of a document that cannot be read.
     pub const READING: [&str; 11] = [
-        EMPTY, INTERNAL, UNREADABLE, TOO_LARGE, ENCRYPTED, TOO_MANY_PAGES, TIMEOUT, MEMORY, UNSUPPORTED,
-        OCR_FAILED, NEEDS_OCR,
+        EMPTY,
+        INTERNAL,
+        UNREADABLE,
+        TOO_LARGE,
+        ENCRYPTED,
+        TOO_MANY_PAGES,
+        TIMEOUT,
+        MEMORY,
+        UNSUPPORTED,
+        OCR_FAILED,
+        NEEDS_OCR,
     ];
 }

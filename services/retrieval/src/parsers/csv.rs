@@ -53,7 +53,8 @@ fn words(bytes: &[u8]) -> String {
 
 /// The separator that most lines have, as often in each; a comma when none does.
 fn separator(head: &[u8]) -> u8 {
-    let lines: Vec<&[u8]> = head.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).take(20).collect();
+    let lines: Vec<&[u8]> =
+        head.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).take(20).collect();
     let score = |mark: u8| {
         let counts: Vec<usize> =
             lines.iter().map(|line| line.iter().filter(|byte| **byte == mark).count()).collect();

@@ -71,7 +71,10 @@ mod tests {
         let page = read(
             b"<title>Vans &amp; more</title><body><p>around it</p><main><h1>Vans</h1><p>Words of it.</main>",
         );
-        assert_eq!((page.text.as_str(), page.title.as_deref()), ("# Vans\n\nWords of it.", Some("Vans & more")));
+        assert_eq!(
+            (page.text.as_str(), page.title.as_deref()),
+            ("# Vans\n\nWords of it.", Some("Vans & more"))
+        );
         let teaser = read(b"<main>x</main><p>All of the content stands outside of it.</p>");
         assert!(teaser.text.contains("outside"));
     }

@@ -6,8 +6,12 @@ use crate::domain::reading::{Picture, ReadFailure, ReadLimits, Reading, Signals,
 use crate::domain::source::Format;
 
 /// This parser.
-pub const ENTRY: Parser =
-    Parser { format: Format::Image, summary: "PNG, JPEG, WebP and GIF, by a vision model", apart: false, parse };
+pub const ENTRY: Parser = Parser {
+    format: Format::Image,
+    summary: "PNG, JPEG, WebP and GIF, by a vision model",
+    apart: false,
+    parse,
+};
 
 fn parse(bytes: &[u8], limits: &ReadLimits) -> Result<Reading, ReadFailure> {
     let media_type = sniff::media_type(bytes)

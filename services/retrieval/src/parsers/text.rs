@@ -5,7 +5,8 @@ use crate::domain::reading::{Page, ReadFailure, ReadLimits, Reading, Signals, ro
 use crate::domain::source::Format;
 
 /// This parser.
-pub const ENTRY: Parser = Parser { format: Format::Text, summary: "plain text as it is", apart: false, parse };
+pub const ENTRY: Parser =
+    Parser { format: Format::Text, summary: "plain text as it is", apart: false, parse };
 
 fn parse(bytes: &[u8], _: &ReadLimits) -> Result<Reading, ReadFailure> {
     Ok(whole(utf8(bytes)?, false))

@@ -37,7 +37,12 @@ pub trait Ocr: Send + Sync {
 #[async_trait]
 pub trait OcrStore: Send + Sync {
     /// The text of the picture with this hash, as this reader read it.
-    async fn ocr_text(&self, tenant: TenantId, hash: &str, reader: &str) -> Result<Option<String>, StoreError>;
+    async fn ocr_text(
+        &self,
+        tenant: TenantId,
+        hash: &str,
+        reader: &str,
+    ) -> Result<Option<String>, StoreError>;
 
     /// Keeps a text. It goes when the last document that shows the picture goes.
     async fn keep_ocr_text(

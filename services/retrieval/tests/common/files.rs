@@ -24,7 +24,8 @@ pub fn docx(body: &str) -> Vec<u8> {
     let document = format!(
         "<?xml version=\"1.0\"?><w:document xmlns:w=\"w\"><w:body>{body}<w:sectPr/></w:body></w:document>"
     );
-    let core = "<c:coreProperties xmlns:c=\"c\" xmlns:dc=\"d\"><dc:title>The title</dc:title></c:coreProperties>";
+    let core =
+        "<c:coreProperties xmlns:c=\"c\" xmlns:dc=\"d\"><dc:title>The title</dc:title></c:coreProperties>";
     zip(&[("word/document.xml", document.as_bytes()), ("docProps/core.xml", core.as_bytes())])
 }
 
@@ -55,8 +56,9 @@ pub fn pptx(slides: &[(&str, &str)]) -> Vec<u8> {
         );
         parts.push((format!("ppt/slides/slide{file}.xml"), xml));
     }
-    let presentation =
-        format!("<p:presentation xmlns:p=\"p\" xmlns:r=\"r\"><p:sldIdLst>{ids}</p:sldIdLst></p:presentation>");
+    let presentation = format!(
+        "<p:presentation xmlns:p=\"p\" xmlns:r=\"r\"><p:sldIdLst>{ids}</p:sldIdLst></p:presentation>"
+    );
     let links = format!("<Relationships>{links}</Relationships>");
     let mut entries: Vec<(&str, &[u8])> = vec![
         ("ppt/presentation.xml", presentation.as_bytes()),
@@ -68,7 +70,9 @@ pub fn pptx(slides: &[(&str, &str)]) -> Vec<u8> {
 
 /// A workbook of one sheet with these rows of numbers and words.
 pub fn xlsx(rows: impl Iterator<Item = Vec<String>>) -> Vec<u8> {
-    let mut sheet = String::from("<worksheet xmlns=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\"><sheetData>");
+    let mut sheet = String::from(
+        "<worksheet xmlns=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\"><sheetData>",
+    );
     for (row, cells) in rows.enumerate() {
         write!(sheet, "<row r=\"{}\">", row + 1).unwrap();
         for cell in cells {
@@ -135,7 +139,8 @@ pub fn pdf(pages: &[Shown<'_>], locked: bool) -> Vec<u8> {
             Shown::Scan(grey) => ("q 600 0 0 800 0 0 cm /Im1 Do Q\n".to_owned(), vec![*grey; 64]),
         };
         objects.push(stream("", steps.as_bytes()));
-        let picture = "/Type /XObject /Subtype /Image /Width 8 /Height 8 /ColorSpace /DeviceGray /BitsPerComponent 8";
+        let picture =
+            "/Type /XObject /Subtype /Image /Width 8 /Height 8 /ColorSpace /DeviceGray /BitsPerComponent 8";
         objects.push(stream(picture, &samples));
     }
     let lock = "<< /Filter /Standard /V 2 /R 3 /Length 128 /P -1 /O <00112233445566778899aabbccddeeff\

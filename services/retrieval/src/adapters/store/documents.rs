@@ -3,8 +3,8 @@
 use copydesk_store::{StoreError, Tx, Value, params};
 use copydesk_types::DocumentId;
 
-use super::rows::{self, BATCH};
 use super::pages;
+use super::rows::{self, BATCH};
 use super::usage::Growth;
 use crate::domain::records::StagedDocument;
 use crate::domain::source::Format;
@@ -288,7 +288,11 @@ const PASSAGE: &str = "passage (tenant, passage_id, document_id, ordinal, span_s
 const CHUNK: &str = "chunk (tenant, document_id, passage_id, ordinal, document_version, span_start, span_end,
     token_count, vector)";
 
-pub(super) async fn write_rows(tx: &mut Tx, into: &'static str, all: &[Vec<Value>]) -> Result<(), StoreError> {
+pub(super) async fn write_rows(
+    tx: &mut Tx,
+    into: &'static str,
+    all: &[Vec<Value>],
+) -> Result<(), StoreError> {
     for batch in all.chunks(BATCH) {
         let (sql, values) = rows::insert(into, batch);
         // Full batches all have the same text; only the last is one of its kind.

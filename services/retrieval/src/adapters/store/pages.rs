@@ -10,7 +10,8 @@ use crate::domain::reading::Page;
 use crate::domain::reading::router::{Complexity, Path};
 use crate::ports::{OcrStore, StoredPage};
 
-const PAGE: &str = "document_page (tenant, document_id, number, span_start, span_end, complexity, path, reasons,
+const PAGE: &str =
+    "document_page (tenant, document_id, number, span_start, span_end, complexity, path, reasons,
     picture_hash)";
 
 /// Writes a document's pages.
@@ -83,7 +84,12 @@ pub(super) async fn pictures(tx: &mut Tx, tenant: &str, document: &str) -> Resul
 
 #[async_trait]
 impl OcrStore for DatabaseStore {
-    async fn ocr_text(&self, tenant: TenantId, hash: &str, reader: &str) -> Result<Option<String>, StoreError> {
+    async fn ocr_text(
+        &self,
+        tenant: TenantId,
+        hash: &str,
+        reader: &str,
+    ) -> Result<Option<String>, StoreError> {
         let sql = "SELECT text FROM picture_text WHERE tenant = $1 AND picture_hash = $2 AND reader = $3";
         let row = self.database.query_opt(sql, &params![tenant.to_string(), hash, reader]).await?;
         row.map(|row| rows::text(&row, "text")).transpose()

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::io::{Cursor, Read};
 
-use quick_xml::{Reader, XmlVersion};
 use quick_xml::events::Event;
+use quick_xml::{Reader, XmlVersion};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
@@ -42,9 +42,10 @@ impl<'a> Archive<'a> {
         if !self.unpack(name, |part| bytes.extend_from_slice(part))? {
             return Ok(None);
         }
-        Ok(Some(String::from_utf8(bytes).unwrap_or_else(|bad| {
-            String::from_utf8_lossy(bad.as_bytes()).into_owned()
-        })))
+        Ok(Some(
+            String::from_utf8(bytes)
+                .unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned()),
+        ))
     }
 
     /// Unpacks every entry once and keeps nothing: afterwards a reader that knows no limit may have the archive.

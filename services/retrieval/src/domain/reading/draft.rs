@@ -52,7 +52,11 @@ impl Draft {
     /// As [`block`](Self::block).
     pub fn heading(&mut self, level: usize, text: &str) -> Result<(), ReadFailure> {
         let text = line(text);
-        if text.is_empty() { Ok(()) } else { self.block(&format!("{} {text}", "#".repeat(level.clamp(1, 6)))) }
+        if text.is_empty() {
+            Ok(())
+        } else {
+            self.block(&format!("{} {text}", "#".repeat(level.clamp(1, 6))))
+        }
     }
 
     /// Adds a line right after the one before: an item of a list, a row of a table.

@@ -130,7 +130,11 @@ fn gaps(rows: &[Vec<&Run>]) -> Vec<f64> {
         at = end.max(at) + 1;
     }
     let columns = gaps.len() + 1;
-    if filled(rows, &gaps, left, right) { gaps.truncate(columns - 1) } else { gaps.clear() }
+    if filled(rows, &gaps, left, right) {
+        gaps.truncate(columns - 1)
+    } else {
+        gaps.clear()
+    }
     gaps
 }
 
@@ -141,7 +145,8 @@ fn filled(rows: &[Vec<&Run>], gaps: &[f64], left: f64, right: f64) -> bool {
     }
     let ends: Vec<f64> = [left].into_iter().chain(gaps.iter().copied()).chain([right]).collect();
     ends.windows(2).all(|ends| {
-        let inside = rows.iter().flatten().filter(|run| run.left >= ends[0] - 1.0 && run.right <= ends[1] + 1.0);
+        let inside =
+            rows.iter().flatten().filter(|run| run.left >= ends[0] - 1.0 && run.right <= ends[1] + 1.0);
         let widths: Vec<f64> = inside.map(|run| run.right - run.left).collect();
         let enough = widths.len() >= ROWS.min(rows.len() / 3).max(3);
         enough && widths.iter().sum::<f64>() / widths.len() as f64 > (ends[1] - ends[0]) * 0.55

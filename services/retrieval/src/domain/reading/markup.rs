@@ -44,14 +44,57 @@ const VOID: [&str; 14] = [
 ];
 /// Elements that begin and end a block.
 const BLOCKS: [&str; 34] = [
-    "address", "article", "blockquote", "body", "caption", "center", "dd", "details", "div", "dl", "dt",
-    "fieldset", "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "li", "main",
-    "ol", "p", "pre", "section", "summary", "table", "tbody", "thead", "tr", "ul",
+    "address",
+    "article",
+    "blockquote",
+    "body",
+    "caption",
+    "center",
+    "dd",
+    "details",
+    "div",
+    "dl",
+    "dt",
+    "fieldset",
+    "figcaption",
+    "figure",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "header",
+    "hgroup",
+    "li",
+    "main",
+    "ol",
+    "p",
+    "pre",
+    "section",
+    "summary",
+    "table",
+    "tbody",
+    "thead",
+    "tr",
+    "ul",
 ];
 /// Words in a class or id that name a frame of the content.
 const FRAMES: [&str; 14] = [
-    "cookie", "cookies", "consent", "sidebar", "breadcrumb", "breadcrumbs", "navbar", "navigation", "menu",
-    "newsletter", "social", "share", "advert", "popup",
+    "cookie",
+    "cookies",
+    "consent",
+    "sidebar",
+    "breadcrumb",
+    "breadcrumbs",
+    "navbar",
+    "navigation",
+    "menu",
+    "newsletter",
+    "social",
+    "share",
+    "advert",
+    "popup",
 ];
 /// A longer cell is no cell: the table only lays out the page.
 const CELL: usize = 800;
@@ -328,8 +371,10 @@ impl<'a> Writer<'a> {
 fn frames(tag: &StartTag<()>) -> bool {
     let value = |name: &str| tag.attributes.get(name.as_bytes()).map(|value| lossy(value));
     let role = value("role").unwrap_or_default();
-    if matches!(role.as_str(), "navigation" | "banner" | "contentinfo" | "complementary" | "search" | "dialog")
-        || value("hidden").is_some()
+    if matches!(
+        role.as_str(),
+        "navigation" | "banner" | "contentinfo" | "complementary" | "search" | "dialog"
+    ) || value("hidden").is_some()
         || value("aria-hidden").as_deref() == Some("true")
     {
         return true;

@@ -72,7 +72,9 @@ mod tests {
         let data = file.windows(4).position(|name| name == b"IDAT").unwrap();
         let length = u32::from_be_bytes(file[data - 4..data].try_into().unwrap()) as usize;
         let mut unpacked = Vec::new();
-        flate2::read::ZlibDecoder::new(&file[data + 4..data + 4 + length]).read_to_end(&mut unpacked).unwrap();
+        flate2::read::ZlibDecoder::new(&file[data + 4..data + 4 + length])
+            .read_to_end(&mut unpacked)
+            .unwrap();
         assert_eq!(unpacked, [0, 1, 2, 3, 4, 5, 6, 0, 7, 8, 9, 10, 11, 12]);
         assert!(encode(&Samples { height: 3, ..samples }).is_none());
     }

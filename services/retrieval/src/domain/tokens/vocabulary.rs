@@ -49,7 +49,8 @@ impl Vocabulary {
 
     fn read() -> Result<Self, TokenError> {
         let source = tiktoken_rs::o200k_base().map_err(|error| TokenError(error.to_string()))?;
-        let mut this = Self { bytes: Vec::new(), ends: Vec::with_capacity(SIZE as usize), slots: vec![0; SLOTS] };
+        let mut this =
+            Self { bytes: Vec::new(), ends: Vec::with_capacity(SIZE as usize), slots: vec![0; SLOTS] };
         for rank in 0..SIZE {
             let token = source.decode_bytes(&[rank]).map_err(|error| TokenError(error.to_string()))?;
             let hash = hash(&token);
