@@ -39,7 +39,7 @@ impl RouterOcr {
     fn request(&self, picture: &Picture) -> pb::GenerateRequest {
         let image = pb::Image {
             media_type: picture.media_type.clone(),
-            source: Some(pb::image::Source::Data(picture.bytes.clone().into())),
+            source: Some(pb::image::Source::Data(picture.bytes.clone())),
             detail: String::new(),
         };
         let part = |part| pb::Part { part: Some(part) };

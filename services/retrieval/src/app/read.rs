@@ -12,7 +12,7 @@ use crate::domain::records::{StagedDocument, reason};
 use crate::domain::source::Format;
 use crate::error::Error;
 use crate::parsers;
-use crate::ports::Ocr;
+use crate::ports::{Ocr, OcrError};
 
 /// A document that was read.
 pub(super) struct Read {
@@ -108,18 +108,7 @@ async fn texts(
     pictures: &[Picture],
     hashes: &mut HashMap<u32, String>,
 ) -> Result<Result<Vec<(u32, String)>, ReadFailure>, Error> {
-    let work = pictures.iter().map(|picture| async move {
-        let hash = blake3::hash(&picture.bytes).to_hex().to_string();
-        if let Some(text) = desk.ocr_texts.ocr_text(tenant, &hash, ocr.id()).await? {
-            return Ok((picture.page, hash, Ok(text)));
-        }
-        let read = ocr.read(picture).await;
-        if let Ok(text) = &read {
-            let now = desk.clock.now();
-            desk.ocr_texts.keep_ocr_text(tenant, &hash, ocr.id(), text, now).await?;
-        }
-        Ok::<_, Error>((picture.page, hash, read))
-    });
+    let work: Vec<_> = pictures.iter().map(|picture| text(desk, tenant, ocr, picture)).collect();
     let mut results = futures_util::stream::iter(work).buffered(config.at_once as usize);
     let mut texts = Vec::new();
     while let Some(result) = results.next().await {
@@ -134,4 +123,22 @@ async fn texts(
         hashes.insert(page, hash);
     }
     Ok(Ok(texts))
+}
+
+/// The page, hash and text of a picture: as it was read before, else by the model.
+async fn text(
+    desk: &Desk,
+    tenant: TenantId,
+    ocr: &dyn Ocr,
+    picture: &Picture,
+) -> Result<(u32, String, Result<String, OcrError>), Error> {
+    let hash = blake3::hash(&picture.bytes).to_hex().to_string();
+    if let Some(text) = desk.ocr_texts.ocr_text(tenant, &hash, ocr.id()).await? {
+        return Ok((picture.page, hash, Ok(text)));
+    }
+    let read = ocr.read(picture).await;
+    if let Ok(text) = &read {
+        desk.ocr_texts.keep_ocr_text(tenant, &hash, ocr.id(), text, desk.clock.now()).await?;
+    }
+    Ok((picture.page, hash, read))
 }
