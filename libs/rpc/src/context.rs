@@ -116,12 +116,17 @@ mod scope_list {
 impl Delegation {
     /// The authority of a caller, with the current span as its origin.
     pub fn of(caller: &Caller) -> Self {
+        Self { traceparent: trace::current_traceparent(), ..Self::within(caller) }
+    }
+
+    /// The same for what is done within the call: its span is the current one, and need not be remembered.
+    pub(crate) fn within(caller: &Caller) -> Self {
         Self {
             tenant: caller.tenant,
             principal: caller.principal.clone(),
             scopes: caller.scopes.iter().map(str::to_owned).collect(),
             run: caller.run,
-            traceparent: trace::current_traceparent(),
+            traceparent: None,
         }
     }
 

@@ -15,7 +15,7 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing::{Level, Subscriber};
-use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -137,6 +137,17 @@ pub fn start(config: &TelemetryConfig, service: &str) -> Result<Telemetry, Telem
     Ok(Telemetry { meters, tracers, registry, spans })
 }
 
+/// Whether spans go anywhere, be it only some of them.
+fn is_recorded(config: &TelemetryConfig) -> bool {
+    config.keep_spans > 0 || config.otlp_endpoint.is_some()
+}
+
+/// Whether a span is made. Where none is recorded, those around calls suffice: they bring the ids of the trace into the
+/// log and to the next service.
+fn is_wanted(target: &str, recorded: bool) -> bool {
+    target.starts_with(if recorded { "copydesk" } else { "copydesk_rpc" })
+}
+
 fn sampler(config: &TelemetryConfig) -> Sampler {
     let ratio = match (config.keep_spans, &config.otlp_endpoint) {
         (1.., _) => 1.0,
@@ -151,8 +162,9 @@ fn subscribe(config: &TelemetryConfig, tracers: &SdkTracerProvider) -> Result<()
     let filter = EnvFilter::try_new(&config.log_filter).map_err(|e| TelemetryError(e.to_string()))?;
     // The exporter's own calls must not be traced: each export would make the next one. Said with its highest level,
     // or every trace event of the transport would come here to be refused, thousands for one call.
-    let ours = filter_fn(|meta| {
-        *meta.level() <= Level::INFO && (meta.is_event() || meta.target().starts_with("copydesk"))
+    let recorded = is_recorded(config);
+    let ours = filter_fn(move |meta| {
+        *meta.level() <= Level::INFO && (meta.is_event() || is_wanted(meta.target(), recorded))
     })
     .with_max_level_hint(LevelFilter::INFO);
     let traces = tracing_opentelemetry::layer()
@@ -161,7 +173,13 @@ fn subscribe(config: &TelemetryConfig, tracers: &SdkTracerProvider) -> Result<()
         .with_threads(false)
         .with_tracked_inactivity(false)
         .with_target(false)
-        .with_filter(ours.clone());
+        // Nobody here asks OpenTelemetry for its current context, and setting it costs something at every poll.
+        .with_context_activation(false)
+        .with_filter(ours);
+    // Without a highest level of its own it would take that of the other filter away.
+    let wanted = filter_fn(move |meta| meta.is_event() || is_wanted(meta.target(), recorded))
+        .with_max_level_hint(LevelFilter::TRACE);
+    let filter = filter.and(wanted);
     tracing_subscriber::registry()
         .with(traces)
         .with(log_layer(config.log_format).map(|layer| layer.with_filter(filter)))

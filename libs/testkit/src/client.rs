@@ -13,6 +13,7 @@ use copydesk_proto::llm_router::v1::usage_service_client::UsageServiceClient;
 use copydesk_proto::retrieval::v1::ingestion_service_client::IngestionServiceClient;
 use copydesk_proto::retrieval::v1::knowledge_service_client::KnowledgeServiceClient;
 use copydesk_proto::retrieval::v1::search_service_client::SearchServiceClient;
+use copydesk_proto::retrieval::v1::snapshot_service_client::SnapshotServiceClient;
 use http::uri::PathAndQuery;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::{Ascii, MetadataValue};
@@ -74,6 +75,11 @@ impl Client {
     /// The channel without a credential, for services that need none.
     pub fn channel(&self) -> Channel {
         self.channel.clone()
+    }
+
+    /// Snapshots of knowledge bases.
+    pub fn snapshots(&self) -> SnapshotServiceClient<Keyed> {
+        SnapshotServiceClient::new(self.keyed())
     }
 
     /// Runs.

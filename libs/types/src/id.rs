@@ -110,6 +110,8 @@ ids! {
     PassageId = "psg";
     /// An upload's background job.
     IngestionId = "ing";
+    /// A snapshot of a knowledge base.
+    SnapshotId = "snp";
     /// A verdict of a person.
     FeedbackId = "fbk";
     /// A lesson.

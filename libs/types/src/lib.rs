@@ -9,7 +9,7 @@ mod secret;
 
 pub use id::{
     BrandId, DocumentId, FeedbackId, IdError, IngestionId, KeyId, KnowledgeBaseId, LessonId, PassageId,
-    RunId, TenantId, UsageId,
+    RunId, SnapshotId, TenantId, UsageId,
 };
 pub use money::{NanoDollars, Price};
 pub use scope::{Scope, Scopes};

@@ -55,7 +55,11 @@ pub(crate) async fn ensure_brand(
         return Ok((brand.clone(), false));
     }
     let is_new = known.is_none();
-    let request = CreateKnowledgeBaseRequest { request_id: request_id("kb"), name: name.to_owned() };
+    let request = CreateKnowledgeBaseRequest {
+        request_id: request_id("kb"),
+        name: name.to_owned(),
+        ..Default::default()
+    };
     let made = client.knowledge().create_knowledge_base(request).await.map_err(|s| explain(&s))?.into_inner();
     let base = made.knowledge_base.context("the answer holds no knowledge base")?.knowledge_base_id;
     let brand = match known {

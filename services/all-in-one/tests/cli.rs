@@ -165,7 +165,11 @@ async fn a_minted_token_opens_a_single_service() {
     let client = Client::new(&library.address, Some(&token)).expect("a client");
     let list = retrieval::ListKnowledgeBasesRequest::default();
     client.knowledge().list_knowledge_bases(list).await.expect("it is believed");
-    let make = retrieval::CreateKnowledgeBaseRequest { request_id: "r".to_owned(), name: "n".to_owned() };
+    let make = retrieval::CreateKnowledgeBaseRequest {
+        request_id: "r".to_owned(),
+        name: "n".to_owned(),
+        ..Default::default()
+    };
     let denied = client.knowledge().create_knowledge_base(make).await.expect_err("read only");
     assert_eq!(Refusal::of(&denied).reason, "SCOPE_MISSING");
     // Keys of another house open nothing.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use copydesk_types::Secret;
+use http_body_util::Full;
 use serde::Deserialize;
 
 use crate::config::{ModelConfig, ProviderConfig};
@@ -81,9 +82,9 @@ struct Tag {
 
 async fn tags(base_url: &str) -> Option<Tags> {
     let url = http::join(base_url, "/api/tags");
-    let reply = http::client(&url).ok()?.get(url).send().await.ok()?;
-    let reply = reply.error_for_status().ok()?;
-    let body = http::read(reply, LIST_LIMIT).await.ok()?;
+    let request = ::http::Request::get(&url).body(Full::default()).ok()?;
+    let reply = http::Client::new(&url).ok()?.send(request).await.ok()?;
+    let body = http::read(reply.status().is_success().then_some(reply)?, LIST_LIMIT).await.ok()?;
     serde_json::from_slice(&body).ok()
 }
 

@@ -122,7 +122,7 @@ async fn books(database: &Database) -> (i64, i64) {
 
 /// Records of a run of the router in the ledger.
 async fn spend(store: &DatabaseStore, run: &str, ids: std::ops::RangeInclusive<u128>, ordered_ms: i64) {
-    let rows = ids.map(|id| UsageRow { ordered_ms, ..row(id) }).collect();
+    let rows = ids.map(|id| UsageRow { ordered_ms, time_ms: ordered_ms + 10, ..row(id) }).collect();
     store.keep(&[Entry { tenant: TENANT, replica: run.to_owned(), rows }], &[]).await.unwrap();
 }
 
@@ -451,7 +451,7 @@ async fn a_start_takes_back_and_a_stop_gives_back() {
             let limits = Some(Limits { limit: 1_000, soft: 0 });
             budgets.set(TENANT, &tenant_day(), limits, "").await.unwrap();
             reserve(Arc::clone(&budgets), 500).await.settle(NanoDollars(10));
-            ledger.append(TENANT, &[UsageRow { ordered_ms: NOW, ..row(1) }]).unwrap();
+            ledger.append(TENANT, &[UsageRow { ordered_ms: NOW, time_ms: NOW + 10, ..row(1) }]).unwrap();
             // Ends like a crash: the record is in the queue, and nothing is given back.
         }
         let (ledger, task, budgets) = open();

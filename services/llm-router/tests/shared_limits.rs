@@ -22,6 +22,8 @@ use proptest::prelude::*;
 use shared::{Hands, PATIENT, provider, redis};
 
 const LEASE: Duration = Duration::from_secs(10);
+/// Above zero and below the longest pause of a step.
+const STAYS: Duration = Duration::from_secs(2);
 
 /// One kind of limits, its clock, and a provider of the test's own.
 struct Subject {
@@ -44,11 +46,11 @@ fn both() -> Vec<Subject> {
 }
 
 fn per_minute(requests: u32, tokens: u32) -> Ask {
-    Ask { rates: Rates { requests, tokens }, concurrency: 0, tokens: 1, lease: LEASE }
+    Ask { rates: Rates { requests, tokens }, concurrency: 0, tokens: 1, lease: LEASE, waits: None }
 }
 
 fn at_once(concurrency: u32) -> Ask {
-    Ask { rates: Rates::default(), concurrency, tokens: 1, lease: LEASE }
+    Ask { rates: Rates::default(), concurrency, tokens: 1, lease: LEASE, waits: None }
 }
 
 fn of(tokens: u64, ask: Ask) -> Ask {
@@ -165,6 +167,54 @@ async fn so_many_calls_are_under_way_at_once() {
 }
 
 #[tokio::test]
+async fn who_waits_goes_before_who_comes_later() {
+    for subject in both() {
+        let (name, plain) = (subject.name, at_once(1));
+        let waits = Ask { waits: Some(STAYS), ..plain };
+        assert_eq!(subject.take(1, plain).await, Taken::Yes, "{name}");
+        assert_eq!(subject.take(9, waits).await, CROWDED, "{name}");
+        subject.clock.advance(1);
+        assert_eq!(subject.take(2, waits).await, CROWDED, "{name}");
+        subject.settle(&[News::Released(PlaceId(1))]).await;
+        assert_eq!(subject.take(3, plain).await, CROWDED, "{name}: two came before it");
+        assert_eq!(subject.take(2, waits).await, CROWDED, "{name}: one came before it");
+        // For a second place the first two are no reason to wait.
+        assert_eq!(subject.take(2, Ask { concurrency: 2, ..waits }).await, Taken::Yes, "{name}");
+        assert_eq!(subject.take(9, Ask { concurrency: 2, ..waits }).await, Taken::Yes, "{name}");
+        subject.settle(&[News::Released(PlaceId(2)), News::Released(PlaceId(9))]).await;
+        assert_eq!(subject.take(3, plain).await, Taken::Yes, "{name}: nobody waits");
+    }
+}
+
+#[tokio::test]
+async fn who_waits_leaves_the_line_by_going_or_by_looking_no_more() {
+    for subject in both() {
+        let (name, plain) = (subject.name, at_once(1));
+        let waits = Ask { waits: Some(STAYS), ..plain };
+        assert_eq!(subject.take(1, plain).await, Taken::Yes, "{name}");
+        for place in [2, 3] {
+            assert_eq!(subject.take(place, waits).await, CROWDED, "{name}");
+            subject.clock.advance(1_000);
+        }
+        subject.settle(&[News::Released(PlaceId(1))]).await;
+        assert_eq!(subject.take(4, plain).await, CROWDED, "{name}: the second still waits");
+        subject.settle(&[News::GivenBack(PlaceId(3))]).await;
+        assert_eq!(
+            subject.take(4, plain).await,
+            Taken::Yes,
+            "{name}: it has gone, and the first was not heard of"
+        );
+        // Who lacks room in the window does not keep the others from the places.
+        let minute = Ask { rates: Rates { requests: 1, tokens: 0 }, concurrency: 1, ..waits };
+        let other = Subject { provider: provider(), ..subject };
+        assert_eq!(other.take(5, minute).await, Taken::Yes, "{name}");
+        assert!(matches!(other.take(6, minute).await, Taken::No { crowded: true, .. }), "{name}");
+        other.settle(&[News::Released(PlaceId(5))]).await;
+        assert_eq!(other.take(7, plain).await, Taken::Yes, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_lease_ends_unless_it_is_renewed() {
     for subject in both() {
         let name = subject.name;
@@ -242,7 +292,8 @@ async fn a_redis_that_forgot_its_scripts_is_told_again() {
 #[derive(Debug, Clone)]
 enum Step {
     Pause(u64),
-    Take(u64),
+    /// Of so many tokens; true: it waits. The latter may be the place that was refused so many places ago.
+    Take(u64, bool, Option<usize>),
     Correct(usize, u64),
     Release(usize),
     GiveBack(usize),
@@ -252,12 +303,24 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => (0u64..9_000).prop_map(Step::Pause),
-        6 => (0u64..60).prop_map(Step::Take),
+        6 => (0u64..60, any::<bool>(), prop::option::of(0usize..4))
+            .prop_map(|(tokens, waits, again)| Step::Take(tokens, waits, again)),
         2 => (0usize..8, 0u64..60).prop_map(|(n, tokens)| Step::Correct(n, tokens)),
         2 => (0usize..8).prop_map(Step::Release),
         1 => (0usize..8).prop_map(Step::GiveBack),
         1 => (0usize..8).prop_map(Step::Renew),
     ]
+}
+
+/// The place to ask for, and not to be asked for again unless it is refused.
+fn wanted(refused: &mut Vec<u128>, again: Option<usize>, next: &mut u128) -> u128 {
+    match again.and_then(|back| refused.len().checked_sub(back + 1)) {
+        Some(at) => refused.remove(at),
+        None => {
+            *next += 1;
+            *next
+        }
+    }
 }
 
 /// A call as the test remembers it.
@@ -271,6 +334,7 @@ struct Call {
 async fn take_steps(subjects: &[Subject], steps: &[Step]) {
     let rates = Rates { requests: 12, tokens: 300 };
     let (mut calls, mut now, mut next): (Vec<Call>, u64, u128) = (Vec::new(), 0, 0);
+    let mut refused = Vec::new();
     for step in steps {
         let place = |back: usize| calls.iter().rev().nth(back).map_or(PlaceId(0), |call| PlaceId(call.place));
         let news = match step {
@@ -279,15 +343,17 @@ async fn take_steps(subjects: &[Subject], steps: &[Step]) {
                 subjects.iter().for_each(|subject| subject.clock.advance(*ms));
                 continue;
             }
-            Step::Take(tokens) => {
-                next += 1;
-                let ask = Ask { rates, concurrency: 4, tokens: *tokens, lease: LEASE };
-                let answer = subjects[0].take(next, ask).await;
+            Step::Take(tokens, waits, again) => {
+                let wanted = wanted(&mut refused, *again, &mut next);
+                let waits = waits.then_some(STAYS);
+                let ask = Ask { rates, concurrency: 4, tokens: *tokens, lease: LEASE, waits };
+                let answer = subjects[0].take(wanted, ask).await;
                 for other in &subjects[1..] {
-                    assert_eq!(other.take(next, ask).await, answer, "{}", other.name);
+                    assert_eq!(other.take(wanted, ask).await, answer, "{}", other.name);
                 }
-                if answer == Taken::Yes {
-                    calls.push(Call { place: next, at: now, tokens: *tokens });
+                match answer {
+                    Taken::Yes => calls.push(Call { place: wanted, at: now, tokens: *tokens }),
+                    Taken::No { .. } => refused.push(wanted),
                 }
                 let minute = || calls.iter().filter(|call| call.at + 60_000 > now);
                 assert!(minute().count() <= 12);

@@ -88,10 +88,15 @@ async fn a_stream_may_join_a_call_for_a_whole_answer() {
     let mesh = Mesh::local(only(vec![openai("a", &server.url)])).await;
     let mut whole = Box::pin(generate(&mesh, 1, with_id("same")));
     tokio::select! { _ = &mut whole => panic!("no reply was sent"), () = server.arrival() => {} }
-    let mut joined = open(&mesh, 1, with_id("same")).await.unwrap();
-    assert!(joined.next().now_or_never().is_none(), "there is nothing to hear yet");
+    let mut joined = Box::pin(open(&mesh, 1, with_id("same")));
+    let patience = async {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! { _ = &mut joined => panic!("there is nothing to hear yet"), () = patience => {} }
     server.go_on();
-    let (whole, joined) = join(whole, events(joined)).await;
+    let (whole, joined) = join(whole, async { events(joined.await.unwrap()).await }).await;
     assert_eq!((whole.unwrap().text, text(&joined)), ("Vans – cold.".into(), "Vans – cold.".into()));
     assert!(done(&joined).replayed);
     assert_eq!(server.seen().len(), 1);

@@ -18,10 +18,12 @@ CREATE TABLE document_page (
 );
 CREATE INDEX document_page_picture ON document_page (tenant, picture_hash);
 
--- What a vision model read, kept as long as a document shows the picture.
+-- What a vision model read, kept as long as a document shows the picture; what no stored document has shown yet goes with
+-- the knowledge base for which it was read first.
 CREATE TABLE picture_text (
     tenant TEXT NOT NULL,
     picture_hash TEXT NOT NULL,
+    knowledge_base_id TEXT NOT NULL,
     reader TEXT NOT NULL,
     text BYTEA NOT NULL,
     create_time BIGINT NOT NULL,

@@ -1,7 +1,8 @@
 //! What an operator may set. Read by the program that runs the service; the service only takes it by value.
 
+mod embedding;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,8 @@ use crate::domain::packing::Sizes;
 use crate::domain::source::ContentType;
 use crate::domain::stages::Allowance;
 use crate::domain::upload::UploadLimits;
+
+pub use embedding::{EmbedderConfig, EmbedderKind, Embedding};
 
 /// Settings of the retrieval service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,8 +37,13 @@ pub struct Config {
     pub parsing: Parsing,
     /// A vision model for scans and pictures, by way of llm-router. Absent: they are not read.
     pub ocr: Option<OcrConfig>,
-    /// The model of the dense leg. Absent: searches are lexical.
-    pub embedder: Option<EmbedderConfig>,
+    /// The models of the dense leg, by name. None: searches are lexical.
+    pub embedders: BTreeMap<String, EmbedderConfig>,
+    /// The embedder that a new knowledge base gets when it names none; `none` for lexical only. Empty: the only one
+    /// that is configured, if it is the only one.
+    pub default_embedder: String,
+    /// How embedders are called.
+    pub embedding: Embedding,
     /// Who works uploads off.
     pub workers: Workers,
     /// What each tenant may store.
@@ -96,8 +104,10 @@ pub struct Limits {
     /// Uploads of one tenant that may be under way at once, 1 to `max_uploads`. Each may hold `max_document_bytes` in
     /// memory.
     pub max_uploads_per_tenant: u32,
-    /// Uploads of all tenants that may be under way at once, 1 to 10,000.
+    /// Uploads of all tenants that may be under way at once, 1 to 10,000. A restore counts as one.
     pub max_uploads: u32,
+    /// Bytes of a snapshot's file that may be uploaded, 1 or more.
+    pub max_snapshot_bytes: u64,
 }
 
 /// How documents are cut, in tokens of the o200k_base vocabulary.
@@ -144,13 +154,6 @@ impl Default for IndexConfig {
     }
 }
 
-/// A local embedding model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct EmbedderConfig {
-    /// A folder with `config.json`, `tokenizer.json` and `model.safetensors` of a BERT-type sentence model.
-    pub model_dir: PathBuf,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -160,7 +163,9 @@ impl Default for Config {
             index: IndexConfig::default(),
             parsing: Parsing::default(),
             ocr: None,
-            embedder: None,
+            embedders: BTreeMap::new(),
+            default_embedder: String::new(),
+            embedding: Embedding::default(),
             intents: BTreeMap::new(),
             query_cache: QueryCache::default(),
             rerank: Rerank::default(),
@@ -206,6 +211,7 @@ impl Default for Limits {
             max_documents_per_upload: 10_000,
             max_uploads_per_tenant: 4,
             max_uploads: 16,
+            max_snapshot_bytes: 4 * 1024 * 1024 * 1024,
         }
     }
 }
@@ -245,6 +251,7 @@ impl Config {
         check(tenants, "limits.max_uploads_per_tenant: must be 1 to limits.max_uploads".into());
         let all = (1..=10_000).contains(&limits.max_uploads);
         check(all, "limits.max_uploads: must be 1 to 10,000".into());
+        check(limits.max_snapshot_bytes > 0, "limits.max_snapshot_bytes: must be 1 or more".into());
         check((16..=4096).contains(&self.chunks.child), "chunks.child: must be 16 to 4,096".into());
         for (key, parent) in self.chunks.parents() {
             let good = parent >= self.chunks.child && parent <= 8192;
@@ -262,9 +269,7 @@ impl Config {
         check((1..=64).contains(&self.workers.count), "workers.count: must be 1 to 64".into());
         let days = self.retention.ingestion_days <= 36_500;
         check(days, "retention.ingestion_days: must be at most 36,500".into());
-        if let Some(fault) = self.embedder.as_ref().and_then(crate::embedders::fault) {
-            check(false, format!("embedder.model_dir: {fault}"));
-        }
+        faults.extend(self.embedder_faults());
         faults.extend(search::faults(&self.intents, &self.query_cache, &self.rerank));
         faults.extend(self.parsing.faults());
         faults.extend(self.ocr.iter().flat_map(OcrConfig::faults));
@@ -330,13 +335,25 @@ mod tests {
                 max_documents_per_upload: 0,
                 max_uploads_per_tenant: 1,
                 max_uploads: 0,
+                max_snapshot_bytes: 0,
             },
             chunks: Chunks { child: 8, parent_ad: 4, overlap: 128, ..Chunks::default() },
             top_k: TopK { ad: 101, ..TopK::default() },
             index: IndexConfig { memory_bytes: 0 },
             parsing: Parsing { max_pages: 0, max_millis: 0, ..Parsing::default() },
             ocr: Some(serde_json::from_str(r#"{"model": "", "at_once": 0}"#).unwrap()),
-            embedder: Some(EmbedderConfig { model_dir: "/does/not/exist".into() }),
+            embedders: BTreeMap::from([
+                (
+                    "a".to_owned(),
+                    EmbedderConfig { model_dir: "/does/not/exist".into(), ..EmbedderConfig::default() },
+                ),
+                (
+                    "b/c".to_owned(),
+                    EmbedderConfig { kind: EmbedderKind::Router, batch: 0, ..EmbedderConfig::default() },
+                ),
+            ]),
+            default_embedder: "c".into(),
+            embedding: Embedding { query_timeout_ms: 9, batch: 0, attempts: 0, ..Embedding::default() },
             workers: Workers { count: 0 },
             quotas: Quotas::default(),
             retention: Retention { ingestion_days: 40_000 },
@@ -350,6 +367,7 @@ mod tests {
             "limits.max_documents_per_upload",
             "limits.max_uploads_per_tenant",
             "limits.max_uploads",
+            "limits.max_snapshot_bytes",
             "chunks.child",
             "chunks.overlap",
             "chunks.parent_ad",
@@ -358,7 +376,15 @@ mod tests {
             "index.memory_bytes",
             "workers.count",
             "retention.ingestion_days",
-            "embedder.model_dir",
+            "embedding.query_timeout_ms",
+            "embedding.batch",
+            "embedding.attempts",
+            "default_embedder",
+            "embedders.a.model_dir",
+            "embedders.b/c",
+            "embedders.b/c.model",
+            "embedders.b/c.dimensions",
+            "embedders.b/c.batch",
             "rerank.timeout_ms",
             "parsing.max_pages",
             "parsing.max_millis",

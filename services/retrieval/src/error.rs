@@ -5,6 +5,7 @@ use std::time::Duration;
 use copydesk_rpc::{Kind, ServiceError, Violations};
 use copydesk_store::StoreError;
 
+use crate::domain::snapshot::Fault;
 use crate::domain::stages::OverQuota;
 use crate::domain::tokens::TokenError;
 use crate::domain::upload::Refusal;
@@ -21,6 +22,10 @@ pub enum Resource {
     Passage,
     /// An ingestion.
     Ingestion,
+    /// A change of a knowledge base's embedder.
+    Reembedding,
+    /// A snapshot.
+    Snapshot,
 }
 
 impl Resource {
@@ -31,6 +36,8 @@ impl Resource {
             Self::Document => "copydesk.retrieval.v1.Document",
             Self::Passage => "copydesk.types.v1.Passage",
             Self::Ingestion => "copydesk.retrieval.v1.Ingestion",
+            Self::Reembedding => "copydesk.retrieval.v1.Reembedding",
+            Self::Snapshot => "copydesk.retrieval.v1.Snapshot",
         }
     }
 }
@@ -56,9 +63,24 @@ pub enum Error {
     /// The tenant may not store more: the caller deletes something, or the operator raises the limit.
     #[error("the quota of {} is exceeded", .0.measure.word())]
     OverQuota(OverQuota),
-    /// The model cannot be loaded: the operator mends the folder.
+    /// A file is no snapshot that can be restored: the caller sends another.
+    #[error("the file is no good snapshot")]
+    Snapshot(#[source] Fault),
+    /// What is stored does not have its hash any more: the operator looks at the disk.
+    #[error("{0:?} {1} is damaged")]
+    Damaged(Resource, String),
+    /// A file of the service's own folder cannot be written: the operator makes room.
+    #[error("a file in the data folder cannot be written")]
+    Folder(#[source] std::io::Error),
+    /// A model cannot be loaded, which the operator mends, or gave no vectors.
     #[error("the embedder cannot be used")]
     Embedder(#[source] EmbedError),
+    /// A knowledge base's embedder is not there, for this reason: a stable word and a sentence.
+    #[error("{1}")]
+    NoEmbedder(&'static str, String),
+    /// Its embedder is changed already: the caller waits or cancels.
+    #[error("the embedder of {0} is being changed")]
+    ReembeddingUnderWay(copydesk_types::KnowledgeBaseId),
     /// The database failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
@@ -114,6 +136,21 @@ impl From<Error> for ServiceError {
                 let message = "too many uploads are under way; repeat when one has ended";
                 ServiceError::new(Kind::ResourceExhausted, "TOO_MANY_UPLOADS", message)
                     .with_retry_after(CROWDED)
+            }
+            Error::ReembeddingUnderWay(id) => {
+                let message = format!("the embedder of {id} is being changed; wait, or cancel that first");
+                ServiceError::new(Kind::FailedPrecondition, "REEMBEDDING_UNDER_WAY", message)
+            }
+            Error::Snapshot(fault) if !matches!(fault, Fault::Io(_)) => {
+                let mut violations = Violations::new();
+                violations.push("content", fault.to_string());
+                violations.finish().err().unwrap_or_else(|| ServiceError::internal(Error::Snapshot(fault)))
+            }
+            Error::Damaged(resource, name) => {
+                let message =
+                    format!("{} {name} is damaged: its bytes do not have its hash", resource.type_name());
+                ServiceError::new(Kind::DataLoss, "DAMAGED", message)
+                    .with_source(Error::Damaged(resource, name))
             }
             Error::OverQuota(OverQuota { measure, limit }) => {
                 let message = format!("the limit of {limit} {} would be exceeded", measure.word());

@@ -18,6 +18,7 @@
 
 pub mod adapters;
 pub mod app;
+mod bert;
 pub mod chunkers;
 mod config;
 pub mod domain;
@@ -35,13 +36,14 @@ use copydesk_store::{Database, DatabaseConfig};
 
 pub use adapters::{ARGUMENT as PARSE_CHILD, run_child as run_parse_child};
 pub use config::{
-    Chunks, Config, EmbedderConfig, IndexConfig, IntentWeights, Limits, OcrConfig, Parsing, QueryCache,
-    Quotas, Rerank, Retention, TopK, Workers as WorkerConfig,
+    Chunks, Config, EmbedderConfig, EmbedderKind, Embedding, IndexConfig, IntentWeights, Limits, OcrConfig,
+    Parsing, QueryCache, Quotas, Rerank, Retention, TopK, Workers as WorkerConfig,
 };
 pub use error::{Error, Resource};
 
 use crate::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, ProcessReader, Router, RouterOcr, SystemClock};
-use crate::app::{Desk, Progress, Uploads, Workers};
+use crate::app::{Desk, Progress, QueryVectors, Reembedder, Uploads, Workers};
+use crate::embedders::Embedders;
 use crate::metrics::Metrics;
 use crate::ports::{Embedder, Ocr, Reranker};
 
@@ -51,7 +53,7 @@ pub const NAME: &str = "retrieval";
 /// The services that this one calls.
 #[derive(Clone)]
 pub struct Peers {
-    /// Models: rerankers, and one that reads pictures of pages.
+    /// Models behind a network: embedders, rerankers, and one that reads pictures of pages.
     pub llm_router: Channel,
 }
 
@@ -69,22 +71,19 @@ pub async fn build(
     if !faults.is_empty() {
         return Err(Error::Config(faults));
     }
-    let embedder = match config.embedder.clone() {
-        Some(embedder) => {
-            let open = move || embedders::open(&embedder);
-            Some(tokio::task::spawn_blocking(open).await?.map_err(Error::Embedder)?)
-        }
-        None => None,
-    };
+    let settings = config.clone();
+    let channel = peers.llm_router.clone();
+    let open = move || embedders::open(&settings, Some(&channel));
+    let embedders = tokio::task::spawn_blocking(open).await?.map_err(Error::Embedder)?;
     let database = Database::open(database, NAME, &MIGRATOR).await?;
     let ocr = config.ocr.as_ref();
     let ocr = ocr.map(|ocr| Arc::new(RouterOcr::new(peers.llm_router.clone(), ocr)) as Arc<dyn Ocr>);
     let reranker = Arc::new(Router::new(peers.llm_router));
-    Ok(assemble_with(config, database, context, embedder, Some(reranker), ocr))
+    Ok(assemble_with(config, database, context, embedders, Some(reranker), ocr))
 }
 
-/// The service over an open, migrated database and with these models; [`build`] makes them from settings. For hosts and
-/// tests that bring their own.
+/// The service over an open, migrated database and with these models, the embedder alone; [`build`] makes them from
+/// settings. For hosts and tests that bring their own.
 pub fn assemble(
     config: Config,
     database: Database,
@@ -92,15 +91,15 @@ pub fn assemble(
     embedder: Option<Arc<dyn Embedder>>,
     reranker: Option<Arc<dyn Reranker>>,
 ) -> Service {
-    assemble_with(config, database, context, embedder, reranker, None)
+    assemble_with(config, database, context, Embedders::only(embedder), reranker, None)
 }
 
-/// As [`assemble`], with a vision model for the pages that are pictures.
+/// The same with several embedders, and a vision model for the pages that are pictures.
 pub fn assemble_with(
     config: Config,
     database: Database,
     context: ServiceContext,
-    embedder: Option<Arc<dyn Embedder>>,
+    embedders: Embedders,
     reranker: Option<Arc<dyn Reranker>>,
     ocr: Option<Arc<dyn Ocr>>,
 ) -> Service {
@@ -109,10 +108,14 @@ pub fn assemble_with(
     let desk = Desk {
         knowledge: store.clone(),
         ingestions: store.clone(),
+        snapshots: store.clone(),
+        folder: context.data_dir,
         words: index.clone(),
         meanings: index.clone(),
         inspector: index,
-        embedder,
+        vectors: store.clone(),
+        queries: QueryVectors::new(config.embedding.cached_queries),
+        embedders,
         reranker,
         cache: app::QueryCache::new(&config.query_cache),
         reader: Arc::new(ProcessReader::new(config.parsing.program.clone())),
@@ -126,8 +129,10 @@ pub fn assemble_with(
         config: Arc::new(config),
     };
     let workers = Workers::new(desk.clone());
+    let reembedder = Reembedder::new(desk.clone());
     Service::new(NAME, rpc::routes(desk), rpc::GRPC_SERVICES.to_vec(), copydesk_proto::FILE_DESCRIPTOR_SET)
         .with_task("ingestion", move |stop| workers.run(stop))
+        .with_task("reembedding", move |stop| reembedder.run(stop))
         .with_ready(move || {
             let store = store.clone();
             Box::pin(async move { store.ping().await.map_err(|error| error.to_string()) })

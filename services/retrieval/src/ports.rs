@@ -3,15 +3,21 @@
 //! Every store method belongs to one tenant, given first; another tenant's rows are as absent as rows that never were.
 //! The two methods that a worker calls before it knows whom it works for say so.
 
+mod embedding;
 mod indexes;
 mod ingestions;
 mod knowledge;
 mod models;
 mod reading;
+mod snapshots;
 
+pub use embedding::{
+    EmbedCause, EmbedError, Embedder, KnownVector, NewReembedding, Purpose, ReembeddingJob, ReembeddingStart,
+    Switch, Unembedded, VectorStore,
+};
 pub use indexes::{
-    Change, ChunkedDocument, Corpus, EmbedError, Embedder, IndexError, IndexSource, Inspector, LexicalIndex,
-    StoredChunk, VectorIndex,
+    Change, ChunkedDocument, Corpus, IndexError, IndexSource, Inspector, LexicalIndex, StoredChunk,
+    VectorIndex,
 };
 pub use ingestions::{
     Finish, Finished, IngestionFilter, IngestionStore, Item, ItemOutcome, Job, NewChunk, NewIngestion,
@@ -20,6 +26,7 @@ pub use ingestions::{
 pub use knowledge::{Created, DocumentFilter, KnowledgeStore, RequestKey};
 pub use models::{Ranking, RerankError, Reranker};
 pub use reading::{Ocr, OcrError, OcrStore, Reader};
+pub use snapshots::{Snapshot, SnapshotStore, Source, WholeDocument};
 
 /// Tells the time, in milliseconds since 1970, UTC.
 pub trait Clock: Send + Sync {

@@ -7,6 +7,7 @@ mod filter;
 mod ingestion;
 mod knowledge;
 mod search;
+mod snapshots;
 mod stages;
 
 use copydesk_proto::retrieval::v1 as pb;
@@ -17,13 +18,14 @@ use tonic::service::Routes;
 use crate::app::Desk;
 
 /// Full names of the gRPC services behind the door.
-pub(crate) const GRPC_SERVICES: [&str; 3] = [
+pub(crate) const GRPC_SERVICES: [&str; 4] = [
     "copydesk.retrieval.v1.KnowledgeService",
     "copydesk.retrieval.v1.IngestionService",
     "copydesk.retrieval.v1.SearchService",
+    "copydesk.retrieval.v1.SnapshotService",
 ];
 
-/// The three services over one desk.
+/// The services over one desk.
 #[derive(Clone)]
 struct Door {
     desk: Desk,
@@ -39,8 +41,9 @@ pub(crate) fn routes(desk: Desk) -> Routes {
     let knowledge = pb::knowledge_service_server::KnowledgeServiceServer::new(door.clone())
         .max_encoding_message_size(document.saturating_add(LARGEST_ANSWER));
     let ingestion = pb::ingestion_service_server::IngestionServiceServer::new(door.clone());
-    let search = pb::search_service_server::SearchServiceServer::new(door);
-    Routes::new(knowledge).add_service(ingestion).add_service(search)
+    let search = pb::search_service_server::SearchServiceServer::new(door.clone());
+    let snapshots = pb::snapshot_service_server::SnapshotServiceServer::new(door);
+    Routes::new(knowledge).add_service(ingestion).add_service(search).add_service(snapshots)
 }
 
 /// A value whose absence is told by the violations.

@@ -12,8 +12,10 @@ use common::{benches, benches_with_models, doc, request, titles};
 use copydesk_proto::retrieval::v1::{DeleteDocumentRequest, RerankOptions, SearchRequest};
 use copydesk_proto::types::v1::SourceKind;
 use copydesk_retrieval::adapters::{DatabaseStore, MIGRATOR, MemoryIndex};
-use copydesk_retrieval::app::{Desk, Progress, Query, QueryCache, Uploads};
+use copydesk_retrieval::app::{Desk, Progress, Query, QueryCache, QueryVectors, Uploads};
 use copydesk_retrieval::domain::records::KnowledgeBase;
+use copydesk_retrieval::domain::source::KnowledgeBaseKind;
+use copydesk_retrieval::embedders::Embedders;
 use copydesk_retrieval::metrics::Metrics;
 use copydesk_retrieval::ports::{Clock, KnowledgeStore, RequestKey};
 use copydesk_retrieval::{Config, QueryCache as Settings};
@@ -109,7 +111,9 @@ async fn an_answer_holds_for_its_time_and_memory_is_bounded() {
         words: index.clone(),
         meanings: index.clone(),
         inspector: index,
-        embedder: None,
+        vectors: store.clone(),
+        embedders: Embedders::only(None),
+        queries: QueryVectors::new(8),
         reranker: None,
         cache: QueryCache::new(&config.query_cache),
         clock: clock.clone(),
@@ -128,6 +132,9 @@ async fn an_answer_holds_for_its_time_and_memory_is_bounded() {
         version: 1,
         create_time: 5,
         embedder: String::new(),
+        dimensions: 0,
+        kind: KnowledgeBaseKind::General,
+        reembedding: None,
     };
     let request = RequestKey { id: "r".into(), fingerprint: "body".into() };
     store.create_knowledge_base(tenant, &base, &request).await.unwrap();

@@ -14,7 +14,7 @@ use copydesk_proto::retrieval::v1::{
     Quota, QuotaUse, RetryIngestionRequest,
 };
 use copydesk_proto::types::v1::SourceKind;
-use copydesk_retrieval::ports::{EmbedError, Embedder};
+use copydesk_retrieval::ports::{EmbedError, Embedder, Purpose};
 use copydesk_retrieval::{Config, Quotas, WorkerConfig};
 use tokio::sync::{Semaphore, watch};
 use tonic::{Code, Status};
@@ -47,11 +47,15 @@ impl Embedder for MoodyEmbedder {
         "test/moody"
     }
 
-    async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+    fn dimensions(&self) -> usize {
+        1
+    }
+
+    async fn embed(&self, texts: Vec<String>, _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
         let said = |word: &str| texts.iter().any(|text| text.contains(word));
         assert!(!said("panic"), "this embedder was told to panic");
         if said("broken") && *self.broken.borrow() {
-            return Err(EmbedError { reason: "out of order".into() });
+            return Err(EmbedError::fault("out of order"));
         }
         if said("slow") {
             self.at_slow.send_modify(|seen| *seen += 1);

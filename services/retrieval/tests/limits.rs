@@ -77,7 +77,11 @@ mod cases {
     pub async fn every_fault_of_a_request_is_named_at_once(bench: &Bench) {
         let tenant = bench.tenant(1);
         let base = tenant.new_base("x").await.knowledge_base_id;
-        let create = CreateKnowledgeBaseRequest { request_id: "\0".repeat(129), name: String::new() };
+        let create = CreateKnowledgeBaseRequest {
+            request_id: "\0".repeat(129),
+            name: String::new(),
+            ..Default::default()
+        };
         let answer = tenant.run(tenant.knowledge().create_knowledge_base(create)).await;
         assert_eq!(refused(answer), invalid(&["request_id", "request_id", "name"]));
         let list = ListDocumentsRequest {
@@ -100,6 +104,7 @@ mod cases {
             exclude_source_kinds: vec![0],
             filter: Some(Filter { condition: None }),
             exact: true,
+            ..SearchRequest::default()
         };
         let fields = [
             "knowledge_base_ids[1]",

@@ -12,11 +12,15 @@ use std::sync::{Arc, Mutex};
 use common::{Bench, Doc, Tenant, doc, rows};
 use copydesk_proto::llm_router::v1 as llm;
 use copydesk_proto::llm_router::v1::llm_service_server::{LlmService, LlmServiceServer};
+use copydesk_proto::retrieval::v1::restore_snapshot_request::Part as RestorePart;
+use copydesk_proto::retrieval::v1::snapshot_service_client::SnapshotServiceClient;
 use copydesk_proto::retrieval::v1::{
-    Complexity, DeleteDocumentRequest, Document, DocumentFormat, GetDocumentRequest, ParsePath,
+    Complexity, CreateSnapshotRequest, DeleteDocumentRequest, DeleteKnowledgeBaseRequest, Document,
+    DocumentFormat, GetDocumentRequest, ParsePath, RestoreSnapshotRequest, RestoreStart,
 };
 use copydesk_proto::types::v1::SourceKind;
 use copydesk_retrieval::adapters::{MIGRATOR, RouterOcr};
+use copydesk_retrieval::embedders::Embedders;
 use copydesk_retrieval::{Config, OcrConfig, Parsing, assemble_with};
 use copydesk_rpc::{Service, testing};
 use files::Shown;
@@ -102,7 +106,8 @@ async fn benches(ocr: Option<OcrConfig>) -> Vec<(Bench, Model)> {
         let router = testing::local(router);
         let ocr = config.ocr.as_ref().map(|ocr| Arc::new(RouterOcr::new(router, ocr)) as _);
         let context = testing::context(&std::env::temp_dir());
-        let service = assemble_with(config.clone(), database.clone(), context, None, None, ocr);
+        let service =
+            assemble_with(config.clone(), database.clone(), context, Embedders::only(None), None, ocr);
         benches.push((Bench { name, channel: testing::local(service), database }, model));
     }
     benches
@@ -214,6 +219,61 @@ async fn a_failed_page_fails_the_document_and_what_was_read_is_kept() {
         model.answers.lock().unwrap().push(Ok(answer));
         let failed = tenant.ingest("3", &base, &[auto("b.png", b"\x89PNG\r\n\x1a\n....".to_vec())]).await;
         assert_eq!(failed.failures[0].reason, "OCR_FAILED");
+    }
+}
+
+#[tokio::test]
+async fn what_no_stored_document_shows_goes_with_its_knowledge_base() {
+    for (bench, model) in benches(Some(OcrConfig { at_once: 1, ..settings() })).await {
+        let tenant = bench.tenant(1);
+        let base = tenant.new_base("scans").await.knowledge_base_id;
+        let other = tenant.new_base("others").await.knowledge_base_id;
+        // Its second scan is not read, so it is not stored; the text of its first is kept for another attempt.
+        model.say("The first scan.");
+        let failed = tenant.ingest("1", &base, &[auto("a.pdf", scans())]).await;
+        assert_eq!(failed.failures.len(), 1, "{}", bench.name);
+        model.say("A third scan.");
+        let third = files::pdf(&[Shown::Scan(3)], false);
+        assert_eq!(tenant.ingest("2", &base, &[auto("b.pdf", third.clone())]).await.failures, []);
+        assert_eq!(tenant.ingest("3", &other, &[auto("b.pdf", third)]).await.failures, []);
+        assert_eq!(rows(&bench.database, "picture_text").await, 2);
+        for (id, left) in [(base, 1), (other, 0)] {
+            let delete = DeleteKnowledgeBaseRequest { knowledge_base_id: id };
+            tenant.run(tenant.knowledge().delete_knowledge_base(delete)).await.unwrap();
+            assert_eq!(rows(&bench.database, "picture_text").await, left, "{}", bench.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_brings_back_formats_and_pages() {
+    for (bench, model) in benches(Some(settings())).await {
+        let tenant = bench.tenant(1);
+        let base = tenant.new_base("scans").await.knowledge_base_id;
+        model.say("The first scan.");
+        model.say("The second scan.");
+        let docs = [auto("a.pdf", scans()), auto("a.csv", b"Van,Price\nzeppelin,1\n".to_vec())];
+        assert_eq!(tenant.ingest("1", &base, &docs).await.failures, [], "{}", bench.name);
+        let mut client = SnapshotServiceClient::new(bench.channel.clone());
+        let made = client.create_snapshot(CreateSnapshotRequest { knowledge_base_id: base.clone() });
+        let snapshot_id = tenant.run(made).await.unwrap().into_inner().snapshot.unwrap().snapshot_id;
+        let start = RestoreStart { request_id: "2".into(), snapshot_id, ..Default::default() };
+        let start = RestoreSnapshotRequest { part: Some(RestorePart::Start(start)) };
+        let restored = client.restore_snapshot(tokio_stream::iter([start]));
+        let restored = tenant.run(restored).await.unwrap().into_inner().knowledge_base.unwrap();
+        for key in ["a.pdf", "a.csv"] {
+            let before = with_pages(&tenant, key, &base).await;
+            let after = with_pages(&tenant, key, &restored.knowledge_base_id).await;
+            assert!(!before.pages.is_empty());
+            assert_eq!(
+                (&after.pages, after.format(), &after.text),
+                (&before.pages, before.format(), &before.text)
+            );
+        }
+        // The pictures are still shown: by the restored documents alone once the others are gone.
+        let delete = DeleteKnowledgeBaseRequest { knowledge_base_id: base };
+        tenant.run(tenant.knowledge().delete_knowledge_base(delete)).await.unwrap();
+        assert_eq!(rows(&bench.database, "picture_text").await, 2);
     }
 }
 

@@ -220,7 +220,11 @@ mod cases {
         let tenant = bench.tenant(1);
         let base = tenant.new_base("company").await;
         assert_eq!(tenant.new_base("company").await, base);
-        let other = CreateKnowledgeBaseRequest { request_id: "make company".into(), name: "other".into() };
+        let other = CreateKnowledgeBaseRequest {
+            request_id: "make company".into(),
+            name: "other".into(),
+            ..Default::default()
+        };
         let refused = tenant.run(tenant.knowledge().create_knowledge_base(other)).await.unwrap_err();
         assert_eq!(refused.code(), Code::AlreadyExists);
 

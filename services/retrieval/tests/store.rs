@@ -6,11 +6,12 @@ mod common;
 #[path = "store/jobs.rs"]
 mod jobs;
 
+use common::letters::Model;
 use common::{Bench, rows};
 use copydesk_retrieval::adapters::{DatabaseStore, MIGRATOR};
 use copydesk_retrieval::domain::attributes::Attributes;
 use copydesk_retrieval::domain::records::{Ingestion, IngestionState, KnowledgeBase, StagedDocument};
-use copydesk_retrieval::domain::source::{ContentType, Format, SourceKind};
+use copydesk_retrieval::domain::source::{ContentType, Format, KnowledgeBaseKind, SourceKind};
 use copydesk_retrieval::domain::stages::Allowance;
 use copydesk_retrieval::ports::{
     Change, Created, DocumentFilter, Finish, Finished, IndexSource, IngestionStore, ItemOutcome, Job,
@@ -86,7 +87,10 @@ impl Shelf {
             chunks: 0,
             version: 1,
             create_time: 5,
-            embedder: String::new(),
+            embedder: "two".into(),
+            dimensions: 2,
+            kind: KnowledgeBaseKind::General,
+            reembedding: None,
         };
         let made = store.create_knowledge_base(tenant, &new, &key("shelf", "1")).await.unwrap();
         assert_eq!(made, Created::New(new));
@@ -197,6 +201,7 @@ fn indexed(item: &StagedDocument) -> ItemOutcome {
         text,
         pages: Vec::new(),
         passages: vec![passage],
+        embedder: "two".into(),
     }
 }
 
@@ -353,8 +358,9 @@ mod cases {
         assert_eq!((half.state, half.done), (IngestionState::Running, 2));
 
         let context = testing::context(&std::env::temp_dir());
-        let channel =
-            testing::local(assemble(Config::default(), shelf.database.clone(), context, None, None));
+        let two = Model::new("two", 2, 0);
+        let service = assemble(Config::default(), shelf.database.clone(), context, Some(two), None);
+        let channel = testing::local(service);
         let bench = Bench { name: "next", channel, database: shelf.database.clone() };
         let tenant = bench.tenant(TENANT.as_u128());
         let states = tenant.watched(&ingestion.id.to_string()).await;

@@ -49,9 +49,7 @@ impl Authenticator for TokenAuthenticator {
     }
 
     fn context(&self, caller: &Caller) -> Result<CallContext, ServiceError> {
-        // The span is already current: only work that outlives the call needs it stored.
-        let delegation = Delegation { traceparent: None, ..Delegation::of(caller) };
-        Ok(CallContext::delegated(self.minter.clone(), delegation))
+        Ok(CallContext::delegated(self.minter.clone(), Delegation::within(caller)))
     }
 }
 

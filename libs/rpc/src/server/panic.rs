@@ -6,7 +6,7 @@ use http::{Request, Response};
 use tonic::body::Body;
 
 use super::middleware::{Middleware, Next};
-use crate::body::{Guards, guard, panicked};
+use crate::body::panicked;
 
 #[derive(Clone)]
 pub(super) struct CatchPanic;
@@ -14,8 +14,8 @@ pub(super) struct CatchPanic;
 impl Middleware for CatchPanic {
     async fn handle(self, request: Request<Body>, next: impl Next) -> Response<Body> {
         match AssertUnwindSafe(next.run(request)).catch_unwind().await {
-            // The guard catches panics of the body too.
-            Ok(response) => guard(response, Guards::default()),
+            // Panics of the body are caught by the guards of the layers below.
+            Ok(response) => response,
             Err(_) => panicked().into_http(),
         }
     }

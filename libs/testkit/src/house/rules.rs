@@ -24,7 +24,7 @@ const TESTKIT: &str = "testkit";
 const LONGEST: usize = 500;
 const VAGUE: [&str; 9] =
     ["common", "commons", "core", "util", "utils", "helper", "helpers", "shared", "misc"];
-const IMPURE: [&str; 6] = ["async fn", "tonic", "sqlx", "reqwest", "SystemTime::now", "Instant::now"];
+const IMPURE: [&str; 6] = ["async fn", "tonic", "sqlx", "hyper_util", "SystemTime::now", "Instant::now"];
 const FAMILIES: [&str; 6] = ["providers", "chunkers", "embedders", "agents", "tools", "exporters"];
 
 /// What a crate may be built from; `None` for a crate that the table does not know.

@@ -50,7 +50,7 @@ pub(super) async fn doctor(source: &SourceArgs) -> anyhow::Result<ExitCode> {
             }
             models(&config, &mut say);
             providers(&config, &mut say).await;
-            embedder(&config, &mut say);
+            embedders(&config, &mut say);
             collector(&config, &mut say).await;
         }
     }
@@ -199,14 +199,18 @@ async fn mesh(data: &Path, say: &mut impl FnMut(&'static str, State, String)) {
     }
 }
 
-fn embedder(config: &Config, say: &mut impl FnMut(&'static str, State, String)) {
-    match &config.retrieval.embedder {
-        Some(embedder) => say("embedder", State::Good, format!("{}", embedder.model_dir.display())),
-        None => say(
-            "embedder",
-            State::Note,
-            "none: search is lexical (BM25); set retrieval.embedder.model_dir for hybrid".to_owned(),
-        ),
+/// What the configuration says; whether a local model can be loaded, the configuration's own check says as far as its
+/// folder shows.
+fn embedders(config: &Config, say: &mut impl FnMut(&'static str, State, String)) {
+    for (name, what) in config.retrieval.embedder_lines() {
+        say("embedder", State::Good, format!("{name}: {what}"));
+    }
+    if config.retrieval.default_embedder().is_none() {
+        let words = match config.retrieval.embedders.is_empty() {
+            true => "none: search is lexical (BM25); configure one under retrieval.embedders for hybrid",
+            false => "none by default: new knowledge bases are lexical unless they name one",
+        };
+        say("embedder", State::Note, words.to_owned());
     }
 }
 

@@ -115,7 +115,11 @@ pub fn upload(base: &str, request_id: &str, documents: Vec<SourceDocument>) -> V
 }
 
 pub async fn knowledge_base(client: &Client, name: &str) -> String {
-    let request = retrieval::CreateKnowledgeBaseRequest { request_id: request_id(), name: name.to_owned() };
+    let request = retrieval::CreateKnowledgeBaseRequest {
+        request_id: request_id(),
+        name: name.to_owned(),
+        ..Default::default()
+    };
     let made =
         client.knowledge().create_knowledge_base(request).await.expect("a knowledge base").into_inner();
     made.knowledge_base.expect("a knowledge base").knowledge_base_id

@@ -4,7 +4,9 @@ use copydesk_proto::learning::v1 as learning;
 use copydesk_proto::llm_router::v1 as llm;
 use copydesk_proto::retrieval::v1 as retrieval;
 use copydesk_testkit::client::Client;
-use copydesk_types::{BrandId, DocumentId, IngestionId, KeyId, KnowledgeBaseId, LessonId, PassageId, RunId};
+use copydesk_types::{
+    BrandId, DocumentId, IngestionId, KeyId, KnowledgeBaseId, LessonId, PassageId, RunId, SnapshotId,
+};
 use serde_json::{Value, json};
 
 use super::{brand, document, finished, ingest, knowledge_base, outcome, post, request_id, upload};
@@ -15,6 +17,7 @@ pub struct Things {
     pub document: String,
     pub passage: String,
     pub ingestion: String,
+    pub snapshot: String,
     pub brand: String,
     pub run: String,
     pub lesson: String,
@@ -23,9 +26,9 @@ pub struct Things {
 
 impl Things {
     /// What tells that a text is about them: their ids, and the mark in all their texts.
-    pub fn words<'a>(&'a self, mark: &'a str) -> [&'a str; 9] {
-        let Self { knowledge_base, document, passage, ingestion, brand, run, lesson, key } = self;
-        [mark, knowledge_base, document, passage, ingestion, brand, run, lesson, key]
+    pub fn words<'a>(&'a self, mark: &'a str) -> [&'a str; 10] {
+        let Self { knowledge_base, document, passage, ingestion, snapshot, brand, run, lesson, key } = self;
+        [mark, knowledge_base, document, passage, ingestion, snapshot, brand, run, lesson, key]
     }
 }
 
@@ -36,6 +39,7 @@ pub fn nobody() -> Things {
         document: DocumentId::from_u128(7).to_string(),
         passage: PassageId::from_u128(7).to_string(),
         ingestion: IngestionId::from_u128(7).to_string(),
+        snapshot: SnapshotId::from_u128(7).to_string(),
         brand: BrandId::from_u128(7).to_string(),
         run: RunId::from_u128(7).to_string(),
         lesson: LessonId::from_u128(7).to_string(),
@@ -85,10 +89,20 @@ pub async fn things(client: &Client, mark: &str) -> Things {
         ..Default::default()
     };
     let hits = client.search().search(search).await.expect("hits").into_inner().hits;
-    let upload = upload(&knowledge_base, &request_id(), vec![document("c.md", &text(40))]);
+    let upload = upload(
+        &knowledge_base,
+        &request_id(),
+        vec![document("c.md", &text(40)), document("d.md", &text(41))],
+    );
     let ingestion = client.ingestion().ingest(tokio_stream::iter(upload)).await.expect("stored").into_inner();
     let ingestion = ingestion.ingestion.expect("an ingestion").ingestion_id;
     super::ingested(client, &ingestion).await;
+    let mut snapshot = String::new();
+    for _ in 0..2 {
+        let request = retrieval::CreateSnapshotRequest { knowledge_base_id: knowledge_base.clone() };
+        let made = client.snapshots().create_snapshot(request).await.expect("a snapshot").into_inner();
+        snapshot = made.snapshot.expect("a snapshot").snapshot_id;
+    }
     for period in [llm::BudgetPeriod::Day, llm::BudgetPeriod::Total] {
         let (subject_kind, subject) = (llm::BudgetSubjectKind::Run.into(), run.clone());
         let key = llm::BudgetKey { subject_kind, subject, period: period.into() };
@@ -104,6 +118,7 @@ pub async fn things(client: &Client, mark: &str) -> Things {
         passage: hits.first().and_then(|hit| hit.passage.clone()).expect("a passage").passage_id,
         knowledge_base,
         ingestion,
+        snapshot,
         brand,
         run,
         lesson,
@@ -205,10 +220,24 @@ fn retrieval_case(method: &str, of: &Things) -> Option<(Value, Expect)> {
         "KnowledgeService/GetKnowledgeBase" => (base, Expect::NotFound),
         "KnowledgeService/ListKnowledgeBases" => (json!({}), Expect::Own),
         "KnowledgeService/DeleteKnowledgeBase" => (base, Expect::NotFound),
+        "KnowledgeService/ReembedKnowledgeBase" => {
+            let ask = json!({ "requestId": "r", "knowledgeBaseId": of.knowledge_base, "embedder": "none" });
+            (ask, Expect::NotFound)
+        }
+        "KnowledgeService/CancelReembedding" => (base, Expect::NotFound),
+        "KnowledgeService/ListEmbedders" => (json!({}), Expect::Empty("embedders")),
         "KnowledgeService/GetDocument" => (document, Expect::NotFound),
         "KnowledgeService/ListDocuments" => (base, Expect::NotFound),
         "KnowledgeService/GetQuota" => (json!({}), Expect::Own),
         "KnowledgeService/DeleteDocument" => (json!({ "documentId": of.document }), Expect::NotFound),
+        "KnowledgeService/DownloadOriginal" => (json!({ "documentId": of.document }), Expect::NotFound),
+        "SnapshotService/CreateSnapshot" => (base, Expect::NotFound),
+        "SnapshotService/ListSnapshots" => (json!({}), Expect::Empty("snapshots")),
+        "SnapshotService/DownloadSnapshot" => (json!({ "snapshotId": of.snapshot }), Expect::NotFound),
+        "SnapshotService/RestoreSnapshot" => {
+            (json!([{ "start": { "requestId": "back", "snapshotId": of.snapshot } }]), Expect::NotFound)
+        }
+        "SnapshotService/DeleteSnapshot" => (json!({ "snapshotId": of.snapshot }), Expect::NotFound),
         "IngestionService/Ingest" => {
             let start = json!({ "start": { "requestId": "up", "knowledgeBaseId": of.knowledge_base } });
             let document = json!({ "document": { "key": "a.md", "format": "DOCUMENT_FORMAT_MARKDOWN" } });

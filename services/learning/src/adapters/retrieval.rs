@@ -58,6 +58,7 @@ impl Library {
                 page_token: std::mem::take(&mut page_token),
                 source_kind: SourceKind::Post.into(),
                 content_type: content_type.code(),
+                ..ListDocumentsRequest::default()
             };
             let Some(page) = found(self.client.list_documents(request).await)? else { break };
             documents.extend(page.documents);

@@ -140,8 +140,38 @@ impl KnowledgeService for Library {
         Err(Status::unimplemented("the archive never writes to the library"))
     }
 
+    async fn reembed_knowledge_base(
+        &self,
+        _: Request<ReembedKnowledgeBaseRequest>,
+    ) -> Result<Response<ReembedKnowledgeBaseResponse>, Status> {
+        Err(Status::unimplemented("the archive never writes to the library"))
+    }
+
+    async fn cancel_reembedding(
+        &self,
+        _: Request<CancelReembeddingRequest>,
+    ) -> Result<Response<CancelReembeddingResponse>, Status> {
+        Err(Status::unimplemented("the archive never writes to the library"))
+    }
+
+    async fn list_embedders(
+        &self,
+        _: Request<ListEmbeddersRequest>,
+    ) -> Result<Response<ListEmbeddersResponse>, Status> {
+        Err(Status::unimplemented("the archive compares no meanings"))
+    }
+
     async fn get_quota(&self, _: Request<GetQuotaRequest>) -> Result<Response<GetQuotaResponse>, Status> {
         Err(Status::unimplemented("the archive stores nothing here"))
+    }
+
+    type DownloadOriginalStream = futures_util::stream::Empty<Result<DownloadOriginalResponse, Status>>;
+
+    async fn download_original(
+        &self,
+        _: Request<DownloadOriginalRequest>,
+    ) -> Result<Response<Self::DownloadOriginalStream>, Status> {
+        Err(Status::unimplemented("the archive reads texts"))
     }
 
     async fn delete_document(

@@ -36,6 +36,10 @@ use tokio::net::TcpListener;
 
 use parts::Bench;
 
+/// The program's own, for every part alike.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The word before the name of a part that this program is started for.
 const ROLE: &str = "--role";
 

@@ -7,6 +7,8 @@ mod lines;
 mod reservation;
 mod rounds;
 mod set;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -29,6 +31,8 @@ pub use reservation::Reservation;
 
 /// How often a call asks for more, when others are faster each time.
 const TRIES: usize = 16;
+/// How many tenants may be read for the first time at once.
+const READERS: usize = 16;
 
 /// Why a call may not be made.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -69,6 +73,8 @@ pub struct Budgets {
     ratio: f64,
     lease: Duration,
     tenants: RwLock<HashMap<TenantId, Arc<Lines>>>,
+    /// Whose turn it is to read a tenant for the first time: a thousand calls right after a start need one reading.
+    turns: [tokio::sync::Mutex<()>; READERS],
 }
 
 /// The names of the replica and of its run.
@@ -88,7 +94,8 @@ impl Budgets {
     ) -> Self {
         let replica = Names { id: replica.id().to_owned(), run: replica.run().to_owned() };
         let lease = Duration::from_secs(u64::from(config.lease_s));
-        Self { store, clock, metrics, replica, ratio: config.slice_ratio, lease, tenants: RwLock::default() }
+        let (tenants, turns) = (RwLock::default(), Default::default());
+        Self { store, clock, metrics, replica, ratio: config.slice_ratio, lease, tenants, turns }
     }
 
     /// Sets aside what a call may cost at most, 0 or more, in every budget that covers it: in all or in none.
@@ -189,14 +196,22 @@ impl Budgets {
 
     /// The budgets of a tenant, from memory but for the first time.
     async fn lines(&self, tenant: TenantId) -> Result<Arc<Lines>, StoreError> {
-        let known = self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(&tenant).map(Arc::clone);
-        match known {
-            Some(lines) => {
-                lines.touch();
-                Ok(lines)
-            }
+        if let Some(lines) = self.known(tenant) {
+            return Ok(lines);
+        }
+        let _turn = self.turns[(tenant.as_u128() % READERS as u128) as usize].lock().await;
+        match self.known(tenant) {
+            Some(lines) => Ok(lines),
             None => self.load(tenant).await,
         }
+    }
+
+    fn known(&self, tenant: TenantId) -> Option<Arc<Lines>> {
+        let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
+        tenants.get(&tenant).map(|lines| {
+            lines.touch();
+            Arc::clone(lines)
+        })
     }
 
     /// Reads the budgets of a tenant. What is held of those that are still there stays held.

@@ -3,31 +3,33 @@
 //!
 //! Where replicas share limits, a call needs a place among those of all replicas too. The process' own limits go on
 //! counting: they are the limits while the shared ones cannot be reached.
+mod places;
 mod replicas;
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{Place, RateWindow, Rates};
 use crate::limits::SharedLimits;
+use places::{ANY, Permit, Places};
 use replicas::{Answer, Held, Shared};
 
 /// The places of one provider.
 pub struct Gate {
     began: Instant,
     limits: Mutex<Limits>,
-    places: Arc<Semaphore>,
-    /// Places that must vanish when they come free, because the limit was lowered.
-    surplus: AtomicUsize,
+    places: Arc<Places>,
     window: Mutex<RateWindow>,
-    /// Who holds it is next in line for the window.
+    /// Who holds it is next in line for the window, and for a place among those of all replicas.
     turn: tokio::sync::Mutex<()>,
+    in_line: AtomicU32,
+    /// Told whenever there may be room for who is next in line.
+    room: Arc<Notify>,
     under_way: AtomicU32,
-    waiting: AtomicU32,
     shared: Option<Shared>,
 }
 
@@ -42,6 +44,10 @@ impl Limits {
     /// Calls at once; 0: any number.
     fn at_once(&self) -> u32 {
         u32::try_from(self.concurrency).unwrap_or(0)
+    }
+
+    fn are_none(&self) -> bool {
+        self.rates.are_unlimited() && self.at_once() == 0
     }
 }
 
@@ -78,42 +84,35 @@ pub struct Full {
 impl Gate {
     /// A gate without limits; `began` is where its time begins.
     pub fn new(began: Instant) -> Self {
-        let limits =
-            Limits { concurrency: Semaphore::MAX_PERMITS, rates: Rates::default(), queue: Duration::ZERO };
+        let limits = Limits { concurrency: ANY, rates: Rates::default(), queue: Duration::ZERO };
         Self {
             began,
             limits: Mutex::new(limits),
-            places: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
-            surplus: AtomicUsize::new(0),
+            places: Arc::default(),
             window: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
+            in_line: AtomicU32::new(0),
+            room: Arc::default(),
             under_way: AtomicU32::new(0),
-            waiting: AtomicU32::new(0),
             shared: None,
         }
     }
 
     /// The same, with limits shared by all who name the provider alike.
     pub fn sharing(began: Instant, provider: &str, limits: Arc<dyn SharedLimits>) -> Self {
-        Self { shared: Some(Shared::new(provider, limits)), ..Self::new(began) }
+        let gate = Self::new(began);
+        Self { shared: Some(Shared::new(provider, limits, Arc::clone(&gate.room))), ..gate }
     }
 
-    /// Sets its limits: calls at once (0: any number), rates, and the longest wait. Calls under way go on.
+    /// Sets its limits: calls at once (0: any number), rates, and the longest wait. Calls under way go on; who waits does
+    /// so for the new limits, and as long as before.
     pub fn set(&self, concurrency: u32, rates: Rates, queue: Duration) {
-        let wanted = if concurrency == 0 { Semaphore::MAX_PERMITS } else { concurrency as usize };
+        let concurrency = if concurrency == 0 { ANY } else { concurrency as usize };
         let mut limits = lock(&self.limits);
-        if wanted >= limits.concurrency {
-            let owed = wanted - limits.concurrency;
-            let kept = self
-                .surplus
-                .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| Some(n.saturating_sub(owed)));
-            self.places.add_permits(owed - kept.unwrap_or(0).min(owed));
-        } else {
-            let excess = limits.concurrency - wanted;
-            let gone = self.places.forget_permits(excess);
-            self.surplus.fetch_add(excess - gone, Ordering::AcqRel);
-        }
-        *limits = Limits { concurrency: wanted, rates, queue };
+        self.places.resize(limits.concurrency, concurrency);
+        *limits = Limits { concurrency, rates, queue };
+        drop(limits);
+        self.room.notify_one();
     }
 
     /// A place for a call of about so many tokens; waits for it until `by` at the most.
@@ -121,19 +120,11 @@ impl Gate {
     /// # Errors
     /// There is none in time.
     pub async fn enter(self: &Arc<Self>, tokens: u64, by: Option<Instant>) -> Result<Pass, Full> {
-        let limits = *lock(&self.limits);
-        let until = Instant::now() + limits.queue;
-        let until = by.map_or(until, |by| by.min(until));
-        let permit = match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => self.wait_for_place(until).await?,
-        };
-        self.under_way.fetch_add(1, Ordering::Relaxed);
-        let mut pass = Pass { gate: Arc::clone(self), permit: Some(permit), room: Room::default() };
-        if !limits.rates.are_unlimited() || (self.shared.is_some() && limits.at_once() > 0) {
-            pass.room = self.wait_for_room(limits, tokens, until).await?;
-        }
-        Ok(pass)
+        let until = Instant::now() + self.queue_limit();
+        let Some(by) = by else { return self.find(tokens, until).await };
+        // The shared limits may take longer to answer than there is time.
+        let found = timeout_at(by, self.find(tokens, until.min(by))).await;
+        found.unwrap_or(Err(Full { retry_after: None }))
     }
 
     /// How long until a call of about so many tokens would find room in the window, as far as this process knows; `None`
@@ -158,54 +149,76 @@ impl Gate {
 
     /// Calls that wait.
     pub fn waiting(&self) -> u32 {
-        self.waiting.load(Ordering::Relaxed)
+        self.places.waiting() + self.in_line.load(Ordering::Relaxed)
     }
 
-    async fn wait_for_place(&self, until: Instant) -> Result<OwnedSemaphorePermit, Full> {
-        let _counted = Counted::new(&self.waiting);
-        let place = timeout_at(until, Arc::clone(&self.places).acquire_owned()).await;
-        place.ok().and_then(Result::ok).ok_or(Full { retry_after: None })
+    async fn find(self: &Arc<Self>, tokens: u64, until: Instant) -> Result<Pass, Full> {
+        loop {
+            let mut permit = self.places.take(until).await.ok_or(Full { retry_after: None })?;
+            if let Some(room) = self.find_room(&mut permit, tokens, until).await? {
+                self.under_way.fetch_add(1, Ordering::Relaxed);
+                return Ok(Pass { gate: Arc::clone(self), _permit: permit, room });
+            }
+        }
     }
 
-    async fn wait_for_room(&self, limits: Limits, tokens: u64, until: Instant) -> Result<Room, Full> {
-        // Nobody in line: no need to stand in it. The lock is not kept, so that many may ask the shared limits at once.
-        if self.turn.try_lock().is_ok() {
-            match self.take(limits, tokens).await {
-                Ok(room) => return Ok(room),
+    /// Room for who has a permit; `None` when the permit is gone, because the limit was lowered.
+    async fn find_room(
+        &self,
+        permit: &mut Permit,
+        tokens: u64,
+        until: Instant,
+    ) -> Result<Option<Room>, Full> {
+        // Nobody in line: no need to stand in it. So many may ask the shared limits at once.
+        if self.in_line.load(Ordering::Acquire) == 0 {
+            match self.take(tokens, &mut None, false).await {
+                Ok(room) => return Ok(Some(room)),
                 Err(busy) if busy.in_vain(until) => return Err(busy.into()),
                 Err(_) => {}
             }
         }
-        let _counted = Counted::new(&self.waiting);
+        let _counted = Counted::new(&self.in_line);
         let Ok(_turn) = timeout_at(until, self.turn.lock()).await else {
             return Err(Full { retry_after: self.window_wait(tokens) });
         };
-        loop {
-            match self.take(limits, tokens).await {
-                Ok(room) => return Ok(room),
+        let mut held = None;
+        // Who lost its permit must not keep the turn while it waits for another: those who have one wait for the turn.
+        while !permit.is_surplus() {
+            match self.take(tokens, &mut held, true).await {
+                Ok(room) => return Ok(Some(room)),
                 Err(busy) if busy.in_vain(until) => return Err(busy.into()),
                 Err(busy) => self.pause(busy, until).await,
             }
         }
+        Ok(None)
     }
 
-    async fn take(&self, limits: Limits, tokens: u64) -> Result<Room, Busy> {
-        let Some(shared) = &self.shared else {
+    /// Looks for room within the limits as they are now. `held` is what the shared limits know of the call from one look
+    /// to the next.
+    async fn take(&self, tokens: u64, held: &mut Option<Held>, waits: bool) -> Result<Room, Busy> {
+        let limits = *lock(&self.limits);
+        let Some(shared) = self.shared.as_ref().filter(|_| !limits.are_none()) else {
             return Ok(Room { place: self.take_own(limits.rates, tokens)?, held: None });
         };
         // What this process did is in the shared window too: where there is no room here, there is none.
         if let Some(wait) = self.own_wait(limits.rates, tokens) {
             return Err(Busy { wait, crowded: false });
         }
-        match shared.take(limits.rates, limits.at_once(), tokens).await {
-            Answer::Taken(held) => Ok(Room { place: self.note_own(limits.rates, tokens), held: Some(held) }),
-            Answer::Busy(busy) => Err(busy),
-            Answer::Away(mut held) => {
-                let place = self.take_own(limits.rates, tokens)?;
-                held.begin();
-                Ok(Room { place, held: Some(held) })
-            }
-        }
+        let asking = held.get_or_insert_with(|| shared.hold(waits));
+        let place = match shared.take(limits.rates, limits.at_once(), tokens, asking).await {
+            Answer::Taken => self.note_own(limits.rates, tokens),
+            Answer::Busy(busy) => return Err(busy),
+            // The place may be taken all the same: it is given back, and not asked for again.
+            Answer::Away => match self.take_own(limits.rates, tokens) {
+                Ok(place) => place,
+                Err(busy) => {
+                    *held = None;
+                    return Err(busy);
+                }
+            },
+        };
+        asking.begin();
+        Ok(Room { place, held: held.take() })
     }
 
     fn own_wait(&self, rates: Rates, tokens: u64) -> Option<Duration> {
@@ -224,16 +237,14 @@ impl Gate {
         (!rates.are_unlimited()).then(|| lock(&self.window).note(tokens, self.began.elapsed()))
     }
 
+    /// Waits until it is worth looking again; until then at the most. Too early or too late, one looks again.
     async fn pause(&self, busy: Busy, until: Instant) {
-        match &self.shared {
-            Some(shared) if busy.crowded => shared.pause(busy.wait, until).await,
-            _ => sleep(busy.wait).await,
-        }
+        let wait = if self.shared.is_some() { replicas::worth_waiting(busy) } else { busy.wait };
+        let _ = timeout_at(until.min(Instant::now() + wait), self.room.notified()).await;
     }
 }
 
 /// What a call has of the limits, beside its permit.
-#[derive(Default)]
 struct Room {
     place: Option<Place>,
     held: Option<Held>,
@@ -242,7 +253,7 @@ struct Room {
 /// A place. Dropping it makes it free; the window remembers the call.
 pub struct Pass {
     gate: Arc<Gate>,
-    permit: Option<OwnedSemaphorePermit>,
+    _permit: Permit,
     room: Room,
 }
 
@@ -252,8 +263,9 @@ impl Pass {
         if let Some(place) = self.room.place {
             lock(&self.gate.window).correct(place, tokens);
         }
-        if let Some(held) = &self.room.held {
-            held.correct(tokens);
+        match &self.room.held {
+            Some(held) => held.correct(tokens),
+            None => self.gate.room.notify_one(),
         }
     }
 
@@ -262,20 +274,16 @@ impl Pass {
         if let Some(place) = self.room.place.take() {
             lock(&self.gate.window).give_back(place);
         }
-        if let Some(held) = self.room.held.take() {
-            held.give_back();
+        match self.room.held.take() {
+            Some(held) => held.give_back(),
+            None => self.gate.room.notify_one(),
         }
     }
 }
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        let Some(permit) = self.permit.take() else { return };
         self.gate.under_way.fetch_sub(1, Ordering::Relaxed);
-        let surplus = &self.gate.surplus;
-        if surplus.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1)).is_ok() {
-            permit.forget();
-        }
     }
 }
 

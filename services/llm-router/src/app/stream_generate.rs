@@ -1,11 +1,12 @@
 //! The answer as it is written. Before the first token a failing model is replaced without anybody seeing it. After it the
 //! stream ends with an error, or begins anew where the request says so: two halves of different answers make no answer.
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use tokio::time::timeout;
+use tokio::time::{Instant, Sleep, sleep, timeout};
 use tracing::Instrument;
 
 use super::Desk;
@@ -127,6 +128,7 @@ struct Written {
 /// Hands pieces on until the stream ends. The outer error is the reader's, the inner one the model's.
 async fn pump(begun: Begun, sink: &dyn EventSink) -> Result<Result<Written, ProviderError>, Error> {
     let Begun { mut open, first, mut rest, idle } = begun;
+    let mut silence = Silence::after(idle);
     let (mut text, mut reasoning, mut tool_calls) = (String::new(), String::new(), Vec::new());
     let mut piece = first;
     loop {
@@ -157,7 +159,7 @@ async fn pump(begun: Begun, sink: &dyn EventSink) -> Result<Result<Written, Prov
             Err(ProviderError::new(Outcome::StreamBroken, words))
         } else {
             sink.event(event).await?;
-            within(idle, "the stream fell silent", next(&mut rest)).await
+            silence.break_by(&mut rest).await
         };
         match broken {
             Ok(next) => piece = next,
@@ -166,6 +168,36 @@ async fn pump(begun: Begun, sink: &dyn EventSink) -> Result<Result<Written, Prov
                 let end = ProviderError { outcome: Outcome::StreamBroken, ..error };
                 open.failed(&end);
                 return Ok(Err(end));
+            }
+        }
+    }
+}
+
+/// The longest wait for the next piece. Its alarm is not moved with every piece but when it rings: setting a timer costs
+/// more than a look at the clock.
+struct Silence {
+    limit: Duration,
+    alarm: Pin<Box<Sleep>>,
+}
+
+impl Silence {
+    fn after(limit: Duration) -> Self {
+        Self { limit, alarm: Box::pin(sleep(limit)) }
+    }
+
+    /// The next piece, if it comes in time.
+    async fn break_by(&mut self, rest: &mut PieceStream) -> Result<Piece, ProviderError> {
+        let over = Instant::now() + self.limit;
+        loop {
+            tokio::select! {
+                biased;
+                piece = next(rest) => return piece,
+                () = &mut self.alarm => {
+                    if Instant::now() >= over {
+                        return Err(ProviderError::new(Outcome::Timeout, "the stream fell silent"));
+                    }
+                    self.alarm.as_mut().reset(over);
+                }
             }
         }
     }

@@ -61,11 +61,14 @@ pub struct CacheConfig {
     #[schemars(with = "Option<String>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis_url: Option<Secret>,
+    /// How long a call waits for the shared limits' answer, in milliseconds, 10 to 60,000. Without one, the limits are
+    /// those of each replica: a call to a model is worth more patience than a look into the cache.
+    pub limits_wait_ms: u32,
 }
 
 impl Default for CacheConfig {
     fn default() -> Self {
-        Self { ttl_s: 3_600, embedding_ttl_s: 86_400, memory_mib: 64, redis_url: None }
+        Self { ttl_s: 3_600, embedding_ttl_s: 86_400, memory_mib: 64, redis_url: None, limits_wait_ms: 250 }
     }
 }
 
@@ -76,7 +79,8 @@ pub struct LedgerConfig {
     /// The most that may wait for the database, in MiB, 1 to 65,536. When it is full, calls are refused rather than
     /// forgotten.
     pub queue_mib: u32,
-    /// How long records wait so that many are written at once, in milliseconds, 1 to 60,000.
+    /// How long records wait so that many are brought to the disk at once, in milliseconds, 1 to 60,000. For the database
+    /// they wait ten times as long, at most five seconds, unless somebody reads the ledger or the queue fills up.
     pub flush_ms: u32,
 }
 
@@ -126,9 +130,10 @@ impl CacheConfig {
         faults.within("cache.ttl_s", self.ttl_s, 0.0, 604_800.0);
         faults.within("cache.embedding_ttl_s", self.embedding_ttl_s, 0.0, 31_536_000.0);
         faults.within("cache.memory_mib", self.memory_mib, 1.0, 65_536.0);
+        faults.within("cache.limits_wait_ms", self.limits_wait_ms, 10.0, 60_000.0);
         // The URL may hold a password: it is never shown.
         if let Some(url) = &self.redis_url
-            && !reqwest::Url::parse(url.expose()).is_ok_and(|url| url.scheme() == "redis" && url.has_host())
+            && !url::Url::parse(url.expose()).is_ok_and(|url| url.scheme() == "redis" && url.has_host())
         {
             faults.push("cache.redis_url", "must be a redis:// address");
         }

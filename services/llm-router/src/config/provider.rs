@@ -87,7 +87,7 @@ impl ProviderConfig {
             Some(_) => {}
         }
         if let Some(url) = &self.base_url
-            && !reqwest::Url::parse(url).is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.has_host())
+            && !url::Url::parse(url).is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.has_host())
         {
             faults.push(&at("base_url"), "must be an http:// or https:// address");
         }

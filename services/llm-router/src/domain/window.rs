@@ -71,15 +71,19 @@ impl RateWindow {
 
     /// How long until a call would fit; `None` when it does now.
     pub fn wait(&self, rates: Rates, tokens: u64, now: Duration) -> Option<Duration> {
-        let live = || self.calls.iter().filter(move |entry| entry.at + MINUTE > now);
-        let (mut count, mut sum) = live().fold((0u64, 0u64), |(n, t), e| (n + 1, t + e.tokens));
+        // The sum is kept, so that a full window is not gone through for every call.
+        let (mut count, mut sum) = (self.calls.len() as u64, self.tokens);
+        let mut gone = 0;
+        for entry in self.calls.iter().take_while(|entry| entry.at + MINUTE <= now) {
+            (count, sum, gone) = (count - 1, sum - entry.tokens, gone + 1);
+        }
         let fits = |count: u64, sum: u64| {
             let requests = rates.requests == 0 || count < u64::from(rates.requests);
             let room = rates.tokens == 0 || sum + tokens <= u64::from(rates.tokens) || count == 0;
             requests && room
         };
         let mut until = None;
-        for entry in live() {
+        for entry in self.calls.iter().skip(gone) {
             if fits(count, sum) {
                 break;
             }

@@ -21,6 +21,15 @@ struct Places {
     counted: HashMap<PlaceId, Place>,
     /// Until when each place is held.
     held: HashMap<PlaceId, Duration>,
+    /// Who waits, in their order.
+    line: Vec<Waiter>,
+}
+
+/// Who waits for a place because too many calls are under way.
+struct Waiter {
+    since: Duration,
+    place: PlaceId,
+    until: Duration,
 }
 
 impl MemoryLimits {
@@ -41,11 +50,14 @@ impl MemoryLimits {
 impl Places {
     fn take(&mut self, place: PlaceId, ask: &Ask, now: Duration) -> Taken {
         self.held.retain(|_, until| *until > now);
-        let crowded = ask.concurrency > 0 && self.held.len() >= ask.concurrency as usize;
+        let crowded = self.is_crowded(place, ask.concurrency, now);
         let wait = self.window.wait(ask.rates, ask.tokens, now);
         if crowded || wait.is_some() {
+            let stays = ask.waits.filter(|_| crowded && wait.is_none());
+            self.stand(place, stays, now);
             return Taken::No { wait: wait.unwrap_or_default(), crowded };
         }
+        self.leave(place);
         self.held.insert(place, now + ask.lease);
         if !ask.rates.are_unlimited() {
             let counted = self.window.note(ask.tokens, now);
@@ -54,6 +66,29 @@ impl Places {
             self.counted.retain(|_, place| window.holds(*place));
         }
         Taken::Yes
+    }
+
+    /// True when there is no place for this one after those who came before it.
+    fn is_crowded(&mut self, place: PlaceId, most: u32, now: Duration) -> bool {
+        self.line.retain(|waiter| waiter.until > now);
+        let ahead = self.line.iter().position(|waiter| waiter.place == place).unwrap_or(self.line.len());
+        most > 0 && ahead >= (most as usize).saturating_sub(self.held.len())
+    }
+
+    /// Keeps or gives a position for so long, or takes it.
+    fn stand(&mut self, place: PlaceId, stays: Option<Duration>, now: Duration) {
+        let Some(stays) = stays else { return self.leave(place) };
+        match self.line.iter_mut().find(|waiter| waiter.place == place) {
+            Some(waiter) => waiter.until = now + stays,
+            None => {
+                self.line.push(Waiter { since: now, place, until: now + stays });
+                self.line.sort_by_key(|waiter| (waiter.since, waiter.place));
+            }
+        }
+    }
+
+    fn leave(&mut self, place: PlaceId) {
+        self.line.retain(|waiter| waiter.place != place);
     }
 
     fn note(&mut self, news: News) {
@@ -67,6 +102,7 @@ impl Places {
                 self.held.remove(&place);
             }
             News::GivenBack(place) => {
+                self.leave(place);
                 self.held.remove(&place);
                 if let Some(counted) = self.counted.remove(&place) {
                     self.window.give_back(counted);

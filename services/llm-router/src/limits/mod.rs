@@ -26,6 +26,10 @@ pub trait SharedLimits: Send + Sync {
     /// Takes a place, or says what is lacking; then nothing is taken. No minute ever holds more calls or tokens than the
     /// rates say, but a call larger than the whole limit of tokens fits when nothing else is in the window.
     ///
+    /// Who was refused may ask for the same place again. Where only too many calls are under way, those who wait
+    /// ([`Ask::waits`]) get the places that come free in the order in which they came, and before all others, so that a
+    /// busy replica does not take them all.
+    ///
     /// # Errors
     /// There is no answer; the place may be taken all the same.
     async fn take(&self, provider: &str, place: PlaceId, ask: &Ask) -> Result<Taken, Unreachable>;
@@ -70,6 +74,8 @@ pub struct Ask {
     pub tokens: u64,
     /// How long it is held without being renewed.
     pub lease: Duration,
+    /// How long the asker keeps its position among those who wait without asking again; `None`: it does not wait.
+    pub waits: Option<Duration>,
 }
 
 /// How asking for a place ended.
@@ -93,7 +99,7 @@ pub enum News {
     Corrected(PlaceId, u64),
     /// The call has ended.
     Released(PlaceId),
-    /// The call was not made: its place was never taken.
+    /// The call was not made: its place was never taken. Who waited for it waits no more.
     GivenBack(PlaceId),
 }
 
@@ -102,9 +108,8 @@ pub enum News {
 #[error("the shared limits cannot be reached")]
 pub struct Unreachable;
 
-/// How long Redis is waited for. A call to a model is worth more patience than a look into the cache, since going on
-/// without an answer makes the limits those of each replica.
-const PATIENCE: Patience = Patience { limit: Duration::from_millis(250), rest: Duration::from_secs(3) };
+/// How long Redis is left alone after it gave no answer.
+const REST: Duration = Duration::from_secs(3);
 
 /// The limits that the settings ask for; `None`: each replica has its own. Nothing is connected yet.
 ///
@@ -112,6 +117,7 @@ const PATIENCE: Patience = Patience { limit: Duration::from_millis(250), rest: D
 /// The address of Redis is wrong.
 pub fn build(config: &CacheConfig) -> Result<Option<Arc<dyn SharedLimits>>, Error> {
     let Some(url) = &config.redis_url else { return Ok(None) };
-    let limits = RedisLimits::new(url, PATIENCE);
+    let patience = Patience { limit: Duration::from_millis(config.limits_wait_ms.into()), rest: REST };
+    let limits = RedisLimits::new(url, patience);
     Ok(Some(Arc::new(limits.map_err(|error| Error::Config(vec![format!("cache.redis_url: {error}")]))?)))
 }

@@ -36,12 +36,24 @@ struct Keys {
     calls: String,
     sizes: String,
     held: String,
+    line: String,
+    looks: String,
 }
 
 impl Keys {
     fn of(provider: &str) -> Self {
         let key = |name: &str| format!("{{copydesk:llm:limits:{provider}}}:{name}");
-        Self { calls: key("calls"), sizes: key("tokens"), held: key("held") }
+        Self {
+            calls: key("calls"),
+            sizes: key("tokens"),
+            held: key("held"),
+            line: key("line"),
+            looks: key("looks"),
+        }
+    }
+
+    fn all(&self) -> [&String; 5] {
+        [&self.calls, &self.sizes, &self.held, &self.line, &self.looks]
     }
 }
 
@@ -101,10 +113,11 @@ impl SharedLimits for RedisLimits {
         let (keys, now) = (Keys::of(provider), self.now());
         let question = |hashes: &Hashes| {
             let mut question = pipe();
-            let take = question.cmd("EVALSHA").arg(&hashes.take).arg(3);
-            take.arg(&keys.calls).arg(&keys.sizes).arg(&keys.held).arg(place.to_string());
+            let take =
+                question.cmd("EVALSHA").arg(&hashes.take).arg(5).arg(&keys.all()).arg(place.to_string());
             take.arg(ask.rates.requests).arg(ask.rates.tokens).arg(ask.concurrency);
             take.arg(ask.tokens.min(MOST_TOKENS)).arg(micros(ask.lease)).arg(&now);
+            take.arg(ask.waits.map_or(0, micros));
             question
         };
         let ((taken, wait, crowded),): ((bool, u64, bool),) = self.ask(question).await?;
@@ -154,8 +167,8 @@ fn tell(question: &mut Pipeline, news: News, keys: &Keys, hashes: &Hashes) {
             question.cmd("ZREM").arg(&keys.held).arg(place.to_string()).ignore();
         }
         News::GivenBack(place) => {
-            let give_back = question.cmd("EVALSHA").arg(&hashes.give_back).arg(3);
-            give_back.arg(&keys.calls).arg(&keys.sizes).arg(&keys.held).arg(place.to_string()).ignore();
+            let give_back = question.cmd("EVALSHA").arg(&hashes.give_back).arg(5);
+            give_back.arg(&keys.all()).arg(place.to_string()).ignore();
         }
     }
 }

@@ -3,9 +3,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use copydesk_proto::llm_router::v1::EmbedPurpose;
-use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
+use url::Url;
 
 use super::http::{self, Endpoint, malformed};
 use super::{BuildError, Entry, PieceStream, Provider, ProviderError, Ranking, Reply, Vectors, checks};

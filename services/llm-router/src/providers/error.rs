@@ -64,5 +64,5 @@ pub struct BuildError {
     pub detail: String,
     /// What lies below.
     #[source]
-    pub source: Option<reqwest::Error>,
+    pub source: Option<rustls::Error>,
 }

@@ -2,9 +2,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
+use url::Url;
 
 use super::http::{self, Endpoint};
 use super::{BuildError, Entry, PieceStream, Provider, ProviderError, Ranking, Reply, Vectors, checks};

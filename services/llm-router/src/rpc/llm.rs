@@ -51,7 +51,7 @@ impl LlmService for Rpc {
             let done = sink.send(Event::Done(wire::completion(answer.completion))).await;
             done.map_err(|gone| Error::from(gone).into())
         });
-        Ok(Response::new(stream))
+        Ok(Response::new(stream.begun().await?))
     }
 
     async fn embed(&self, request: Request<pb::EmbedRequest>) -> Result<Response<pb::EmbedResponse>, Status> {

@@ -157,7 +157,7 @@ fn image(at: &str, image: pb::Image, faults: &mut Faults<'_>) -> Option<Image> {
         }
         Some(Source::Url(url)) => {
             let good = url.len() <= MAX_URL
-                && reqwest::Url::parse(&url).is_ok_and(|u| u.scheme() == "https" && u.has_host());
+                && url::Url::parse(&url).is_ok_and(|u| u.scheme() == "https" && u.has_host());
             faults.check(
                 good,
                 &format!("{at}.url"),

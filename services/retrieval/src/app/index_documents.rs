@@ -236,6 +236,7 @@ impl Worker {
                     self.desk.progress.notify(job.id);
                     return Ok(Turn::Ended);
                 }
+                Finished::EmbedderChanged => return Ok(Turn::More),
                 Finished::Written => break,
             }
         }

@@ -7,19 +7,17 @@ use copydesk_types::{DocumentId, PassageId};
 use tokio::task::{JoinError, JoinSet};
 
 use super::Desk;
+use super::embed::{Texts, told};
 use super::progress::AtWork;
 use super::read::{Read, read};
 use crate::chunkers;
-use crate::domain::packing::{Parent, pack};
+use crate::domain::packing::{Clamp, Measure, Parent, pack_within};
 use crate::domain::reading::{Page, Reading};
 use crate::domain::records::{StagedDocument, reason};
 use crate::domain::source::Format;
 use crate::domain::stages::Stage;
 use crate::error::Error;
 use crate::ports::{Embedder, ItemOutcome, Job, NewChunk, NewPassage, StoredPage};
-
-/// Texts given to the embedder at once.
-const EMBED_BATCH: usize = 32;
 
 /// A document that was parsed and cut.
 struct Cut {
@@ -55,32 +53,41 @@ async fn passages(
     at_work: &AtWork,
 ) -> Result<ItemOutcome, Error> {
     at_work.tell(staged.ordinal, Stage::Parsing);
-    let (format, reading, mut pictures) = match read(desk, job.tenant, staged).await? {
+    let (format, reading, mut pictures) = match read(desk, job, staged).await? {
         Ok(Read { format, reading, pictures }) => (format, reading, pictures),
         Err(failure) => {
             return Ok(ItemOutcome::Failed { reason: failure.word(), message: failure.message });
         }
     };
+    let base = desk.knowledge.knowledge_base(job.tenant, job.knowledge_base).await?;
+    let embedder = base.as_ref().map(|base| desk.embedder_of(base)).transpose()?.flatten();
     at_work.tell(staged.ordinal, Stage::Chunking);
-    let (Cut { title, text, parents }, pages) = cut(desk, staged, reading).await?;
+    let (Cut { title, text, parents }, pages) = cut(desk, staged, reading, embedder.cloned()).await?;
     if parents.is_empty() {
         return Ok(failed(reason::EMPTY, "there is no text to index"));
     }
-    let vectors = match embedder(desk, job).await? {
+    let vectors = match embedder {
         Some(embedder) => {
             at_work.tell(staged.ordinal, Stage::Embedding);
-            embed(embedder.as_ref(), &text, &parents).await?
+            embed(desk, job, embedder.as_ref(), &text, &parents).await?
         }
         None => Vec::new(),
     };
     let passages = numbered(parents, vectors);
+    let embedder = embedder.map(|embedder| embedder.id().to_owned()).unwrap_or_default();
     let stored = |page: Page| StoredPage { picture_hash: pictures.remove(&page.number), page };
     let pages = pages.into_iter().map(stored).collect();
-    Ok(ItemOutcome::Indexed { new_id: DocumentId::generate(), title, format, text, pages, passages })
+    let new_id = DocumentId::generate();
+    Ok(ItemOutcome::Indexed { new_id, title, format, text, pages, passages, embedder })
 }
 
 /// Cutting takes a second for the largest documents: it runs beside the runtime's own threads.
-async fn cut(desk: &Desk, staged: &StagedDocument, reading: Reading) -> Result<(Cut, Vec<Page>), Error> {
+async fn cut(
+    desk: &Desk,
+    staged: &StagedDocument,
+    reading: Reading,
+    embedder: Option<Arc<dyn Embedder>>,
+) -> Result<(Cut, Vec<Page>), Error> {
     let Reading { text, markdown, title, pages, .. } = reading;
     let (given, key) = (staged.title.clone(), staged.key.clone());
     let sizes = desk.config.sizes(staged.content_type);
@@ -89,30 +96,41 @@ async fn cut(desk: &Desk, staged: &StagedDocument, reading: Reading) -> Result<(
         let mut outline = chunkers::outline(form, &text);
         let found = title.or(outline.title.take()).unwrap_or(key);
         let title = if given.is_empty() { found } else { given };
-        Ok::<_, Error>(Cut { parents: pack(&text, &outline, sizes)?, title, text })
+        let measure = embedder.map(ReadBy);
+        let clamp = measure.as_ref().and_then(ReadBy::clamp);
+        Ok::<_, Error>(Cut { parents: pack_within(&text, &outline, sizes, clamp)?, title, text })
     };
     Ok((tokio::task::spawn_blocking(work).await??, pages))
 }
 
-/// The embedder, if the knowledge base was made with it.
-async fn embedder<'a>(desk: &'a Desk, job: &Job) -> Result<Option<&'a Arc<dyn Embedder>>, Error> {
-    let Some(embedder) = &desk.embedder else { return Ok(None) };
-    let base = desk.knowledge.knowledge_base(job.tenant, job.knowledge_base).await?;
-    Ok(base.filter(|base| base.embedder == embedder.id()).map(|_| embedder))
+/// The tokens that an embedder reads.
+struct ReadBy(Arc<dyn Embedder>);
+
+impl ReadBy {
+    /// Chunks that it reads to their ends; no bound where it names none.
+    fn clamp(&self) -> Option<Clamp<'_>> {
+        self.0.max_tokens().map(|max| Clamp { measure: self, max })
+    }
 }
 
-async fn embed(embedder: &dyn Embedder, text: &str, parents: &[Parent]) -> Result<Vec<Vec<f32>>, Error> {
-    let children: Vec<&str> = parents
-        .iter()
-        .flat_map(|parent| &parent.children)
-        .filter_map(|child| text.get(child.span.clone()))
-        .collect();
-    let mut vectors = Vec::with_capacity(children.len());
-    for batch in children.chunks(EMBED_BATCH) {
-        let texts = batch.iter().map(|text| (*text).to_owned()).collect();
-        vectors.extend(embedder.embed(texts).await.map_err(Error::Embedder)?);
+impl Measure for ReadBy {
+    fn tokens(&self, text: &str) -> usize {
+        self.0.count(text)
     }
-    Ok(vectors)
+}
+
+async fn embed(
+    desk: &Desk,
+    job: &Job,
+    embedder: &dyn Embedder,
+    text: &str,
+    parents: &[Parent],
+) -> Result<Vec<Vec<f32>>, Error> {
+    let children: Vec<&str> = (parents.iter().flat_map(|parent| &parent.children))
+        .map(|child| text.get(child.span.clone()).unwrap_or_default())
+        .collect();
+    let of = Texts { tenant: job.tenant, knowledge_base: job.knowledge_base, embedder };
+    desk.document_vectors(&of, &children).await
 }
 
 /// Passages with ids, and their chunks with their vectors.
@@ -144,9 +162,10 @@ fn panicked(error: &JoinError) -> ItemOutcome {
 }
 
 fn faulty(error: &Error) -> ItemOutcome {
-    tracing::error!(error = error as &dyn std::error::Error, "a document is not indexed");
-    match error {
-        Error::Embedder(_) => failed(reason::EMBEDDER_FAILED, "the embedder failed; the log says why"),
-        _ => failed(reason::INTERNAL, "the document could not be indexed; the log says why"),
+    if let Some((reason, message)) = told(error) {
+        tracing::warn!(reason, message, "a document is not embedded");
+        return ItemOutcome::Failed { reason, message };
     }
+    tracing::error!(error = error as &dyn std::error::Error, "a document is not indexed");
+    failed(reason::INTERNAL, "the document could not be indexed; the log says why")
 }

@@ -4,22 +4,31 @@ use copydesk_types::{KnowledgeBaseId, TenantId};
 
 use super::Desk;
 use crate::domain::records::KnowledgeBase;
+use crate::domain::source::KnowledgeBaseKind;
 use crate::error::{Error, Resource};
 use crate::ports::{Created, RequestKey};
 
 impl Desk {
-    /// Makes an empty knowledge base; the same request id and name again gives the same one.
+    /// Makes an empty knowledge base; the same request id and body again gives the same one.
     ///
     /// # Errors
-    /// `RequestReused` for the same id with another name.
+    /// `Refused` for an embedder that is not configured, `RequestReused` for the same id with another body.
     #[tracing::instrument(name = "retrieval.create_knowledge_base", skip_all)]
     pub async fn create_knowledge_base(
         &self,
         tenant: TenantId,
         request_id: String,
         name: String,
+        kind: KnowledgeBaseKind,
+        embedder: &str,
     ) -> Result<KnowledgeBase, Error> {
-        let fingerprint = blake3::hash(name.as_bytes()).to_hex().to_string();
+        // What is left out is left out of the fingerprint too: it stays what it was before there were these fields.
+        let mut said = name.clone();
+        if kind != KnowledgeBaseKind::General || !embedder.is_empty() {
+            said = format!("{name}\0{}\0{embedder}", kind.word());
+        }
+        let fingerprint = blake3::hash(said.as_bytes()).to_hex().to_string();
+        let (embedder, dimensions) = self.chosen(embedder)?;
         let new = KnowledgeBase {
             id: KnowledgeBaseId::generate(),
             name,
@@ -27,7 +36,10 @@ impl Desk {
             chunks: 0,
             version: 1,
             create_time: self.clock.now(),
-            embedder: self.embedder.as_ref().map(|embedder| embedder.id().to_owned()).unwrap_or_default(),
+            embedder,
+            dimensions,
+            kind,
+            reembedding: None,
         };
         let request = RequestKey { id: request_id, fingerprint };
         match self.knowledge.create_knowledge_base(tenant, &new, &request).await? {

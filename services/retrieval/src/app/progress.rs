@@ -16,6 +16,7 @@ pub struct Progress {
     abandoned: Mutex<Vec<(TenantId, IngestionId)>>,
     at_work: Mutex<HashMap<IngestionId, Work>>,
     work: Notify,
+    reembedding: Notify,
 }
 
 /// What a worker of this process is at.
@@ -66,6 +67,16 @@ impl Progress {
     /// Waits for [`work_came`](Self::work_came); one that came before counts.
     pub async fn work(&self) {
         self.work.notified().await;
+    }
+
+    /// Wakes the worker of changes of embedder.
+    pub fn reembedding_came(&self) {
+        self.reembedding.notify_one();
+    }
+
+    /// Waits for [`reembedding_came`](Self::reembedding_came); one that came before counts.
+    pub async fn reembedding(&self) {
+        self.reembedding.notified().await;
     }
 
     /// Leaves the staging area of a broken upload to the workers: the upload's own call is gone.

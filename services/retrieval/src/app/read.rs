@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use copydesk_types::TenantId;
 use futures_util::StreamExt;
 
 use super::Desk;
@@ -12,7 +11,7 @@ use crate::domain::records::{StagedDocument, reason};
 use crate::domain::source::Format;
 use crate::error::Error;
 use crate::parsers;
-use crate::ports::{Ocr, OcrError};
+use crate::ports::{Job, Ocr, OcrError};
 
 /// A document that was read.
 pub(super) struct Read {
@@ -27,7 +26,7 @@ pub(super) struct Read {
 /// Reads a document; the inner error is the document's own.
 pub(super) async fn read(
     desk: &Desk,
-    tenant: TenantId,
+    job: &Job,
     staged: &StagedDocument,
 ) -> Result<Result<Read, ReadFailure>, Error> {
     let (given, key, bytes) = (staged.format, staged.key.clone(), staged.content.clone());
@@ -46,7 +45,7 @@ pub(super) async fn read(
     }
     let mut pictures = HashMap::new();
     if reading.unread().next().is_some()
-        && let Err(failure) = read_pictures(desk, tenant, &mut reading, &mut pictures).await?
+        && let Err(failure) = read_pictures(desk, job, &mut reading, &mut pictures).await?
     {
         return Ok(Err(failure));
     }
@@ -56,7 +55,7 @@ pub(super) async fn read(
 /// Reads the pages that are pictures, and puts their texts in.
 async fn read_pictures(
     desk: &Desk,
-    tenant: TenantId,
+    job: &Job,
     reading: &mut Reading,
     hashes: &mut HashMap<u32, String>,
 ) -> Result<Result<(), ReadFailure>, Error> {
@@ -75,7 +74,7 @@ async fn read_pictures(
             format!("has {} pages that are pictures; at most {} are read", pictures.len(), config.max_pages);
         return Ok(Err(ReadFailure::new(reason::TOO_MANY_PAGES, message)));
     }
-    match texts(desk, tenant, ocr, config, &pictures, hashes).await? {
+    match texts(desk, job, ocr, config, &pictures, hashes).await? {
         Ok(texts) => {
             reading.put(&texts);
             Ok(Ok(()))
@@ -102,13 +101,13 @@ fn without(reading: &mut Reading, which: impl Fn(u32) -> bool, note: &str) -> Re
 
 async fn texts(
     desk: &Desk,
-    tenant: TenantId,
+    job: &Job,
     ocr: &dyn Ocr,
     config: &OcrConfig,
     pictures: &[Picture],
     hashes: &mut HashMap<u32, String>,
 ) -> Result<Result<Vec<(u32, String)>, ReadFailure>, Error> {
-    let work: Vec<_> = pictures.iter().map(|picture| text(desk, tenant, ocr, picture)).collect();
+    let work: Vec<_> = pictures.iter().map(|picture| text(desk, job, ocr, picture)).collect();
     let mut results = futures_util::stream::iter(work).buffered(config.at_once as usize);
     let mut texts = Vec::new();
     while let Some(result) = results.next().await {
@@ -128,17 +127,18 @@ async fn texts(
 /// The page, hash and text of a picture: as it was read before, else by the model.
 async fn text(
     desk: &Desk,
-    tenant: TenantId,
+    job: &Job,
     ocr: &dyn Ocr,
     picture: &Picture,
 ) -> Result<(u32, String, Result<String, OcrError>), Error> {
     let hash = blake3::hash(&picture.bytes).to_hex().to_string();
-    if let Some(text) = desk.ocr_texts.ocr_text(tenant, &hash, ocr.id()).await? {
+    if let Some(text) = desk.ocr_texts.ocr_text(job.tenant, &hash, ocr.id()).await? {
         return Ok((picture.page, hash, Ok(text)));
     }
     let read = ocr.read(picture).await;
     if let Ok(text) = &read {
-        desk.ocr_texts.keep_ocr_text(tenant, &hash, ocr.id(), text, desk.clock.now()).await?;
+        let (tenant, base, now) = (job.tenant, job.knowledge_base, desk.clock.now());
+        desk.ocr_texts.keep_ocr_text(tenant, base, &hash, ocr.id(), text, now).await?;
     }
     Ok((picture.page, hash, read))
 }

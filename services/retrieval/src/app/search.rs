@@ -83,10 +83,7 @@ impl Desk {
         let bases = self.searched(tenant, &query.knowledge_bases).await?;
         let found = match self.kept(tenant, &query, &bases) {
             Some(kept) => kept,
-            None => {
-                let meaning = self.meaning(&plan, &bases).await;
-                self.found(tenant, &query, &plan, bases, meaning).await?
-            }
+            None => self.found(tenant, &query, &plan, bases).await?,
         };
         self.count(&found);
         let span = tracing::Span::current();
@@ -107,11 +104,19 @@ impl Desk {
         query: &Query,
         plan: &Plan,
         mut bases: Vec<KnowledgeBase>,
-        mut meaning: Meaning,
     ) -> Result<Found, Error> {
         let mut attempt = 1;
         loop {
-            let arranged = self.arranged(tenant, plan, &bases, &mut meaning).await?;
+            let mut meaning = self.meaning(tenant, plan, &bases).await;
+            let mut arranged = self.arranged(tenant, plan, &bases, &mut meaning).await?;
+            if self.has_moved(tenant, &meaning).await? {
+                // Never a mix of two embedders: if it changes every time, words have to do.
+                arranged.whole = false;
+                if attempt == ATTEMPTS {
+                    meaning = Meaning::Failed("the embedder was changed just now".to_owned());
+                    arranged = self.arranged(tenant, plan, &bases, &mut meaning).await?;
+                }
+            }
             let rows = self.rows(tenant, &[&arranged]).await?;
             let (found, whole) = shown(arranged, &rows, &bases);
             if whole {

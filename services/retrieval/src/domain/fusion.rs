@@ -84,9 +84,11 @@ pub fn lexical_only(leg: &Leg, weights: &SearchWeights) -> Vec<Hit> {
     hits
 }
 
-/// Fuses two legs and weighs what comes of it. The order of the result says nothing; ranking is the next step.
-pub fn fuse(fusion: Fusion, lexical: &Leg, dense: &Leg, weights: &SearchWeights) -> Vec<Hit> {
-    let mut hits: HashMap<_, Hit> = HashMap::with_capacity(lexical.leaves.len() + dense.leaves.len());
+/// Fuses the lexical leg with a dense leg for each embedder and weighs what comes of it. Scores of different embedders
+/// are not comparable: each leg has a scale of its own, and no chunk is in two of them. The order of the result says
+/// nothing; ranking is the next step.
+pub fn fuse(fusion: Fusion, lexical: &Leg, dense: &[Leg], weights: &SearchWeights) -> Vec<Hit> {
+    let mut hits: HashMap<_, Hit> = HashMap::with_capacity(2 * lexical.leaves.len());
     let mut add = |leg: &Leg, counts: f64, set: fn(&mut Hit, Place)| {
         let scale = Scale::of(leg.leaves[..leg.best].iter().map(|leaf| leaf.score));
         for (at, leaf) in leg.leaves.iter().enumerate() {
@@ -107,7 +109,9 @@ pub fn fuse(fusion: Fusion, lexical: &Leg, dense: &Leg, weights: &SearchWeights)
         }
     };
     add(lexical, fusion.lexical, |hit, place| hit.lexical = Some(place));
-    add(dense, fusion.dense, |hit, place| hit.dense = Some(place));
+    for leg in dense {
+        add(leg, fusion.dense, |hit, place| hit.dense = Some(place));
+    }
     let mut hits: Vec<Hit> = hits.into_values().collect();
     if matches!(fusion.method, Method::Rrf(_)) {
         // In order of score: the mean of floats depends on their order, scores must not.
@@ -171,7 +175,7 @@ mod tests {
         let dense = leg(&[(4, 0.9), (2, 0.8), (5, 0.1)]);
         for method in [Method::Dbsf, Method::Rrf(60.0)] {
             let fusion = Fusion { method, ..Fusion::default() };
-            let hits = passages(fuse(fusion, &lexical, &dense, &neutral()));
+            let hits = passages(fuse(fusion, &lexical, &[dense.clone()], &neutral()));
             let first = &hits[0];
             assert_eq!((first.leaf.passage.as_u128(), hits.len()), (2, 5));
             let place = |place: Option<Place>| place.map(|place| (place.score, place.rank));
@@ -183,26 +187,26 @@ mod tests {
     #[test]
     fn equal_scores_and_single_hits_are_half() {
         for list in [leg(&[(1, 3.3)]), leg(&[(1, 0.1), (2, 0.1), (3, 0.1)]), leg(&[(1, 0.0), (2, 0.0)])] {
-            let hits = fuse(Fusion::default(), &list, &Leg::default(), &neutral());
+            let hits = fuse(Fusion::default(), &list, &[], &neutral());
             assert!(hits.iter().all(|hit| hit.leaf.score == 0.5), "{list:?}");
         }
-        assert!(fuse(Fusion::default(), &Leg::default(), &Leg::default(), &neutral()).is_empty());
+        assert!(fuse(Fusion::default(), &Leg::default(), &[], &neutral()).is_empty());
     }
 
     #[test]
     fn a_legs_weight_of_nothing_leaves_its_own_finds_for_last() {
         let (lexical, dense) = (leg(&[(1, 9.0), (2, 8.0)]), leg(&[(3, 0.9), (2, 0.3)]));
         let fusion = Fusion { lexical: 0.0, ..Fusion::default() };
-        assert_eq!(ids(&passages(fuse(fusion, &lexical, &dense, &neutral()))), [3, 2, 1]);
+        assert_eq!(ids(&passages(fuse(fusion, &lexical, &[dense.clone()], &neutral()))), [3, 2, 1]);
         let heavy = Fusion { lexical: 4.0, dense: 0.5, ..Fusion::default() };
-        assert_eq!(ids(&passages(fuse(heavy, &lexical, &dense, &neutral()))), [1, 2, 3]);
+        assert_eq!(ids(&passages(fuse(heavy, &lexical, &[dense.clone()], &neutral()))), [1, 2, 3]);
     }
 
     #[test]
     fn the_best_hit_of_a_skewed_list_stands_out() {
         let mut list: Vec<(u128, f64)> = (3..100).map(|id| (id, 1.0 + id as f64 / 1e3)).collect();
         list.extend([(1, 40.0), (2, 20.0)]);
-        let hits = fuse(Fusion::default(), &leg(&list), &Leg::default(), &neutral());
+        let hits = fuse(Fusion::default(), &leg(&list), &[], &neutral());
         let normal = |id| hits.iter().find(|hit| hit.leaf.passage.as_u128() == id).unwrap().leaf.score;
         assert!(normal(1) > normal(2) && normal(2) > 0.8 && normal(1) > 1.0, "{} {}", normal(1), normal(2));
     }
@@ -213,7 +217,7 @@ mod tests {
         let mut more = best.clone();
         more.add(vec![leaf(3, 0, 7.0), leaf(4, 0, 2.0)]);
         assert_eq!((more.leaves.len(), more.end()), (4, Some(7.0)));
-        let of = |leg: &Leg| fuse(Fusion::default(), leg, &Leg::default(), &neutral());
+        let of = |leg: &Leg| fuse(Fusion::default(), leg, &[], &neutral());
         let score =
             |hits: &[Hit], id| hits.iter().find(|h| h.leaf.passage.as_u128() == id).map(|h| h.leaf.score);
         assert_eq!(score(&of(&best), 1), score(&of(&more), 1));
@@ -248,7 +252,7 @@ mod tests {
             let mut scores = scores;
             scores.sort_by(|left, right| right.total_cmp(left));
             let fusion = Fusion { method, ..Fusion::default() };
-            let mut hits = fuse(fusion, &mixed(&scores), &Leg::default(), &neutral());
+            let mut hits = fuse(fusion, &mixed(&scores), &[], &neutral());
             prop_assert!(hits.iter().all(|hit| hit.leaf.score >= 0.0));
             hits.sort_by_key(|hit| hit.lexical.unwrap().rank);
             prop_assert!(hits.is_sorted_by(|a, b| a.leaf.score >= b.leaf.score));
@@ -260,7 +264,7 @@ mod tests {
             weights in weights(), lexical in 0.0..4.0f64, dense in 0.0..4.0f64,
         ) {
             let fusion = Fusion { method: Method::Dbsf, lexical, dense };
-            for hit in fuse(fusion, &mixed(&one), &mixed(&two), &weights) {
+            for hit in fuse(fusion, &mixed(&one), &[mixed(&two)], &weights) {
                 let normal = |place: Option<Place>| place.map_or(0.0, |place| place.normal);
                 let sum = lexical * normal(hit.lexical) + dense * normal(hit.dense);
                 prop_assert!((hit.leaf.score - hit.weight * sum).abs() < 1e-12);

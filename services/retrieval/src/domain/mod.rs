@@ -9,6 +9,7 @@ pub mod attributes;
 pub mod filter;
 pub mod moment;
 pub mod records;
+pub mod snapshot;
 pub mod source;
 pub mod upload;
 

@@ -72,7 +72,7 @@ pub struct Parent {
 
 /// The tokenizer of a model that reads the children.
 pub trait Measure: Send + Sync {
-    /// How many of the model's tokens a text has, with those that the model puts around it.
+    /// How many of the model's tokens a text has, without those that the model puts around it.
     fn tokens(&self, text: &str) -> usize;
 }
 

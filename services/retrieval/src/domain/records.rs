@@ -6,7 +6,7 @@ use bytes::Bytes;
 use copydesk_types::{DocumentId, IngestionId, KnowledgeBaseId, PassageId};
 
 use super::attributes::Attributes;
-use super::source::{ContentType, Format, SourceKind};
+use super::source::{ContentType, Format, KnowledgeBaseKind, SourceKind};
 use super::stages::Stage;
 
 /// A set of documents that is searched as one.
@@ -24,8 +24,29 @@ pub struct KnowledgeBase {
     pub version: u64,
     /// When it was made.
     pub create_time: i64,
-    /// The embedder of its dense leg; empty for lexical only.
+    /// The id of the embedder of its dense leg; empty for lexical only.
     pub embedder: String,
+    /// The dimensions of its vectors; 0 for lexical only.
+    pub dimensions: u32,
+    /// What it holds.
+    pub kind: KnowledgeBaseKind,
+    /// The change of its embedder that is under way.
+    pub reembedding: Option<Reembedding>,
+}
+
+/// A change of embedder under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reembedding {
+    /// The id of the embedder that is changed to; empty for lexical only.
+    pub embedder: String,
+    /// The dimensions of its vectors; 0 for lexical only.
+    pub dimensions: u32,
+    /// Child chunks that have their new vector.
+    pub chunks_done: u64,
+    /// When it was asked for.
+    pub start_time: i64,
+    /// Why it does not go on at the moment; empty when it does.
+    pub error: String,
 }
 
 /// A stored document, without its text.
@@ -82,6 +103,14 @@ pub struct Passage {
     pub text: String,
     /// The URL that the document was given with; empty when none was.
     pub source_uri: String,
+}
+
+/// The first half of a text's BLAKE3, by which its vector is found again.
+pub fn text_hash(text: &str) -> [u8; 16] {
+    let hash = *blake3::hash(text.as_bytes()).as_bytes();
+    let mut half = [0; 16];
+    half.copy_from_slice(&hash[..16]);
+    half
 }
 
 /// A document of an upload, staged but not yet indexed.
@@ -202,6 +231,16 @@ pub mod reason {
     pub const EMPTY: &str = "EMPTY";
     /// A fault of ours.
     pub const INTERNAL: &str = "INTERNAL";
+    /// The knowledge base's embedder is not configured any more.
+    pub const EMBEDDER_MISSING: &str = "EMBEDDER_MISSING";
+    /// It gives vectors of other dimensions.
+    pub const EMBEDDER_MISMATCH: &str = "EMBEDDER_MISMATCH";
+    /// It did not answer, also not when it was asked again.
+    pub const EMBEDDER_UNAVAILABLE: &str = "EMBEDDER_UNAVAILABLE";
+    /// No budget is left for it.
+    pub const EMBEDDER_BUDGET: &str = "EMBEDDER_BUDGET";
+    /// It failed in a way that stays.
+    pub const EMBEDDER_FAILED: &str = "EMBEDDER_FAILED";
     /// The bytes are not what the format says.
     pub const UNREADABLE: &str = "UNREADABLE";
     /// It is larger than is allowed, or unpacks to more.
@@ -220,8 +259,6 @@ pub mod reason {
     pub const OCR_FAILED: &str = "OCR_FAILED";
     /// Its text stands in pictures, and no vision model is configured or no picture can be had.
     pub const NEEDS_OCR: &str = "NEEDS_OCR";
-    /// The embedder failed.
-    pub const EMBEDDER_FAILED: &str = "EMBEDDER_FAILED";
     /// The tenant may not store more.
     pub const QUOTA_EXCEEDED: &str = "QUOTA_EXCEEDED";
     /// The process ended while it was at work.

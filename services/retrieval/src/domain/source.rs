@@ -64,6 +64,16 @@ words! {
 }
 
 words! {
+    /// What a knowledge base holds.
+    KnowledgeBaseKind {
+        /// Any documents.
+        General = "general",
+        /// A code repository: its kinds of sources weigh differently by default.
+        CodeRepository = "code_repository",
+    }
+}
+
+words! {
     /// How a document's text is read.
     Format {
         /// Plain text: paragraphs divided by empty lines.

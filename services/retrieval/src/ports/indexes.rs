@@ -1,4 +1,4 @@
-//! What a search needs: the legs, the model, and the rows that indexes are built from.
+//! What a search needs: the legs, and the rows that indexes are built from.
 
 use std::ops::Range;
 
@@ -123,22 +123,4 @@ pub trait Inspector: Send + Sync {
         vector: Option<Vec<f32>>,
         passages: &[PassageId],
     ) -> Result<Inspection, IndexError>;
-}
-
-/// A text could not be turned into a vector.
-#[derive(Debug, thiserror::Error)]
-#[error("the embedder failed: {reason}")]
-pub struct EmbedError {
-    /// What went wrong, without any of the text.
-    pub reason: String,
-}
-
-/// Turns texts into vectors whose cosine says how near their meanings are.
-#[async_trait]
-pub trait Embedder: Send + Sync {
-    /// Names the model; vectors of different ids are never compared. For example `local/all-minilm-l6-v2`.
-    fn id(&self) -> &str;
-
-    /// One vector for each text, in order, all of the same width.
-    async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError>;
 }

@@ -143,6 +143,8 @@ pub enum ItemOutcome {
         pages: Vec<StoredPage>,
         /// Its passages.
         passages: Vec<NewPassage>,
+        /// The id of the embedder that made their vectors; empty for none.
+        embedder: String,
     },
 }
 
@@ -170,6 +172,9 @@ pub enum Finished {
     OverQuota(OverQuota),
     /// Nothing is written: the job is gone or another worker holds it.
     NotHeld,
+    /// Nothing is written: the knowledge base has another embedder by now than made the vectors. The document waits as
+    /// before.
+    EmbedderChanged,
 }
 
 /// Uploads and their jobs.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use copydesk_store::StoreError;
-use copydesk_types::TenantId;
+use copydesk_types::{KnowledgeBaseId, TenantId};
 
 use crate::domain::reading::{Picture, ReadFailure, ReadLimits, Reading};
 use crate::domain::source::Format;
@@ -44,10 +44,12 @@ pub trait OcrStore: Send + Sync {
         reader: &str,
     ) -> Result<Option<String>, StoreError>;
 
-    /// Keeps a text. It goes when the last document that shows the picture goes.
+    /// Keeps a text. It goes when the last document that shows the picture goes; when none is stored, with this knowledge
+    /// base.
     async fn keep_ocr_text(
         &self,
         tenant: TenantId,
+        knowledge_base: KnowledgeBaseId,
         hash: &str,
         reader: &str,
         text: &str,

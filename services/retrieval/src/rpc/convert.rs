@@ -8,7 +8,7 @@ use prost_types::Timestamp;
 use super::attributes;
 use crate::domain::reading::{Complexity, Page, Path};
 use crate::domain::records::{Document, Ingestion, IngestionState, KnowledgeBase, Passage};
-use crate::domain::source::{ContentType, Format, SourceKind};
+use crate::domain::source::{ContentType, Format, KnowledgeBaseKind, SourceKind};
 use crate::domain::upload::Header;
 
 /// A kind of source; unset reads as a plain document, `None` is not a value of the list.
@@ -179,7 +179,29 @@ pub(super) fn knowledge_base(base: KnowledgeBase) -> pb::KnowledgeBase {
         version: base.version,
         create_time: Some(timestamp(base.create_time)),
         embedder: base.embedder,
+        kind: match base.kind {
+            KnowledgeBaseKind::General => pb::KnowledgeBaseKind::General,
+            KnowledgeBaseKind::CodeRepository => pb::KnowledgeBaseKind::CodeRepository,
+        }
+        .into(),
+        dimensions: base.dimensions,
+        reembedding: base.reembedding.map(|reembedding| pb::Reembedding {
+            embedder: reembedding.embedder,
+            dimensions: reembedding.dimensions,
+            chunks_total: base.chunks,
+            chunks_done: reembedding.chunks_done.min(base.chunks),
+            start_time: Some(timestamp(reembedding.start_time)),
+            error: reembedding.error,
+        }),
     }
+}
+
+/// What a knowledge base holds; unset reads as general, `None` is not a value of the list.
+pub(super) fn knowledge_base_kind(value: i32) -> Option<KnowledgeBaseKind> {
+    Some(match pb::KnowledgeBaseKind::try_from(value).ok()? {
+        pb::KnowledgeBaseKind::Unspecified | pb::KnowledgeBaseKind::General => KnowledgeBaseKind::General,
+        pb::KnowledgeBaseKind::CodeRepository => KnowledgeBaseKind::CodeRepository,
+    })
 }
 
 pub(super) fn document(document: Document, text: Option<String>) -> pb::Document {

@@ -1,13 +1,20 @@
 //! `KnowledgeService`.
 
+use std::pin::Pin;
+
 use copydesk_proto::retrieval::v1 as pb;
 use copydesk_proto::retrieval::v1::knowledge_service_server::KnowledgeService;
-use copydesk_rpc::{Caller, ServiceError, Violations, paging};
+use copydesk_rpc::{Caller, ServiceError, Violations, paging, produce};
+use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 
 use super::{Door, convert, filter, one, page, stages};
+use crate::app::send;
 use crate::domain::filter::Filter;
 use crate::ports::DocumentFilter;
+
+/// Pieces of an original that may wait to be read.
+const UNREAD: usize = 2;
 
 #[tonic::async_trait]
 impl KnowledgeService for Door {
@@ -25,8 +32,18 @@ impl KnowledgeService for Door {
             "name",
             "must not contain control characters",
         );
-        violations.finish()?;
-        let made = self.desk.create_knowledge_base(caller.tenant, request.request_id, request.name).await?;
+        let kind = convert::knowledge_base_kind(request.kind);
+        violations.check(kind.is_some(), "kind", "is not one of the listed values");
+        violations.length("embedder", &request.embedder, 0, 400);
+        let kind = super::read(kind, violations)?;
+        let made = self.desk.create_knowledge_base(
+            caller.tenant,
+            request.request_id,
+            request.name,
+            kind,
+            &request.embedder,
+        );
+        let made = made.await?;
         let knowledge_base = Some(convert::knowledge_base(made));
         Ok(Response::new(pb::CreateKnowledgeBaseResponse { knowledge_base }))
     }
@@ -66,6 +83,50 @@ impl KnowledgeService for Door {
         let id = one("knowledge_base_id", &request.into_inner().knowledge_base_id)?;
         self.desk.delete_knowledge_base(caller.tenant, id).await?;
         Ok(Response::new(pb::DeleteKnowledgeBaseResponse {}))
+    }
+
+    async fn reembed_knowledge_base(
+        &self,
+        request: Request<pb::ReembedKnowledgeBaseRequest>,
+    ) -> Result<Response<pb::ReembedKnowledgeBaseResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let mut violations = Violations::new();
+        convert::request_id(&request.request_id, &mut violations);
+        violations.length("embedder", &request.embedder, 0, 400);
+        let id = violations.parse("knowledge_base_id", &request.knowledge_base_id);
+        let id = super::read(id, violations)?;
+        let base = self.desk.reembed(&caller, request.request_id, id, &request.embedder).await?;
+        let reembedding = convert::knowledge_base(base).reembedding;
+        Ok(Response::new(pb::ReembedKnowledgeBaseResponse { reembedding }))
+    }
+
+    async fn cancel_reembedding(
+        &self,
+        request: Request<pb::CancelReembeddingRequest>,
+    ) -> Result<Response<pb::CancelReembeddingResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let id = one("knowledge_base_id", &request.into_inner().knowledge_base_id)?;
+        self.desk.cancel_reembedding(caller.tenant, id).await?;
+        Ok(Response::new(pb::CancelReembeddingResponse {}))
+    }
+
+    async fn list_embedders(
+        &self,
+        request: Request<pb::ListEmbeddersRequest>,
+    ) -> Result<Response<pb::ListEmbeddersResponse>, Status> {
+        Caller::of(&request)?;
+        let default = self.desk.embedders.default().map(|entry| entry.name.as_str());
+        let embedder = |entry: &crate::embedders::Entry| pb::Embedder {
+            name: entry.name.clone(),
+            embedder_id: entry.embedder.id().to_owned(),
+            kind: entry.kind.to_owned(),
+            dimensions: entry.embedder.dimensions() as u32,
+            max_tokens: entry.embedder.max_tokens().unwrap_or_default() as u32,
+            is_default: default == Some(entry.name.as_str()),
+        };
+        let embedders = self.desk.embedders.all().iter().map(embedder).collect();
+        Ok(Response::new(pb::ListEmbeddersResponse { embedders }))
     }
 
     async fn get_document(
@@ -108,6 +169,26 @@ impl KnowledgeService for Door {
         let id = one("document_id", &request.into_inner().document_id)?;
         self.desk.delete_document(caller.tenant, id).await?;
         Ok(Response::new(pb::DeleteDocumentResponse {}))
+    }
+
+    type DownloadOriginalStream =
+        Pin<Box<dyn Stream<Item = Result<pb::DownloadOriginalResponse, Status>> + Send + 'static>>;
+
+    async fn download_original(
+        &self,
+        request: Request<pb::DownloadOriginalRequest>,
+    ) -> Result<Response<Self::DownloadOriginalStream>, Status> {
+        let caller = Caller::of(&request)?;
+        let id = one("document_id", &request.into_inner().document_id)?;
+        let content = self.desk.original(caller.tenant, id).await?;
+        let pieces = produce(UNREAD, move |sink| async move {
+            // An error means that nobody listens any more.
+            let _ = send(content, &sink).await;
+            Ok(())
+        });
+        let messages = pieces
+            .map(|piece| piece.map(|content| pb::DownloadOriginalResponse { content: content.to_vec() }));
+        Ok(Response::new(Box::pin(messages)))
     }
 
     async fn get_quota(

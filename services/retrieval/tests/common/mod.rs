@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each suite uses its part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed set-up must stop the test")]
 
+pub mod letters;
 pub mod models;
 
 use std::sync::Arc;
@@ -18,8 +19,9 @@ use copydesk_proto::retrieval::v1::{
 use copydesk_proto::retrieval::v1::{Document, KnowledgeBase};
 use copydesk_proto::types::v1::SourceKind;
 use copydesk_retrieval::adapters::MIGRATOR;
+use copydesk_retrieval::embedders::Embedders;
 use copydesk_retrieval::ports::{Embedder, Reranker};
-use copydesk_retrieval::{Config, assemble};
+use copydesk_retrieval::{Config, assemble_with};
 use copydesk_rpc::{Channel, testing};
 use copydesk_store::Database;
 use copydesk_types::{Scopes, TenantId};
@@ -47,7 +49,7 @@ pub async fn benches() -> Vec<Bench> {
 }
 
 pub async fn benches_with(config: Config, embedder: Option<Arc<dyn Embedder>>) -> Vec<Bench> {
-    benches_with_models(config, embedder, None).await
+    benches_of(config, Embedders::only(embedder), None).await
 }
 
 pub async fn benches_with_models(
@@ -55,9 +57,17 @@ pub async fn benches_with_models(
     embedder: Option<Arc<dyn Embedder>>,
     reranker: Option<Arc<dyn Reranker>>,
 ) -> Vec<Bench> {
+    benches_of(config, Embedders::only(embedder), reranker).await
+}
+
+pub async fn benches_of(
+    config: Config,
+    embedders: Embedders,
+    reranker: Option<Arc<dyn Reranker>>,
+) -> Vec<Bench> {
     let make = |database: &Database| {
         let context = testing::context(&std::env::temp_dir());
-        assemble(config.clone(), database.clone(), context, embedder.clone(), reranker.clone())
+        assemble_with(config.clone(), database.clone(), context, embedders.clone(), reranker.clone(), None)
     };
     let mut benches = Vec::new();
     for (name, database) in copydesk_store::testing::both(&MIGRATOR).await {
@@ -135,9 +145,25 @@ impl Tenant {
     }
 
     pub async fn new_base(&self, name: &str) -> KnowledgeBase {
-        let request = CreateKnowledgeBaseRequest { request_id: format!("make {name}"), name: name.into() };
+        let request = CreateKnowledgeBaseRequest {
+            request_id: format!("make {name}"),
+            name: name.into(),
+            ..Default::default()
+        };
         let made = self.run(self.knowledge().create_knowledge_base(request)).await.unwrap();
         made.into_inner().knowledge_base.unwrap()
+    }
+
+    /// A knowledge base with this embedder.
+    pub async fn new_base_with(&self, name: &str, embedder: &str) -> Result<KnowledgeBase, Status> {
+        let request = CreateKnowledgeBaseRequest {
+            request_id: format!("make {name} with {embedder}"),
+            name: name.into(),
+            embedder: embedder.into(),
+            ..Default::default()
+        };
+        let made = self.run(self.knowledge().create_knowledge_base(request)).await?;
+        Ok(made.into_inner().knowledge_base.unwrap())
     }
 
     pub async fn base(&self, id: &str) -> KnowledgeBase {

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use copydesk_retrieval::ports::{EmbedError, Embedder, Ranking, RerankError, Reranker};
+use copydesk_retrieval::ports::{EmbedError, Embedder, Purpose, Ranking, RerankError, Reranker};
 
 /// Counts letters: texts of the same letters are near. Fails on demand and counts its calls.
 #[derive(Default)]
@@ -18,10 +18,14 @@ impl Embedder for LetterEmbedder {
         "test/letters"
     }
 
-    async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+    fn dimensions(&self) -> usize {
+        26
+    }
+
+    async fn embed(&self, texts: Vec<String>, _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         if self.broken.load(Ordering::SeqCst) {
-            return Err(EmbedError { reason: "out of order".into() });
+            return Err(EmbedError::fault("out of order"));
         }
         let vector = |text: String| {
             let mut counts = vec![0.0f32; 26];

@@ -244,7 +244,7 @@ pub async fn usage_is_what_is_stored(shelf: Shelf) {
     let now = shelf.store.usage(TENANT).await.unwrap();
     assert_eq!((now.open_ingestions, now.waiting_bytes), (1, 10));
     assert_eq!(shelf.store.usage(TenantId::from_u128(8)).await.unwrap(), Usage::default());
-    let (gone, _) = shelf.store.changes(TENANT, shelf.base, 0).await.unwrap()[0];
+    let gone = shelf.store.changes(TENANT, shelf.base, 0).await.unwrap()[0].document;
     assert!(shelf.store.delete_document(TENANT, gone).await.unwrap());
     assert_eq!(usage(&shelf).await, counted(&shelf).await);
     assert_eq!(usage(&shelf).await.0, 1);

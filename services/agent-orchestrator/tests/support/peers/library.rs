@@ -35,6 +35,20 @@ impl rt::search_service_server::SearchService for Search {
         }))
     }
 
+    async fn batch_search(
+        &self,
+        _: Request<rt::BatchSearchRequest>,
+    ) -> Result<Response<rt::BatchSearchResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
+    async fn explain_search(
+        &self,
+        _: Request<rt::ExplainSearchRequest>,
+    ) -> Result<Response<rt::ExplainSearchResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
     async fn get_passage(
         &self,
         _: Request<rt::GetPassageRequest>,

@@ -24,6 +24,9 @@ const SEGMENT: u64 = 4 << 20;
 /// The part of the queue that only calls already under way may fill.
 const RESERVE: u64 = 16;
 
+/// The part of the queue that may fill before it is emptied at once.
+const FILLING: u64 = 8;
+
 /// Why records were not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
@@ -140,6 +143,11 @@ impl Queue {
     /// False when new calls should be refused, so that those under way still find room.
     pub fn has_room(&self) -> bool {
         self.lock().used() + self.most / RESERVE < self.most
+    }
+
+    /// True when it should be emptied soon.
+    pub fn is_filling(&self) -> bool {
+        self.lock().used() > self.most / FILLING
     }
 
     /// Where the last record ends.

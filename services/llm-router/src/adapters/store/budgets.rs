@@ -197,12 +197,15 @@ async fn stand(
 }
 
 /// The statement that sums what a subject spent: of tenant $1, from $2 to before $3, and what $4 is.
+///
+/// A call ends after it was ordered, so that the index by time serves the beginning of the window; the hour is for clocks
+/// that were set back meanwhile.
 pub(super) fn spent(key: &BudgetKey) -> (&'static str, &str) {
     macro_rules! sum {
         ($more:literal) => {
             concat!(
                 "SELECT CAST(COALESCE(SUM(cost_nanos), 0) AS BIGINT) AS spent FROM usage_record ",
-                "WHERE tenant = $1 AND ordered_ms >= $2 AND ordered_ms < $3",
+                "WHERE tenant = $1 AND time_ms >= CAST($2 AS BIGINT) - 3600000 AND ordered_ms >= $2 AND ordered_ms < $3",
                 $more
             )
         };

@@ -36,8 +36,11 @@ const COLUMNS: [&str; 25] = [
     "hedge",
 ];
 
-/// How many rows one statement writes.
+/// How many rows one statement writes at most.
 const ROWS: usize = 128;
+
+/// How many rows it writes on SQLite when fewer are left: few lengths, so that the statements stay prepared.
+const FEWER: [usize; 3] = [ROWS, 16, 1];
 
 const TIERS: [(Tier, &str); 4] = [
     (Tier::Primary, "primary"),
@@ -51,14 +54,26 @@ pub(super) async fn add(tx: &mut Tx, entries: &[Entry]) -> Result<(), StoreError
     let rows: Vec<(&Entry, &UsageRow)> =
         entries.iter().flat_map(|entry| entry.rows.iter().map(move |row| (entry, row))).collect();
     let dialect = tx.dialect();
-    for some in rows.chunks(ROWS) {
-        let values: Vec<Value> = some.iter().flat_map(|(entry, row)| values(entry, row)).collect();
-        let text = insert(some.len(), dialect);
-        // One and the most are what comes again and again.
-        let sql = if some.len() == 1 || some.len() == ROWS { Sql::from(text) } else { Sql::once(text) };
-        tx.execute(sql, &values).await?;
+    let mut rest = rows.as_slice();
+    while !rest.is_empty() {
+        let length = at_once(rest.len(), dialect);
+        let (some, after) = rest.split_at(length);
+        let mut bound = Vec::with_capacity(length * COLUMNS.len());
+        bound.extend(some.iter().flat_map(|(entry, row)| values(entry, row)));
+        let text = insert(length, dialect);
+        let sql = if FEWER.contains(&length) { Sql::from(text) } else { Sql::once(text) };
+        tx.execute(sql, &bound).await?;
+        rest = after;
     }
     Ok(())
+}
+
+/// SQLite is near, and reading a statement anew costs it more than another turn; PostgreSQL is far away.
+fn at_once(left: usize, dialect: Dialect) -> usize {
+    match dialect {
+        Dialect::Sqlite => FEWER.into_iter().find(|length| *length <= left).unwrap_or(1),
+        Dialect::Postgres => left.min(ROWS),
+    }
 }
 
 /// SQLite looks for a named parameter among all others, each time; nameless ones it just counts. PostgreSQL has no others

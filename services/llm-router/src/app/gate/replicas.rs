@@ -1,25 +1,28 @@
 //! A gate's part in the limits that replicas share.
-use std::collections::HashSet;
+mod clerk;
+
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout_at};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
 
 use super::{Busy, lock};
 use crate::domain::Rates;
 use crate::limits::{Ask, News, PlaceId, SharedLimits, Taken, Unreachable};
+use clerk::{Clerk, Note};
 
 /// How long a place is held without being renewed. What a lost replica held comes free after this.
-pub(super) const LEASE: Duration = Duration::from_secs(15);
+const LEASE: Duration = Duration::from_secs(15);
 /// How long until somebody who found too many calls under way looks again, in milliseconds.
 const LOOK_AGAIN_MS: RangeInclusive<u64> = 20..=50;
+/// How long who waits keeps its position before the other replicas without looking again. Above the longest that Redis
+/// is waited for.
+const STAYS: Duration = Duration::from_millis(500);
 /// How long a wait that was heard of is believed: another replica's call may turn out to be smaller than it was taken for.
 const BELIEVED: Duration = Duration::from_secs(1);
-/// The most news told at once.
-const BATCH: usize = 128;
 
 /// The shared places of one provider.
 pub(super) struct Shared {
@@ -27,8 +30,8 @@ pub(super) struct Shared {
     provider: Arc<str>,
     clerk: OnceLock<UnboundedSender<Note>>,
     /// Told whenever a place of this process may have come free.
-    settled: Arc<Notify>,
-    heard: Mutex<Option<Heard>>,
+    room: Arc<Notify>,
+    heard: Arc<Mutex<Option<Heard>>>,
 }
 
 /// A wait that somebody was told.
@@ -41,33 +44,43 @@ struct Heard {
 
 /// How asking ended.
 pub(super) enum Answer {
-    Taken(Held),
+    Taken,
     Busy(Busy),
     /// Nobody answered. If the call is made, it is to be counted as far as it can be.
-    Away(Held),
+    Away,
 }
 
 impl Shared {
-    pub(super) fn new(provider: &str, limits: Arc<dyn SharedLimits>) -> Self {
-        let (clerk, settled) = (OnceLock::new(), Arc::default());
-        Self { limits, provider: Arc::from(provider), clerk, settled, heard: Mutex::default() }
+    /// `room` is told whenever there may be some.
+    pub(super) fn new(provider: &str, limits: Arc<dyn SharedLimits>, room: Arc<Notify>) -> Self {
+        let (clerk, heard) = (OnceLock::new(), Arc::default());
+        Self { limits, provider: Arc::from(provider), clerk, room, heard }
     }
 
-    /// Takes a place among those of all replicas.
-    pub(super) async fn take(&self, rates: Rates, concurrency: u32, tokens: u64) -> Answer {
-        let mut held = Held::new(self.clerk().clone());
-        let ask = Ask { rates, concurrency, tokens, lease: LEASE };
+    /// A place that nobody has asked for yet. Who waits keeps its position among all replicas while it asks for the
+    /// same place again and again.
+    pub(super) fn hold(&self, waits: bool) -> Held {
+        Held { id: PlaceId(fastrand::u128(..)), clerk: self.clerk().clone(), waits, end: None }
+    }
+
+    /// Takes this place among those of all replicas.
+    pub(super) async fn take(&self, rates: Rates, concurrency: u32, tokens: u64, held: &mut Held) -> Answer {
+        let waits = held.waits.then_some(STAYS);
+        let ask = Ask { rates, concurrency, tokens, lease: LEASE, waits };
+        // A call that is given up while its place is asked for may have taken it.
+        held.end = Some(News::GivenBack(held.id));
         match self.limits.take(&self.provider, held.id, &ask).await {
             Ok(Taken::Yes) => {
-                held.begin();
-                Answer::Taken(held)
+                self.hear(tokens, Duration::ZERO);
+                Answer::Taken
             }
             Ok(Taken::No { wait, crowded }) => {
-                held.end = None;
+                // Who waits leaves its position with the place.
+                held.end = held.end.take().filter(|_| held.waits);
                 self.hear(tokens, wait);
                 Answer::Busy(Busy { wait, crowded })
             }
-            Err(Unreachable) => Answer::Away(held),
+            Err(Unreachable) => Answer::Away,
         }
     }
 
@@ -83,31 +96,23 @@ impl Shared {
         *lock(&self.heard) = Some(Heard { tokens, at, until: at + wait }).filter(|_| !wait.is_zero());
     }
 
-    /// Waits until it is worth looking again after too many calls were found under way.
-    pub(super) async fn pause(&self, window: Duration, until: Instant) {
-        let again = Duration::from_millis(fastrand::u64(LOOK_AGAIN_MS)).max(window);
-        let again = until.min(Instant::now() + again);
-        if window.is_zero() {
-            // Too early or too late, one looks again.
-            let _ = timeout_at(again, self.settled.notified()).await;
-        } else {
-            sleep_until(again).await;
-        }
-    }
-
     fn clerk(&self) -> &UnboundedSender<Note> {
         self.clerk.get_or_init(|| {
             // Its length is bounded by the calls under way: three notes each.
             let (sender, notes) = unbounded_channel();
-            let clerk = Clerk {
-                limits: Arc::clone(&self.limits),
-                provider: Arc::clone(&self.provider),
-                settled: Arc::clone(&self.settled),
-                held: HashSet::new(),
-            };
+            let (limits, provider) = (Arc::clone(&self.limits), Arc::clone(&self.provider));
+            let clerk = Clerk::new(limits, provider, Arc::clone(&self.room), Arc::clone(&self.heard));
             tokio::spawn(clerk.run(notes));
             sender
         })
+    }
+}
+
+/// How long it is worth waiting before one looks again. Other replicas' calls end without a word to this one.
+pub(super) fn worth_waiting(busy: Busy) -> Duration {
+    match busy.wait {
+        Duration::ZERO => Duration::from_millis(fastrand::u64(LOOK_AGAIN_MS)),
+        wait => wait.min(BELIEVED),
     }
 }
 
@@ -115,22 +120,12 @@ impl Shared {
 pub(super) struct Held {
     id: PlaceId,
     clerk: UnboundedSender<Note>,
+    waits: bool,
     /// What is told at its end; `None`: it never was.
     end: Option<News>,
 }
 
-enum Note {
-    Began(PlaceId),
-    News(News),
-}
-
 impl Held {
-    fn new(clerk: UnboundedSender<Note>) -> Self {
-        let id = PlaceId(fastrand::u128(..));
-        // A call that is given up while its place is asked for may have taken it.
-        Self { id, clerk, end: Some(News::GivenBack(id)) }
-    }
-
     /// The call begins. It is held from now on, and taken anew if it was lost.
     pub(super) fn begin(&mut self) {
         self.end = Some(News::Released(self.id));
@@ -157,54 +152,6 @@ impl Drop for Held {
     fn drop(&mut self) {
         if let Some(news) = self.end.take() {
             self.tell(Note::News(news));
-        }
-    }
-}
-
-/// Tells what becomes of the places of this process, and renews them. It ends with the gate and the last of them. What it
-/// cannot tell is not told again: leases end, and calls leave the window.
-struct Clerk {
-    limits: Arc<dyn SharedLimits>,
-    provider: Arc<str>,
-    settled: Arc<Notify>,
-    held: HashSet<PlaceId>,
-}
-
-impl Clerk {
-    async fn run(mut self, mut notes: UnboundedReceiver<Note>) {
-        let mut renewal = interval_at(Instant::now() + LEASE / 3, LEASE / 3);
-        renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut batch = Vec::new();
-        loop {
-            tokio::select! {
-                count = notes.recv_many(&mut batch, BATCH) => match count {
-                    0 => return,
-                    _ => self.settle(batch.drain(..)).await,
-                },
-                _ = renewal.tick(), if !self.held.is_empty() => {
-                    let held: Vec<PlaceId> = self.held.iter().copied().collect();
-                    let _ = self.limits.renew(&self.provider, &held, LEASE).await;
-                }
-            }
-        }
-    }
-
-    async fn settle(&mut self, notes: impl Iterator<Item = Note>) {
-        let mut news = Vec::new();
-        for note in notes {
-            match note {
-                Note::Began(place) => drop(self.held.insert(place)),
-                Note::News(told) => {
-                    if let News::Released(place) | News::GivenBack(place) = told {
-                        self.held.remove(&place);
-                    }
-                    news.push(told);
-                }
-            }
-        }
-        if !news.is_empty() {
-            let _ = self.limits.settle(&self.provider, &news).await;
-            self.settled.notify_one();
         }
     }
 }

@@ -18,6 +18,10 @@ use crate::ports::Store;
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(5);
 
+/// How many times longer records wait for the database than for the disk. The longer, the more of them share the cost of a
+/// transaction; they are safe in the queue meanwhile.
+const DRAIN: u32 = 10;
+
 /// Why the queue was not emptied.
 #[derive(Debug, thiserror::Error)]
 enum DrainError {
@@ -75,7 +79,8 @@ fn takes_again(queue: &Shared) -> bool {
     takes
 }
 
-/// Brings the queue to the database: at once what is there from before, later what comes.
+/// Brings the queue to the database: at once what is there from before, later what comes, many records at a time. Whoever
+/// reads the ledger says that it is in a hurry.
 async fn drain(
     store: &dyn Store,
     queue: &Arc<Shared>,
@@ -95,7 +100,7 @@ async fn drain(
             Ok(()) => {
                 wait = SHORTEST;
                 stop.run_until_cancelled(queue.undrained.notified()).await;
-                pause(queue, flush, stop).await;
+                gather(queue, flush, stop).await;
             }
             Err(error) => {
                 log_waiting(&error);
@@ -112,12 +117,23 @@ fn log_waiting(error: &DrainError) {
     tracing::warn!(error = cause, "records wait in the ledger's queue; will try again");
 }
 
-/// Waits, unless somebody is in a hurry.
-async fn pause(queue: &Shared, time: Duration, stop: &CancellationToken) {
+/// Waits while more may come, unless somebody is in a hurry or the queue fills up.
+async fn gather(queue: &Shared, flush: Duration, stop: &CancellationToken) {
+    let mut waited = Duration::ZERO;
+    while waited < (flush * DRAIN).min(LONGEST) && !queue.files.is_filling() {
+        if !pause(queue, flush, stop).await {
+            return;
+        }
+        waited += flush;
+    }
+}
+
+/// Waits, unless somebody is in a hurry: then false.
+async fn pause(queue: &Shared, time: Duration, stop: &CancellationToken) -> bool {
     tokio::select! {
-        () = sleep(time) => {}
-        () = queue.hurry.notified() => {}
-        () = stop.cancelled() => {}
+        () = sleep(time) => true,
+        () = queue.hurry.notified() => false,
+        () = stop.cancelled() => false,
     }
 }
 

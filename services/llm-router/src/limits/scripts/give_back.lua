@@ -1,5 +1,7 @@
--- Forgets a call that was not made. KEYS: as in take.lua. ARGV: the place.
-local calls, sizes, held, place = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
+-- Forgets a call that was not made, and who waits for its place. KEYS: as in take.lua. ARGV: the place.
+local calls, sizes, held, line, looks, place = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], ARGV[1]
+redis.call('ZREM', line, place)
+redis.call('ZREM', looks, place)
 redis.call('ZREM', held, place)
 redis.call('ZREM', calls, place)
 local tokens = redis.call('HGET', sizes, place)

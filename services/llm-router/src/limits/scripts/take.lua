@@ -1,10 +1,13 @@
 -- Takes a place, or says what is lacking: {1, 0, 0}, or {0, microseconds until the window has room, 1 when crowded}.
 -- KEYS: the calls of the last minute by time; their tokens, and the sum of these; the places held by the end of their
--- lease. ARGV: the place; calls a minute, tokens a minute and calls at once (0: no limit); its tokens; its lease in
--- microseconds; the time in microseconds, empty for the server's own, so that the clocks of replicas do not matter.
-local calls, sizes, held = KEYS[1], KEYS[2], KEYS[3]
+-- lease; who waits for a place, by the time when they came; the same by the time until which they keep their position.
+-- ARGV: the place; calls a minute, tokens a minute and calls at once (0: no limit); its tokens; its lease in
+-- microseconds; the time in microseconds, empty for the server's own, so that the clocks of replicas do not matter; for
+-- how many microseconds the asker keeps its position when it waits, 0: it does not.
+local calls, sizes, held, line, looks = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local place, requests, limit, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local tokens, lease, now = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local stays = tonumber(ARGV[8])
 local MINUTE, BATCH = 60000000, 100
 
 if not now then
@@ -63,7 +66,27 @@ while not fits() do
 end
 
 redis.call('ZREMRANGEBYSCORE', held, '-inf', text(now))
-local crowded = most > 0 and redis.call('ZCARD', held) >= most
+local crowded, position = false, false
+if most > 0 then
+  -- Who no longer looks has gone.
+  for _, gone in ipairs(redis.call('ZRANGEBYSCORE', looks, '-inf', text(now), 'LIMIT', 0, BATCH)) do
+    redis.call('ZREM', line, gone)
+    redis.call('ZREM', looks, gone)
+  end
+  position = redis.call('ZRANK', line, place)
+  local ahead = position or redis.call('ZCARD', line)
+  crowded = ahead >= most - redis.call('ZCARD', held)
+end
+
+if crowded and wait == 0 and stays > 0 then
+  redis.call('ZADD', line, 'NX', text(now), place)
+  redis.call('ZADD', looks, text(now + stays), place)
+  redis.call('PEXPIRE', line, 2 * MINUTE / 1000)
+  redis.call('PEXPIRE', looks, 2 * MINUTE / 1000)
+elseif position then
+  redis.call('ZREM', line, place)
+  redis.call('ZREM', looks, place)
+end
 if wait > 0 or crowded then
   return {0, wait, crowded and 1 or 0}
 end

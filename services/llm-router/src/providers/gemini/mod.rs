@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use copydesk_proto::llm_router::v1::EmbedPurpose;
-use reqwest::Url;
+use url::Url;
 
 use super::http::{self, Endpoint};
 use super::{BuildError, Entry, PieceStream, Provider, ProviderError, Reply, Vectors};

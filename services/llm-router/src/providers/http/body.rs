@@ -1,10 +1,11 @@
 //! Bodies: a request's is written once, a reply's is read to a limit.
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
-use reqwest::Response;
+use http_body::Body;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::Reply;
+use super::client::next_bytes;
 use super::failure::JsonFault;
 use crate::domain::Outcome;
 use crate::providers::ProviderError;
@@ -53,19 +54,18 @@ pub fn encode(
 }
 
 /// The whole body, if it has at most `limit` bytes. One that arrives in one piece is not copied.
-pub async fn read(reply: Response, limit: usize) -> Result<Bytes, ProviderError> {
+pub async fn read(reply: Reply, limit: usize) -> Result<Bytes, ProviderError> {
     let too_long = || ProviderError::new(Outcome::BadReply, "the reply is too long");
-    let announced = usize::try_from(reply.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
+    let mut chunks = reply.into_body();
+    let announced = usize::try_from(chunks.size_hint().exact().unwrap_or(0)).unwrap_or(usize::MAX);
     if announced > limit {
         return Err(too_long());
     }
-    let mut chunks = reply.bytes_stream();
     let mut first = Bytes::new();
     let mut body = BytesMut::new();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|e| {
-            ProviderError::new(Outcome::StreamBroken, "the reply broke off").with_source(e.without_url())
-        })?;
+    while let Some(chunk) = next_bytes(&mut chunks).await {
+        let chunk = chunk
+            .map_err(|e| ProviderError::new(Outcome::StreamBroken, "the reply broke off").with_source(e))?;
         if first.len() + body.len() + chunk.len() > limit {
             return Err(too_long());
         }

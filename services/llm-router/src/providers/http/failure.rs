@@ -1,12 +1,12 @@
 //! What went wrong, from a status, an error body or a reply that makes no sense.
 use std::time::SystemTime;
 
-use reqwest::header::CONTENT_TYPE;
-use reqwest::{Response, StatusCode};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
 use serde_json::Value;
 
 use super::said::said;
-use super::wait;
+use super::{Reply, wait};
 use crate::domain::Outcome;
 use crate::providers::ProviderError;
 use crate::providers::lines::LineError;
@@ -28,17 +28,18 @@ fn outcome_of(status: u16) -> Outcome {
 }
 
 /// No reply at all.
-pub(super) fn unsent(error: reqwest::Error) -> ProviderError {
-    let (outcome, detail) = match () {
-        () if error.is_connect() => (Outcome::Unreachable, "no connection"),
-        () if error.is_timeout() => (Outcome::Timeout, "no reply in time"),
-        () => (Outcome::Unreachable, "the connection broke before a reply"),
-    };
-    ProviderError::new(outcome, detail).with_source(error.without_url())
+pub(super) fn unsent(error: hyper_util::client::legacy::Error) -> ProviderError {
+    let detail = if error.is_connect() { "no connection" } else { "the connection broke before a reply" };
+    ProviderError::new(Outcome::Unreachable, detail).with_source(error)
+}
+
+/// An address that cannot be asked.
+pub(super) fn unaddressable(error: http::uri::InvalidUri) -> ProviderError {
+    ProviderError::new(Outcome::Unreachable, "no address").with_source(error)
 }
 
 /// A reply with a status that is no success.
-pub(super) async fn of_status(reply: Response) -> ProviderError {
+pub(super) async fn of_status(reply: Reply) -> ProviderError {
     let status = reply.status();
     let limited = status == StatusCode::TOO_MANY_REQUESTS;
     let wait = wait::retry_after(reply.headers(), SystemTime::now());
@@ -89,7 +90,7 @@ fn outcome_of_word(word: &str) -> Option<Outcome> {
 }
 
 /// Refuses a reply that announces something other than JSON or events, such as the page of a proxy.
-pub(super) fn check_kind(reply: &Response) -> Result<(), ProviderError> {
+pub(super) fn check_kind(reply: &Reply) -> Result<(), ProviderError> {
     let Some(kind) = reply.headers().get(CONTENT_TYPE) else { return Ok(()) };
     let kind = kind.to_str().unwrap_or("of an unreadable type").to_ascii_lowercase();
     let essence = kind.split(';').next().unwrap_or_default().trim();

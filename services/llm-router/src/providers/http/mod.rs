@@ -1,14 +1,18 @@
 //! What the network providers share: one way to make a client, to send, to read, and to name what went wrong.
-use std::time::Duration;
-
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use copydesk_types::Secret;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Method, Response, Url};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::{Method, Request, Uri};
+use http_body_util::Full;
+use url::Url;
 
 use super::{BuildError, PieceStream, ProviderError};
 use crate::config::ProviderConfig;
 
 mod body;
+mod client;
 mod failure;
 mod feed;
 mod said;
@@ -16,27 +20,10 @@ mod veil;
 mod wait;
 
 pub use body::{Nested, REPLY_LIMIT, encode, read};
+pub use client::{Client, Reply};
 pub use failure::{bad_shape, cut, malformed, of_event};
 pub use feed::Decode;
 use veil::Veil;
-
-/// The longest wait for a connection, so that a dead host leaves time for the next one.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-
-/// A client for the provider at `url`. It follows no redirects, because a key must not travel to another host, and
-/// takes no proxy from the environment, because services read none.
-pub fn client(url: &str) -> Result<Client, reqwest::Error> {
-    // One TLS for the process: ring. A second call finds it installed, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = Client::builder()
-        .tcp_nodelay(true)
-        .connect_timeout(CONNECT_LIMIT)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .user_agent(concat!("copydesk/", env!("CARGO_PKG_VERSION")));
-    // Reading the machine's certificates takes longer than everything else at the start; without TLS nobody needs them.
-    if url.starts_with("http://") { builder.tls_certs_only([]).build() } else { builder.build() }
-}
 
 /// An address and the way to speak to it.
 #[derive(Clone)]
@@ -58,8 +45,12 @@ impl Endpoint {
         let base = config.base_url.as_deref().unwrap_or(default_base);
         let url = Url::parse(base).ok().filter(|url| !url.cannot_be_a_base());
         let url = url.ok_or_else(|| fault("base_url is not an address", None))?;
-        let client = client(base).map_err(|e| fault("no HTTP client", Some(e)))?;
-        Ok(Self { client, base: url, headers: HeaderMap::new(), veil: Veil::default() })
+        let client = Client::new(base).map_err(|e| fault("no HTTP client", Some(e)))?;
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("copydesk/", env!("CARGO_PKG_VERSION"))));
+        headers.extend(basic(&url).map(|value| (AUTHORIZATION, value)));
+        Ok(Self { client, base: url, headers, veil: Veil::default() })
     }
 
     /// Adds a header that is no secret.
@@ -134,31 +125,53 @@ impl Endpoint {
         reply.map(drop).map_err(|error| self.veil.over(error))
     }
 
-    async fn send(
-        &self,
-        method: Method,
-        url: &Url,
-        body: Option<Vec<u8>>,
-    ) -> Result<Response, ProviderError> {
+    async fn send(&self, method: Method, url: &Url, body: Option<Vec<u8>>) -> Result<Reply, ProviderError> {
         let reply = self.call(method, url, body).await?;
         failure::check_kind(&reply).map_err(|error| error.with_status(reply.status().as_u16()))?;
         Ok(reply)
     }
 
-    async fn call(
-        &self,
-        method: Method,
-        url: &Url,
-        body: Option<Vec<u8>>,
-    ) -> Result<Response, ProviderError> {
-        let mut request = self.client.request(method, url.clone()).headers(self.headers.clone());
-        if let Some(body) = body {
-            let kind = HeaderValue::from_static("application/json");
-            request = request.header(CONTENT_TYPE, kind).body(body);
+    async fn call(&self, method: Method, url: &Url, body: Option<Vec<u8>>) -> Result<Reply, ProviderError> {
+        let uri = Uri::try_from(url.as_str()).map_err(failure::unaddressable)?;
+        let has_body = body.is_some();
+        let mut request = Request::new(Full::from(Bytes::from(body.unwrap_or_default())));
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        request.headers_mut().clone_from(&self.headers);
+        if has_body {
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        let reply = request.send().await.map_err(failure::unsent)?;
+        let reply = self.client.send(request).await.map_err(failure::unsent)?;
         if reply.status().is_success() { Ok(reply) } else { Err(failure::of_status(reply).await) }
     }
+}
+
+/// Name and password that stand in an address, as a header.
+fn basic(url: &Url) -> Option<HeaderValue> {
+    let (name, password) = (url.username(), url.password());
+    if name.is_empty() && password.is_none() {
+        return None;
+    }
+    let mut pair = percent(name);
+    pair.push(b':');
+    pair.extend(percent(password.unwrap_or_default()));
+    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// The bytes that a part of an address stands for.
+fn percent(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let coded =
+            rest.get(1..3).filter(|_| *first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
+        let byte = coded.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        rest = if byte.is_some() { &rest[3..] } else { after };
+        bytes.push(byte.unwrap_or(*first));
+    }
+    bytes
 }
 
 /// An address and a path, with one slash between.
@@ -174,6 +187,15 @@ mod tests {
     fn addresses_join_with_one_slash() {
         assert_eq!(join("http://a/v1/", "/chat"), "http://a/v1/chat");
         assert_eq!(join("http://a/v1", "/chat"), "http://a/v1/chat");
+    }
+
+    #[test]
+    fn name_and_password_of_an_address_become_a_header() {
+        let header =
+            |url: &str| basic(&Url::parse(url).unwrap()).map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(header("http://127.0.0.1:9/v1"), None);
+        assert_eq!(header("http://me:p%40ss@127.0.0.1:9").as_deref(), Some("Basic bWU6cEBzcw=="));
+        assert_eq!(header("http://me@127.0.0.1:9").as_deref(), Some("Basic bWU6"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! When a provider says to ask again.
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::HeaderMap;
+use http::header::HeaderMap;
 
 /// The longest wait that is believed.
 const LONGEST: Duration = Duration::from_secs(3_600);
@@ -59,7 +59,7 @@ fn seconds(number: f64) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use reqwest::header::{HeaderName, HeaderValue};
+    use http::header::{HeaderName, HeaderValue};
 
     use super::*;
 

@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use reqwest::Url;
+use url::Url;
 
 use super::http::{self, Endpoint};
 use super::{BuildError, Entry, PieceStream, Preset, Provider, ProviderError, Reply, Vectors};

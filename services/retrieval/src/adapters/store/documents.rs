@@ -6,7 +6,8 @@ use copydesk_types::DocumentId;
 use super::pages;
 use super::rows::{self, BATCH};
 use super::usage::Growth;
-use crate::domain::records::StagedDocument;
+use super::vectors;
+use crate::domain::records::{StagedDocument, text_hash};
 use crate::domain::source::Format;
 use crate::ports::{NewPassage, StoredPage};
 
@@ -99,9 +100,11 @@ async fn delete_rows(tx: &mut Tx, tenant: &str, document: &str) -> Result<Vec<St
     let shown = pages::pictures(tx, tenant, document).await?;
     for statement in [
         "DELETE FROM document_page WHERE tenant = $1 AND document_id = $2",
+        "DELETE FROM new_vector WHERE tenant = $1 AND document_id = $2",
         "DELETE FROM chunk WHERE tenant = $1 AND document_id = $2",
         "DELETE FROM passage WHERE tenant = $1 AND document_id = $2",
         "DELETE FROM document_text WHERE tenant = $1 AND document_id = $2",
+        "DELETE FROM document_original WHERE tenant = $1 AND document_id = $2",
     ] {
         tx.execute(statement, &params![tenant, document]).await?;
     }
@@ -237,10 +240,16 @@ impl Write<'_> {
         Ok(())
     }
 
-    async fn write_content(&self, tx: &mut Tx, id: &str, version: i64) -> Result<(), StoreError> {
+    /// Puts text, original, passages, chunks and pages in place of those that the document has. The original is stored
+    /// apart only where the text is not all of it.
+    pub(super) async fn write_content(&self, tx: &mut Tx, id: &str, version: i64) -> Result<(), StoreError> {
         let shown = delete_rows(tx, self.tenant, id).await?;
         let sql = "INSERT INTO document_text (tenant, document_id, text) VALUES ($1, $2, $3)";
         tx.execute(sql, &params![self.tenant, id, self.text.as_bytes()]).await?;
+        if self.staged.content != self.text.as_bytes() {
+            let sql = "INSERT INTO document_original (tenant, document_id, content) VALUES ($1, $2, $3)";
+            tx.execute(sql, &params![self.tenant, id, &self.staged.content[..]]).await?;
+        }
         let (mut passages, mut chunks) = (Vec::new(), Vec::new());
         for (ordinal, passage) in self.passages.iter().enumerate() {
             passages.push(self.passage_row(id, ordinal, passage));
@@ -249,7 +258,8 @@ impl Write<'_> {
         write_rows(tx, PASSAGE, &passages).await?;
         write_rows(tx, CHUNK, &chunks).await?;
         pages::write(tx, self.tenant, id, self.pages).await?;
-        pages::forget_pictures(tx, self.tenant, &shown).await
+        pages::forget_pictures(tx, self.tenant, &shown).await?;
+        vectors::drop_kept(tx, self.tenant, self.knowledge_base, id).await
     }
 
     fn passage_row(&self, id: &str, ordinal: usize, passage: &NewPassage) -> Vec<Value> {
@@ -277,6 +287,7 @@ impl Write<'_> {
                 rows::int(chunk.span.end),
                 chunk.tokens,
                 chunk.vector.as_deref().map(rows::vector_bytes),
+                self.text_hash(&chunk.span),
             ]
             .to_vec()
         };
@@ -284,9 +295,16 @@ impl Write<'_> {
     }
 }
 
+impl Write<'_> {
+    fn text_hash(&self, span: &std::ops::Range<u64>) -> Vec<u8> {
+        let text = self.text.get(span.start as usize..span.end as usize);
+        text_hash(text.unwrap_or_default()).to_vec()
+    }
+}
+
 const PASSAGE: &str = "passage (tenant, passage_id, document_id, ordinal, span_start, span_end, token_count)";
 const CHUNK: &str = "chunk (tenant, document_id, passage_id, ordinal, document_version, span_start, span_end,
-    token_count, vector)";
+    token_count, vector, text_hash)";
 
 pub(super) async fn write_rows(
     tx: &mut Tx,

@@ -131,6 +131,11 @@ pub(super) async fn finish_item(
     let mut tx = database.begin().await?;
     // Writers of one knowledge base come one after the other, and a deletion of it comes before or after this.
     let Some(changes) = holds(&mut tx, job).await? else { return Ok(Finished::NotHeld) };
+    if let ItemOutcome::Indexed { embedder, .. } = finish.outcome
+        && embedder_of(&mut tx, job).await? != *embedder
+    {
+        return Ok(Finished::EmbedderChanged);
+    }
     let end = match finish.outcome {
         ItemOutcome::Indexed { .. } => match store(&mut tx, job, finish).await? {
             Ok(end) => end,
@@ -201,7 +206,7 @@ async fn store(
     job: &Job,
     finish: Finish<'_>,
 ) -> Result<Result<End<'static>, OverQuota>, StoreError> {
-    let ItemOutcome::Indexed { new_id, title, format, text, pages, passages } = finish.outcome else {
+    let ItemOutcome::Indexed { new_id, title, format, text, pages, passages, .. } = finish.outcome else {
         return Ok(Ok(End::of(Stage::Unchanged)));
     };
     let (tenant, knowledge_base) = (job.tenant.to_string(), job.knowledge_base.to_string());
@@ -303,6 +308,13 @@ pub(super) async fn finish_job(database: &Database, job: &Job, now: i64) -> Resu
     tx.execute(end, &values).await?;
     tx.commit().await?;
     Ok(true)
+}
+
+/// The embedder of the job's knowledge base, whose row is locked.
+async fn embedder_of(tx: &mut Tx, job: &Job) -> Result<String, StoreError> {
+    let sql = "SELECT embedder FROM knowledge_base WHERE tenant = $1 AND knowledge_base_id = $2";
+    let row = tx.query_opt(sql, &params![job.tenant.to_string(), job.knowledge_base.to_string()]).await?;
+    row.map_or(Ok(String::new()), |row| row.get("embedder"))
 }
 
 /// Locks the knowledge base, then the ingestion, in the order in which every transaction here takes them. Its count of

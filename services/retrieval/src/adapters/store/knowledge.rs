@@ -33,10 +33,20 @@ impl KnowledgeStore for DatabaseStore {
             };
         }
         let insert = "INSERT INTO knowledge_base
-            (tenant, knowledge_base_id, name, version, document_count, chunk_count, embedder, create_time)
-            VALUES ($1, $2, $3, $4, 0, 0, $5, $6)";
+            (tenant, knowledge_base_id, name, version, document_count, chunk_count, embedder, create_time,
+             dimensions, kind)
+            VALUES ($1, $2, $3, $4, 0, 0, $5, $6, $7, $8)";
         let version = rows::int(new.version);
-        let values = params![tenant.to_string(), id, &new.name, version, &new.embedder, new.create_time];
+        let values = params![
+            tenant.to_string(),
+            id,
+            &new.name,
+            version,
+            &new.embedder,
+            new.create_time,
+            new.dimensions,
+            new.kind.word(),
+        ];
         tx.execute(insert, &values).await?;
         tx.commit().await?;
         Ok(Created::New(new.clone()))
@@ -57,10 +67,7 @@ impl KnowledgeStore for DatabaseStore {
         before: Option<KnowledgeBaseId>,
         limit: u32,
     ) -> Result<Vec<KnowledgeBase>, StoreError> {
-        let sql = "SELECT * FROM knowledge_base
-            WHERE tenant = $1 AND ($2 = '' OR knowledge_base_id COLLATE \"C\" < $2)
-            ORDER BY knowledge_base_id COLLATE \"C\" DESC LIMIT $3";
-        let found = self.database.query(sql, &params![tenant.to_string(), cursor(before), limit]).await?;
+        let found = self.database.query(MANY, &params![tenant.to_string(), cursor(before), limit]).await?;
         found.iter().map(rows::knowledge_base).collect()
     }
 
@@ -170,14 +177,33 @@ impl KnowledgeStore for DatabaseStore {
     }
 }
 
-const ONE: &str = "SELECT * FROM knowledge_base WHERE tenant = $1 AND knowledge_base_id = $2";
+/// The columns of a knowledge base and of its reembedding.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT k.*, r.embedder AS new_embedder, r.dimensions AS new_dimensions, r.chunks_done, r.start_time,
+               r.error
+             FROM knowledge_base k
+             LEFT JOIN reembedding r ON r.tenant = k.tenant AND r.knowledge_base_id = k.knowledge_base_id
+             WHERE k.tenant = $1 AND ",
+            $rest
+        )
+    };
+}
+
+pub(super) const ONE: &str = select!("k.knowledge_base_id = $2");
+
+const MANY: &str = select!(
+    "($2 = '' OR k.knowledge_base_id COLLATE \"C\" < $2)
+     ORDER BY k.knowledge_base_id COLLATE \"C\" DESC LIMIT $3"
+);
 
 /// Everything of a knowledge base, in an order in which each statement still finds its rows.
 const DELETE_CONTENT: &[&str] = &[
-    "DELETE FROM picture_text WHERE tenant = $1 AND picture_hash IN
+    "DELETE FROM picture_text WHERE tenant = $1 AND (knowledge_base_id = $2 OR picture_hash IN
        (SELECT p.picture_hash FROM document_page p JOIN document d
           ON d.tenant = p.tenant AND d.document_id = p.document_id
-        WHERE p.tenant = $1 AND p.picture_hash <> '' AND d.knowledge_base_id = $2)
+        WHERE p.tenant = $1 AND p.picture_hash <> '' AND d.knowledge_base_id = $2))
      AND picture_hash NOT IN
        (SELECT p.picture_hash FROM document_page p JOIN document d
           ON d.tenant = p.tenant AND d.document_id = p.document_id
@@ -190,8 +216,13 @@ const DELETE_CONTENT: &[&str] = &[
        (SELECT document_id FROM document WHERE tenant = $1 AND knowledge_base_id = $2)",
     "DELETE FROM document_text WHERE tenant = $1 AND document_id IN
        (SELECT document_id FROM document WHERE tenant = $1 AND knowledge_base_id = $2)",
+    "DELETE FROM document_original WHERE tenant = $1 AND document_id IN
+       (SELECT document_id FROM document WHERE tenant = $1 AND knowledge_base_id = $2)",
     "DELETE FROM document WHERE tenant = $1 AND knowledge_base_id = $2",
     "DELETE FROM document_change WHERE tenant = $1 AND knowledge_base_id = $2",
+    "DELETE FROM new_vector WHERE tenant = $1 AND knowledge_base_id = $2",
+    "DELETE FROM kept_vector WHERE tenant = $1 AND knowledge_base_id = $2",
+    "DELETE FROM reembedding WHERE tenant = $1 AND knowledge_base_id = $2",
     "DELETE FROM ingestion_item WHERE tenant = $1 AND ingestion_id IN
        (SELECT ingestion_id FROM ingestion WHERE tenant = $1 AND knowledge_base_id = $2)",
     "DELETE FROM request WHERE tenant = $1 AND (resource_id = $2 OR resource_id IN

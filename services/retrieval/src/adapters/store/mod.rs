@@ -9,8 +9,11 @@ mod items;
 mod jobs;
 mod knowledge;
 mod pages;
+mod reembeddings;
 mod rows;
+mod snapshots;
 mod usage;
+mod vectors;
 
 use copydesk_store::{Database, Migrator, StoreError, Tx, params};
 use copydesk_types::TenantId;
@@ -45,6 +48,8 @@ impl DatabaseStore {
 mod method {
     pub(super) const CREATE_KNOWLEDGE_BASE: &str = "CreateKnowledgeBase";
     pub(super) const INGEST: &str = "Ingest";
+    pub(super) const REEMBED: &str = "ReembedKnowledgeBase";
+    pub(super) const RESTORE_SNAPSHOT: &str = "RestoreSnapshot";
     pub(super) const RETRY_INGESTION: &str = "RetryIngestion";
 }
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use copydesk_store::{Row, StoreError, Tx, Value, params};
-use copydesk_types::{DocumentId, TenantId};
+use copydesk_types::{DocumentId, KnowledgeBaseId, TenantId};
 
 use super::rows;
 use super::{DatabaseStore, documents::write_rows};
@@ -13,6 +13,8 @@ use crate::ports::{OcrStore, StoredPage};
 const PAGE: &str =
     "document_page (tenant, document_id, number, span_start, span_end, complexity, path, reasons,
     picture_hash)";
+
+const PAGES: &str = "SELECT * FROM document_page WHERE tenant = $1 AND document_id = $2 ORDER BY number";
 
 /// Writes a document's pages.
 pub(super) async fn write(
@@ -48,9 +50,18 @@ pub(super) async fn read(
     tenant: TenantId,
     document: DocumentId,
 ) -> Result<Vec<Page>, StoreError> {
-    let sql = "SELECT * FROM document_page WHERE tenant = $1 AND document_id = $2 ORDER BY number";
-    let found = store.database.query(sql, &params![tenant.to_string(), document.to_string()]).await?;
+    let found = store.database.query(PAGES, &params![tenant.to_string(), document.to_string()]).await?;
     found.iter().map(page).collect()
+}
+
+/// The same with the hashes of their pictures; `of` is a tenant and a document.
+pub(super) async fn stored(store: &DatabaseStore, of: &[Value]) -> Result<Vec<StoredPage>, StoreError> {
+    let found = store.database.query(PAGES, of).await?;
+    let stored = |row: &Row| {
+        let hash: String = row.get("picture_hash")?;
+        Ok(StoredPage { page: page(row)?, picture_hash: (!hash.is_empty()).then_some(hash) })
+    };
+    found.iter().map(stored).collect()
 }
 
 fn page(row: &Row) -> Result<Page, StoreError> {
@@ -98,14 +109,20 @@ impl OcrStore for DatabaseStore {
     async fn keep_ocr_text(
         &self,
         tenant: TenantId,
+        knowledge_base: KnowledgeBaseId,
         hash: &str,
         reader: &str,
         text: &str,
         now: i64,
     ) -> Result<(), StoreError> {
-        let sql = "INSERT INTO picture_text (tenant, picture_hash, reader, text, create_time)
-            VALUES ($1, $2, $3, $4, $5) ON CONFLICT (tenant, picture_hash, reader) DO NOTHING";
-        self.database.execute(sql, &params![tenant.to_string(), hash, reader, text.as_bytes(), now]).await?;
+        let sql =
+            "INSERT INTO picture_text (tenant, knowledge_base_id, picture_hash, reader, text, create_time)
+            SELECT $1, $2, $3, $4, $5, $6 WHERE EXISTS
+              (SELECT 1 FROM knowledge_base WHERE tenant = $1 AND knowledge_base_id = $2)
+            ON CONFLICT (tenant, picture_hash, reader) DO NOTHING";
+        let values =
+            params![tenant.to_string(), knowledge_base.to_string(), hash, reader, text.as_bytes(), now];
+        self.database.execute(sql, &values).await?;
         Ok(())
     }
 }

@@ -7,8 +7,8 @@ use std::str::FromStr;
 use copydesk_store::{Row, StoreError, Value};
 
 use crate::domain::attributes::Attributes;
-use crate::domain::records::{Document, Ingestion, IngestionState, KnowledgeBase, Passage};
-use crate::domain::source::{ContentType, Format, SourceKind};
+use crate::domain::records::{Document, Ingestion, IngestionState, KnowledgeBase, Passage, Reembedding};
+use crate::domain::source::{ContentType, Format, KnowledgeBaseKind, SourceKind};
 use crate::domain::stages::{IngestionDocument, Stage};
 
 /// A column that holds something no build of ours wrote there.
@@ -82,7 +82,22 @@ pub(super) fn knowledge_base(row: &Row) -> Result<KnowledgeBase, StoreError> {
         version: unsigned(row, "version")?,
         create_time: row.get("create_time")?,
         embedder: row.get("embedder")?,
+        dimensions: row.get("dimensions")?,
+        kind: word(row, "kind", KnowledgeBaseKind::from_word)?,
+        reembedding: reembedding(row)?,
     })
+}
+
+/// The reembedding that is joined to a knowledge base's row.
+pub(super) fn reembedding(row: &Row) -> Result<Option<Reembedding>, StoreError> {
+    let Some(embedder) = row.get::<Option<String>>("new_embedder")? else { return Ok(None) };
+    Ok(Some(Reembedding {
+        embedder,
+        dimensions: row.get("new_dimensions")?,
+        chunks_done: unsigned(row, "chunks_done")?,
+        start_time: row.get("start_time")?,
+        error: row.get("error")?,
+    }))
 }
 
 pub(super) fn document(row: &Row) -> Result<Document, StoreError> {

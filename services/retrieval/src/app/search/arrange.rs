@@ -64,9 +64,10 @@ impl Desk {
         let corpus = corpus(tenant, bases);
         let weights = plan.weights(bases);
         let legs = self.legs(&corpus, plan, &weights, meaning).await?;
-        let (candidates, method) = match &legs.dense {
-            Some(dense) => (fuse(plan.fusion, &legs.lexical, dense, &weights), Some(plan.fusion.method)),
-            None => (lexical_only(&legs.lexical, &weights), None),
+        let (candidates, method) = if legs.dense.is_empty() {
+            (lexical_only(&legs.lexical, &weights), None)
+        } else {
+            (fuse(plan.fusion, &legs.lexical, &legs.dense, &weights), Some(plan.fusion.method))
         };
         let candidates = passages(candidates);
         let order: Vec<usize> = (0..candidates.len()).collect();
@@ -85,7 +86,11 @@ impl Desk {
         };
         match meaning {
             Meaning::Absent => {}
-            Meaning::Vector { embedder, .. } => arranged.embedder = Some(embedder.clone()),
+            Meaning::Legs(legs, failed) => {
+                let embedders: Vec<&str> = legs.iter().map(|leg| leg.embedder.as_str()).collect();
+                arranged.embedder = Some(embedders.join(", "));
+                arranged.degraded = (!failed.is_empty()).then(|| failed.join("; "));
+            }
             Meaning::Failed(reason) => arranged.degraded = Some(reason.clone()),
         }
         if let Some(look) = &plan.second_look {
@@ -199,7 +204,8 @@ impl Desk {
         arranged: &mut Arranged,
     ) -> Result<Vec<Features>, Error> {
         let mut vectors = HashMap::new();
-        if arranged.embedder.is_some() {
+        // Vectors of two embedders cannot be compared.
+        if arranged.legs.dense.len() == 1 {
             let ids: Vec<PassageId> = places.iter().map(|at| arranged.candidates[*at].leaf.passage).collect();
             let seen = self.inspector.inspect(corpus, &[], None, &ids).await?;
             let chunks = seen.chunks.into_iter();

@@ -105,17 +105,24 @@ impl Desk {
     ) -> Result<Vec<(usize, Result<Found, Error>)>, Error> {
         let searches: Vec<(&Plan, &[KnowledgeBase])> =
             open.iter().map(|one| (&one.plan, one.bases.as_slice())).collect();
-        let meanings = self.meanings(&searches).await;
+        let meanings = self.meanings(tenant, &searches).await;
         let arranging =
             open.into_iter().zip(meanings).map(|(one, mut meaning): (Open, Meaning)| async move {
                 let arranged = self.arranged(tenant, &one.plan, &one.bases, &mut meaning).await;
-                (one, meaning, arranged)
+                let arranged = match arranged {
+                    Ok(mut arranged) => self.has_moved(tenant, &meaning).await.map(|moved| {
+                        arranged.whole &= !moved;
+                        arranged
+                    }),
+                    Err(error) => Err(error),
+                };
+                (one, arranged)
             });
         let done: Vec<_> = stream::iter(arranging).buffered(AT_ONCE).collect().await;
-        let arranged: Vec<&Arranged> = done.iter().filter_map(|(_, _, one)| one.as_ref().ok()).collect();
+        let arranged: Vec<&Arranged> = done.iter().filter_map(|(_, one)| one.as_ref().ok()).collect();
         let rows = self.rows(tenant, &arranged).await?;
         let mut results = Vec::with_capacity(done.len());
-        for (one, meaning, arranged) in done {
+        for (one, arranged) in done {
             let result = match arranged.map(|arranged| shown(arranged, &rows, &one.bases)) {
                 Ok((found, true)) => {
                     self.keep(tenant, &one.query, &one.bases, &found);
@@ -123,7 +130,7 @@ impl Desk {
                 }
                 // Something was deleted between the lists and the rows: this one is searched again by itself.
                 Ok((_, false)) => match self.searched(tenant, &one.query.knowledge_bases).await {
-                    Ok(bases) => self.found(tenant, &one.query, &one.plan, bases, meaning).await,
+                    Ok(bases) => self.found(tenant, &one.query, &one.plan, bases).await,
                     Err(error) => Err(error),
                 },
                 Err(error) => Err(error),

@@ -6,10 +6,9 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use copydesk_types::{PassageId, TenantId};
+use copydesk_types::{KnowledgeBaseId, PassageId, TenantId};
 
 use super::arrange::Arranged;
-use super::meaning::Meaning;
 use super::plan::{Plan, Query};
 use super::{ATTEMPTS, corpus};
 use crate::app::Desk;
@@ -94,20 +93,25 @@ impl Desk {
         let plan = self.plan(&query)?;
         let passage = self.passage(tenant, id).await?;
         let (document, _) = self.document(tenant, passage.document, false).await?;
-        let look = self.look(tenant, &query, &plan, id).await?;
+        let look = self.look(tenant, &query, &plan, (id, document.knowledge_base)).await?;
         let rows = self.rows(tenant, &[&look.arranged]).await?;
         Ok(explained(&plan, passage, &document, look, &rows))
     }
 
     /// Searches and inspects until nothing changes between the two, or too much does.
-    async fn look(&self, tenant: TenantId, query: &Query, plan: &Plan, id: PassageId) -> Result<Look, Error> {
+    async fn look(
+        &self,
+        tenant: TenantId,
+        query: &Query,
+        plan: &Plan,
+        (id, base): (PassageId, KnowledgeBaseId),
+    ) -> Result<Look, Error> {
         let mut bases = self.searched(tenant, &query.knowledge_bases).await?;
         let mut attempt = 1;
         loop {
-            let mut meaning = self.meaning(plan, &bases).await;
+            let mut meaning = self.meaning(tenant, plan, &bases).await;
             let arranged = self.arranged(tenant, plan, &bases, &mut meaning).await?;
-            let vector = if let Meaning::Vector { vector, .. } = meaning { Some(vector) } else { None };
-            let corpus = corpus(tenant, &bases);
+            let (vector, corpus) = (meaning.vector_for(base), corpus(tenant, &bases));
             let inspection = self.inspector.inspect(&corpus, &plan.words, vector, &[id]).await?;
             let after = self.searched(tenant, &query.knowledge_bases).await?;
             let same = after.iter().map(|base| base.version).eq(bases.iter().map(|base| base.version));
@@ -205,8 +209,8 @@ fn unmatched(matched: Option<&Matched>) -> Reason {
 
 /// The chunk that stands for the passage: the candidate's, else the one that matches best.
 fn matched(arranged: &Arranged, inspection: &Inspection, hit: Option<&Hit>) -> Option<Matched> {
-    let dense = arranged.legs.dense.as_ref();
-    let cosine = |chunk: &Inspected| dense.and_then(|_| chunk.cosine);
+    let dense = &arranged.legs.dense;
+    let cosine = |chunk: &Inspected| dense.first().and_then(|_| chunk.cosine);
     let chosen = hit.and_then(|hit| inspection.chunks.iter().find(|chunk| chunk.ordinal == hit.leaf.ordinal));
     let better = |left: &&Inspected, right: &&Inspected| {
         let by_meaning = |chunk: &Inspected| cosine(chunk).unwrap_or(f64::NEG_INFINITY);
@@ -227,6 +231,7 @@ fn matched(arranged: &Arranged, inspection: &Inspection, hit: Option<&Hit>) -> O
             end: arranged.legs.lexical.end(),
         },
         cosine: cosine(chunk),
-        dense_end: dense.and_then(crate::domain::fusion::Leg::end),
+        // With several embedders the end of each list is its own.
+        dense_end: if let [leg] = &dense[..] { leg.end() } else { None },
     })
 }

@@ -1,6 +1,8 @@
 //! The legs' lists: the best of each, and what weights and quotas need besides.
 
-use super::meaning::Meaning;
+use futures_util::future::try_join_all;
+
+use super::meaning::{DenseLeg, Meaning};
 use super::plan::Plan;
 use crate::app::Desk;
 use crate::domain::fusion::Leg;
@@ -19,8 +21,8 @@ const LEG: usize = 100;
 #[derive(Debug)]
 pub(super) struct Legs {
     pub lexical: Leg,
-    /// Absent when the dense leg takes no part.
-    pub dense: Option<Leg>,
+    /// One for each embedder; none when the dense leg takes no part.
+    pub dense: Vec<Leg>,
 }
 
 /// What a leg is asked for: of which kinds, and how many passages of them.
@@ -62,22 +64,18 @@ impl Desk {
         meaning: &mut Meaning,
     ) -> Result<Legs, Error> {
         let wants = Wants::of(plan, weights);
-        let Meaning::Vector { vector, .. } = &*meaning else {
-            let lexical = self.lexical(corpus, plan, &wants).await?;
-            return Ok(Legs { lexical, dense: None });
-        };
-        let dense = self.dense(corpus, plan, vector, &wants);
-        let (lexical, dense) = tokio::join!(self.lexical(corpus, plan, &wants), dense);
+        let near = meaning.legs().iter().map(|leg| self.dense(corpus, plan, leg, &wants));
+        let (lexical, near) = tokio::join!(self.lexical(corpus, plan, &wants), try_join_all(near));
         let lexical = lexical?;
-        match dense {
-            Ok(dense) => Ok(Legs { lexical, dense: Some(dense) }),
+        match near {
+            Ok(dense) => Ok(Legs { lexical, dense }),
             Err(IndexError::Lost(error)) => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
                     "the dense leg takes no part in a search"
                 );
                 *meaning = Meaning::Failed("the search by meaning was lost; the log says why".to_owned());
-                Ok(Legs { lexical, dense: None })
+                Ok(Legs { lexical, dense: Vec::new() })
             }
             Err(error) => Err(error.into()),
         }
@@ -98,9 +96,10 @@ impl Desk {
         &self,
         corpus: &Corpus,
         plan: &Plan,
-        vector: &[f32],
+        leg: &DenseLeg,
         wants: &Wants,
     ) -> Result<Leg, IndexError> {
+        let (all, corpus, vector) = (corpus, &part_of(corpus, leg), &leg.vector);
         let list = self.meanings.by_meaning(corpus, vector.to_vec(), &plan.lens, wants.depth).await?;
         let whole = parents(&list) < wants.depth;
         let missing = if whole { Vec::new() } else { wants.missing(&list, &plan.lens) };
@@ -108,6 +107,20 @@ impl Desk {
         for (lens, count) in missing {
             leg.add(self.meanings.by_meaning(corpus, vector.to_vec(), &lens, count).await?);
         }
+        leg.leaves.iter_mut().for_each(|leaf| leaf.base = place_in(all, corpus, leaf.base));
         Ok(leg)
     }
+}
+
+/// Where a knowledge base of a part stands in the whole.
+fn place_in(all: &Corpus, part: &Corpus, base: u16) -> u16 {
+    let id = part.knowledge_bases.get(usize::from(base)).map(|(id, _)| id);
+    let place = all.knowledge_bases.iter().position(|(other, _)| Some(other) == id);
+    place.and_then(|place| u16::try_from(place).ok()).unwrap_or(base)
+}
+
+/// The knowledge bases of one embedder.
+fn part_of(corpus: &Corpus, leg: &DenseLeg) -> Corpus {
+    let bases = corpus.knowledge_bases.iter().filter(|(id, _)| leg.bases.contains(id));
+    Corpus { tenant: corpus.tenant, knowledge_bases: bases.copied().collect() }
 }

@@ -1,25 +1,50 @@
-//! The dense leg's part in searches: their questions as vectors, all of them in one call to the model.
+//! The dense leg's part in searches: for every embedder among the knowledge bases a leg of its own, and the questions of
+//! a batch in one call to each model. Vectors of different embedders are never compared.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use copydesk_rpc::CallContext;
+use copydesk_types::{KnowledgeBaseId, TenantId};
+use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::plan::{Mode, Plan};
 use crate::app::Desk;
 use crate::domain::records::KnowledgeBase;
-use crate::ports::Embedder;
+use crate::error::Error;
 
 /// The dense leg's part in one search.
 #[derive(Debug, Clone)]
 pub(super) enum Meaning {
-    /// Nobody asks for it, or no embedder is configured.
+    /// Nobody asks for it, or what is searched has no embedder.
     Absent,
-    /// It takes part with this model's vector.
-    Vector { embedder: String, vector: Vec<f32> },
+    /// It takes part: a leg for each embedder, and why others take none.
+    Legs(Vec<DenseLeg>, Vec<String>),
     /// It cannot, for this reason.
     Failed(String),
+}
+
+/// The knowledge bases of one embedder, with the question as its vector.
+#[derive(Debug, Clone)]
+pub(super) struct DenseLeg {
+    pub embedder: String,
+    pub bases: Vec<KnowledgeBaseId>,
+    pub vector: Arc<[f32]>,
+}
+
+impl Meaning {
+    /// The legs that take part.
+    pub(super) fn legs(&self) -> &[DenseLeg] {
+        if let Self::Legs(legs, _) = self { legs } else { &[] }
+    }
+
+    /// The question's vector among those of a knowledge base.
+    pub(super) fn vector_for(&self, base: KnowledgeBaseId) -> Option<Vec<f32>> {
+        let leg = self.legs().iter().find(|leg| leg.bases.contains(&base))?;
+        Some(leg.vector.to_vec())
+    }
 }
 
 /// The share of the time left that a model may take; what follows must still be done in the rest.
@@ -28,70 +53,97 @@ pub(super) fn share_of_time() -> Option<Duration> {
     Some(deadline.saturating_duration_since(Instant::now()) / 2)
 }
 
+/// Each question's vector by one embedder, or why it gave none.
+type Vectors = Result<HashMap<String, Arc<[f32]>>, String>;
+
 impl Desk {
     /// One search's part.
-    pub(super) async fn meaning(&self, plan: &Plan, bases: &[KnowledgeBase]) -> Meaning {
-        self.meanings(&[(plan, bases)]).await.pop().unwrap_or(Meaning::Absent)
+    pub(super) async fn meaning(&self, tenant: TenantId, plan: &Plan, bases: &[KnowledgeBase]) -> Meaning {
+        self.meanings(tenant, &[(plan, bases)]).await.pop().unwrap_or(Meaning::Absent)
     }
 
     /// Each search's part, in their order. Equal questions are embedded once.
-    pub(super) async fn meanings(&self, searches: &[(&Plan, &[KnowledgeBase])]) -> Vec<Meaning> {
-        let part =
-            |(plan, bases): &(&Plan, &[KnowledgeBase])| (self.embedder_for(plan, bases), plan.text.clone());
-        let parts: Vec<(Result<_, Meaning>, String)> = searches.iter().map(part).collect();
-        let mut texts: Vec<String> =
-            parts.iter().filter(|(embedder, _)| embedder.is_ok()).map(|(_, text)| text.clone()).collect();
-        texts.sort_unstable();
-        texts.dedup();
-        let Some(embedder) = parts.iter().find_map(|(embedder, _)| embedder.as_ref().ok()) else {
-            return parts
-                .into_iter()
-                .map(|(embedder, _)| embedder.err().unwrap_or(Meaning::Absent))
-                .collect();
-        };
-        let id = embedder.id().to_owned();
-        let vectors = vectors(embedder.as_ref(), &texts).await;
-        if let Err(reason) = &vectors {
-            tracing::warn!(reason, "the dense leg takes no part in a search");
+    pub(super) async fn meanings(
+        &self,
+        tenant: TenantId,
+        searches: &[(&Plan, &[KnowledgeBase])],
+    ) -> Vec<Meaning> {
+        let mut wanted: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for (plan, bases) in searches.iter().filter(|(plan, _)| plan.mode != Mode::Lexical) {
+            for base in bases.iter().filter(|base| matches!(self.embedder_of(base), Ok(Some(_)))) {
+                wanted.entry(&base.embedder).or_default().push(plan.text.clone());
+            }
         }
-        let of = |text: &String| match &vectors {
-            Ok(vectors) => match texts.binary_search(text).ok().and_then(|at| vectors.get(at)) {
-                Some(vector) => Meaning::Vector { embedder: id.clone(), vector: vector.clone() },
-                None => Meaning::Failed("the embedder gave no vector".to_owned()),
-            },
-            Err(reason) => Meaning::Failed(reason.clone()),
-        };
-        parts.iter().map(|(part, text)| part.as_ref().map_or_else(Clone::clone, |_| of(text))).collect()
+        let asked = wanted.into_iter().map(|(id, mut texts)| async move {
+            texts.sort_unstable();
+            texts.dedup();
+            (id, self.questions(tenant, id, texts).await)
+        });
+        let vectors: HashMap<&str, Vectors> = join_all(asked).await.into_iter().collect();
+        searches.iter().map(|(plan, bases)| self.part(plan, bases, &vectors)).collect()
     }
 
-    /// The embedder of a search, or why there is none.
-    fn embedder_for(&self, plan: &Plan, bases: &[KnowledgeBase]) -> Result<&Arc<dyn Embedder>, Meaning> {
+    async fn questions(&self, tenant: TenantId, id: &str, texts: Vec<String>) -> Vectors {
+        let embedder = self.embedders.with_id(id).ok_or_else(|| format!("{id} is not configured"))?;
+        let vectors = self.query_vectors(tenant, embedder.as_ref(), texts).await;
+        vectors.map_err(|error| {
+            tracing::warn!(embedder = id, reason = error.reason, "a dense leg takes no part in a search");
+            error.to_string()
+        })
+    }
+
+    fn part(&self, plan: &Plan, bases: &[KnowledgeBase], vectors: &HashMap<&str, Vectors>) -> Meaning {
         if plan.mode == Mode::Lexical {
-            return Err(Meaning::Absent);
+            return Meaning::Absent;
         }
-        let Some(embedder) = &self.embedder else {
-            let absent = Meaning::Failed("no embedder is configured".to_owned());
-            return Err(if plan.mode == Mode::Hybrid { absent } else { Meaning::Absent });
-        };
-        match bases.iter().find(|base| base.embedder != embedder.id()) {
-            None => Ok(embedder),
-            Some(other) => Err(Meaning::Failed(format!(
-                "{} was not indexed with the embedder {}",
-                other.id,
-                embedder.id()
-            ))),
+        let (mut legs, mut failed): (Vec<DenseLeg>, Vec<String>) = (Vec::new(), Vec::new());
+        for base in bases.iter().filter(|base| !base.embedder.is_empty()) {
+            match self.vector(plan, base, vectors) {
+                Ok(vector) => match legs.iter_mut().find(|leg| leg.embedder == base.embedder) {
+                    Some(leg) => leg.bases.push(base.id),
+                    None => {
+                        legs.push(DenseLeg { embedder: base.embedder.clone(), bases: vec![base.id], vector })
+                    }
+                },
+                Err(reason) if failed.contains(&reason) => {}
+                Err(reason) => failed.push(reason),
+            }
+        }
+        match (legs.is_empty(), failed.is_empty()) {
+            (false, _) => Meaning::Legs(legs, failed),
+            (true, false) => Meaning::Failed(failed.join("; ")),
+            (true, true) if plan.mode == Mode::Hybrid => {
+                Meaning::Failed("no embedder is configured for what is searched".to_owned())
+            }
+            (true, true) => Meaning::Absent,
         }
     }
-}
 
-async fn vectors(embedder: &dyn Embedder, texts: &[String]) -> Result<Vec<Vec<f32>>, String> {
-    let work = embedder.embed(texts.to_vec());
-    let vectors = match share_of_time() {
-        Some(time) => tokio::time::timeout(time, work)
-            .await
-            .map_err(|_| "the embedder did not answer within half of the search's time".to_owned())?,
-        None => work.await,
-    };
-    let vectors = vectors.map_err(|error| error.to_string())?;
-    if vectors.len() == texts.len() { Ok(vectors) } else { Err("the embedder gave no vector".to_owned()) }
+    fn vector(
+        &self,
+        plan: &Plan,
+        base: &KnowledgeBase,
+        vectors: &HashMap<&str, Vectors>,
+    ) -> Result<Arc<[f32]>, String> {
+        self.embedder_of(base).map_err(|error| format!("{} is searched by words: {error}", base.id))?;
+        let none = || "the embedder gave no vector".to_owned();
+        match vectors.get(base.embedder.as_str()) {
+            Some(Ok(vectors)) => vectors.get(&plan.text).cloned().ok_or_else(none),
+            Some(Err(reason)) => Err(reason.clone()),
+            None => Err(none()),
+        }
+    }
+
+    /// Whether a knowledge base's vectors were changed to another embedder's since its leg was made: then the leg may
+    /// have met vectors that it must not be compared with.
+    pub(super) async fn has_moved(&self, tenant: TenantId, meaning: &Meaning) -> Result<bool, Error> {
+        for leg in meaning.legs() {
+            for id in &leg.bases {
+                if self.knowledge_base(tenant, *id).await?.embedder != leg.embedder {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
 }

@@ -9,7 +9,7 @@ use crate::domain::fusion::Fusion;
 use crate::domain::lens::Lens;
 use crate::domain::quota::Quota;
 use crate::domain::records::KnowledgeBase;
-use crate::domain::source::{ContentType, SourceKind};
+use crate::domain::source::{ContentType, KnowledgeBaseKind, SourceKind};
 use crate::domain::upload::{Fault, Refusal};
 use crate::domain::weights::{SearchWeights, Weights};
 use crate::error::Error;
@@ -112,9 +112,11 @@ impl Plan {
 }
 
 /// What counts in a knowledge base when nobody says anything.
-fn by_default(_base: &KnowledgeBase) -> Weights {
-    // Knowledge bases have no kind yet. When they have one, that of a code repository is `Weights::code_repository()`.
-    Weights::neutral()
+fn by_default(base: &KnowledgeBase) -> Weights {
+    match base.kind {
+        KnowledgeBaseKind::General => Weights::neutral(),
+        KnowledgeBaseKind::CodeRepository => Weights::code_repository(),
+    }
 }
 
 impl Desk {

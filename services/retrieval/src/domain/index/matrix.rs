@@ -72,15 +72,17 @@ impl Matrix {
         self.width
     }
 
-    /// Sets a slot's vector. The first vector sets the width; one of another width, or without a direction, is left out,
-    /// and with it the chunk from the dense leg.
+    /// Sets a slot's vector; one without a direction is left out, and with it the chunk from the dense leg. A vector of
+    /// another width is of another embedder: the knowledge base was reembedded, and the vectors that are here are those
+    /// of documents whose new ones come next.
     pub fn set(&mut self, slot: u32, vector: &[f32]) {
-        if self.width == 0 {
-            self.width = vector.len();
-        }
         let norm = vector.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt();
-        if vector.len() != self.width || !norm.is_finite() || norm == 0.0 {
+        if !norm.is_finite() || norm == 0.0 {
             return;
+        }
+        if vector.len() != self.width {
+            self.width = vector.len();
+            self.blocks.clear();
         }
         let (block, row) = place(slot);
         while self.blocks.len() <= block {
@@ -254,8 +256,8 @@ fn dot(left: &[f32], right: &[f32]) -> f64 {
     let mut lanes = [0.0f32; LANES];
     let ((left, left_rest), (right, right_rest)) = (left.as_chunks::<LANES>(), right.as_chunks::<LANES>());
     for (a, b) in left.iter().zip(right) {
-        for at in 0..LANES {
-            lanes[at] += a[at] * b[at];
+        for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+            *lane += a * b;
         }
     }
     for (lane, (a, b)) in lanes.iter_mut().zip(left_rest.iter().zip(right_rest)) {

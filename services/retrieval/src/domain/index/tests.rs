@@ -31,7 +31,7 @@ fn removal_leaves_nothing_behind_and_slots_are_used_again() {
 fn vectors_are_units_and_go_with_their_document() {
     let mut index = KnowledgeIndex::default();
     let mut document = fixture::document(1, SourceKind::Post, &["a", "b", "c", "d"]);
-    let given = [Some(vec![3.0, 4.0]), None, Some(vec![0.0, 0.0]), Some(vec![1.0, 2.0, 3.0])];
+    let given = [Some(vec![1.0, 2.0, 3.0]), None, Some(vec![0.0, 0.0]), Some(vec![3.0, 4.0])];
     for (chunk, vector) in document.chunks.iter_mut().zip(given) {
         chunk.vector = vector;
     }

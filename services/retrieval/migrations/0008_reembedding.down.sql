@@ -1,0 +1,2 @@
+DROP TABLE new_vector;
+DROP TABLE reembedding;
