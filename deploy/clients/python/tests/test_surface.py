@@ -10,6 +10,7 @@ from copydesk.learning.v1 import learning_pb2_grpc as learning_grpc
 from copydesk.llm_router.v1 import llm_router_pb2 as llm_router
 from copydesk.options.v1 import access_pb2
 from copydesk.retrieval.v1 import retrieval_pb2 as retrieval
+from copydesk.retrieval.v1 import snapshot_pb2 as snapshot
 from details import refusal
 from google.protobuf import descriptor_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -18,7 +19,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from conftest import new_id
 
-CONTRACTS = (orchestrator, gateway, learning, llm_router, retrieval)
+CONTRACTS = (orchestrator, gateway, learning, llm_router, retrieval, snapshot)
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
@@ -44,7 +45,10 @@ def served_file(channel: grpc.Channel, symbol: str) -> descriptor_pb2.FileDescri
     answer = next(stub.ServerReflectionInfo(iter([request]), timeout=10))
     package = symbol.rpartition(".")[0]
     files = map(descriptor_pb2.FileDescriptorProto.FromString, answer.file_descriptor_response.file_descriptor_proto)
-    return next(file for file in files if file.package == package)
+    name = symbol.rpartition(".")[2]
+    return next(
+        file for file in files if file.package == package and name in {service.name for service in file.service}
+    )
 
 
 def test_health_check_and_watch_need_no_key(mesh):
