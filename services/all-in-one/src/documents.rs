@@ -18,7 +18,7 @@ const LONGEST_TITLE: usize = 200;
 pub struct SourceDocument {
     /// Its path below the folder, with `/`.
     pub key: String,
-    /// Its bytes; the server refuses what is not UTF-8.
+    /// Its bytes.
     pub bytes: Vec<u8>,
 }
 
@@ -74,7 +74,8 @@ pub fn read(paths: &[PathBuf]) -> anyhow::Result<Found> {
         }
     }
     if by_key.is_empty() {
-        let mut text = "there are no Markdown or text files (.md, .markdown, .txt)".to_owned();
+        let mut text =
+            "there are no documents (.md, .txt, .html, .pdf, .docx, .pptx, .xlsx, .csv)".to_owned();
         skipped.iter().for_each(|skipped| text.push_str(&format!("\n  skipped {skipped}")));
         bail!(text);
     }
@@ -104,8 +105,19 @@ fn format_of(name: &str) -> Option<DocumentFormat> {
     match name.rsplit_once('.')?.1.to_lowercase().as_str() {
         "md" | "markdown" => Some(DocumentFormat::Markdown),
         "txt" => Some(DocumentFormat::Text),
+        "html" | "htm" => Some(DocumentFormat::Html),
+        "pdf" => Some(DocumentFormat::Pdf),
+        "docx" => Some(DocumentFormat::Docx),
+        "pptx" => Some(DocumentFormat::Pptx),
+        "xlsx" => Some(DocumentFormat::Xlsx),
+        "csv" => Some(DocumentFormat::Csv),
         _ => None,
     }
+}
+
+/// Whether a file of this name has to be UTF-8.
+fn is_text(name: &str) -> bool {
+    matches!(format_of(name), None | Some(DocumentFormat::Markdown | DocumentFormat::Text))
 }
 
 impl SourceDocument {

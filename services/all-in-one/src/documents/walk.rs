@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use super::format_of;
+use super::{format_of, is_text};
 
 /// The largest document that the server takes, in bytes.
 const LARGEST: u64 = 16 << 20;
@@ -24,7 +24,10 @@ pub(super) fn named_file(path: &Path) -> anyhow::Result<File> {
     let known = format_of(&key).is_some();
     match read(path)? {
         Ok(bytes) if known => Ok(File { path: path.to_path_buf(), key, bytes }),
-        Ok(_) => bail!("{}: is no Markdown or text (.md, .markdown, .txt)", path.display()),
+        Ok(_) => bail!(
+            "{}: is of no format that is read (.md, .txt, .html, .pdf, .docx, .pptx, .xlsx, .csv)",
+            path.display()
+        ),
         Err(fault) => bail!("{}: {fault}", path.display()),
     }
 }
@@ -72,6 +75,10 @@ fn read(path: &Path) -> anyhow::Result<Result<Vec<u8>, &'static str>> {
         return Ok(Err("over 16 MiB"));
     }
     let bytes = std::fs::read(path).with_context(failed)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if !is_text(&name) {
+        return Ok(if bytes.is_empty() { Err("empty") } else { Ok(bytes) });
+    }
     Ok(match std::str::from_utf8(&bytes) {
         Err(_) => Err("not UTF-8"),
         Ok(text) if text.trim().is_empty() => Err("empty"),
@@ -131,7 +138,7 @@ mod tests {
             ("latin.txt", "not UTF-8"),
             ("blank.md", "empty"),
             ("large.txt", "over 16 MiB"),
-            ("code.rs", "Markdown"),
+            ("code.rs", "no format"),
         ] {
             let error = read_all(&[dir.path().join(name)]).expect_err(name).to_string();
             assert!(error.contains(name) && error.contains(why), "{error}");
