@@ -203,7 +203,7 @@ async fn documents_that_are_no_text_are_refused_whole() {
     let mut both = parts(base, head("good.txt"), b"Good words.");
     both.extend(parts(base, head("bad.txt"), b"\xff").into_iter().skip(1));
     assert_eq!(refused(both).await, invalid(&["document[bad.txt].content"]));
-    let odd = retrieval::DocumentStart { format: 9, content_type: 99, source_kind: 77, ..head("") };
+    let odd = retrieval::DocumentStart { format: 99, content_type: 99, source_kind: 77, ..head("") };
     let fields = ["document[].key", "document[].format", "document[].source_kind", "document[].content_type"];
     assert_eq!(refused(parts(base, odd, b"x")).await, invalid(&fields));
     let unset = retrieval::DocumentStart { format: 0, content_type: ContentType::Ad.into(), ..head("c.txt") };

@@ -257,7 +257,7 @@ fn the_demo_takes_your_own_documents() {
     assert!(!text.to_lowercase().contains("temperature alerts"), "none of the bundled documents");
 
     let (_empty, nothing) = self::folder();
-    assert!(bad(&["demo", "--docs", &nothing]).contains("there are no Markdown or text files"));
+    assert!(bad(&["demo", "--docs", &nothing]).contains("there are no documents"));
     let kept = ["demo", "--set", "database.url=postgres://nobody@127.0.0.1:1/none"];
     assert!(bad(&kept).contains("database.url"), "the demo touches nothing that is kept");
     assert!(bad(&["demo", "--docs", "/nowhere/at/all"]).contains("/nowhere/at/all"));

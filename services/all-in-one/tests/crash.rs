@@ -139,7 +139,11 @@ async fn an_ingestion_survives_kill_9_and_a_broken_upload_leaves_nothing() {
     assert_eq!(listed.len(), samples.len());
     let mut chunks = 0;
     for document in listed {
-        let request = retrieval::GetDocumentRequest { document_id: document.document_id, with_text: true };
+        let request = retrieval::GetDocumentRequest {
+            document_id: document.document_id,
+            with_text: true,
+            ..Default::default()
+        };
         let found = client.knowledge().get_document(request).await.expect("a document").into_inner();
         let found = found.document.expect("a document");
         let sample = samples.iter().find(|sample| sample.key == found.key).expect("a sample");

@@ -65,7 +65,11 @@ async fn every_sentence_has_its_source(client: &Client, run: &runs::Run) {
 
 async fn quotes_exactly(client: &Client, citation: &Citation, stored: &mut BTreeMap<String, Document>) {
     if !stored.contains_key(&citation.document_id) {
-        let request = GetDocumentRequest { document_id: citation.document_id.clone(), with_text: true };
+        let request = GetDocumentRequest {
+            document_id: citation.document_id.clone(),
+            with_text: true,
+            ..Default::default()
+        };
         let found = client.knowledge().get_document(request).await.expect("a document").into_inner();
         stored.insert(citation.document_id.clone(), found.document.expect("a document"));
     }

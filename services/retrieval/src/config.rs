@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod parsing;
 mod search;
 
+pub use parsing::{OcrConfig, Parsing};
 pub(crate) use search::weights;
 pub use search::{IntentWeights, QueryCache, Rerank};
 
@@ -31,6 +33,10 @@ pub struct Config {
     pub top_k: TopK,
     /// The search indexes in memory.
     pub index: IndexConfig,
+    /// What reading one document may take.
+    pub parsing: Parsing,
+    /// A vision model for scans and pictures, by way of llm-router. Absent: they are not read.
+    pub ocr: Option<OcrConfig>,
     /// The models of the dense leg, by name. None: searches are lexical.
     pub embedders: BTreeMap<String, EmbedderConfig>,
     /// The embedder that a new knowledge base gets when it names none; `none` for lexical only. Empty: the only one
@@ -243,6 +249,8 @@ impl Config {
         check(days, "retention.ingestion_days: must be at most 36,500".into());
         faults.extend(self.embedder_faults());
         faults.extend(search::faults(&self.intents, &self.query_cache, &self.rerank));
+        faults.extend(self.parsing.faults());
+        faults.extend(self.ocr.iter().flat_map(OcrConfig::faults));
         faults
     }
 
@@ -310,6 +318,8 @@ mod tests {
             chunks: Chunks { child: 8, parent_ad: 4, overlap: 128, ..Chunks::default() },
             top_k: TopK { ad: 101, ..TopK::default() },
             index: IndexConfig { memory_bytes: 0 },
+            parsing: Parsing { max_pages: 0, max_millis: 0, ..Parsing::default() },
+            ocr: Some(serde_json::from_str(r#"{"model": "", "at_once": 0}"#).unwrap()),
             embedders: BTreeMap::from([
                 (
                     "a".to_owned(),
@@ -354,6 +364,10 @@ mod tests {
             "embedders.b/c.dimensions",
             "embedders.b/c.batch",
             "rerank.timeout_ms",
+            "parsing.max_pages",
+            "parsing.max_millis",
+            "ocr.model",
+            "ocr.at_once",
         ];
         assert_eq!(keys, expected, "{faults:#?}");
     }

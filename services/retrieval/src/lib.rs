@@ -34,17 +34,18 @@ use std::sync::Arc;
 use copydesk_rpc::{Channel, Service, ServiceContext};
 use copydesk_store::{Database, DatabaseConfig};
 
+pub use adapters::{ARGUMENT as PARSE_CHILD, run_child as run_parse_child};
 pub use config::{
-    Chunks, Config, EmbedderConfig, EmbedderKind, Embedding, IndexConfig, IntentWeights, Limits, QueryCache,
-    Quotas, Rerank, Retention, TopK, Workers as WorkerConfig,
+    Chunks, Config, EmbedderConfig, EmbedderKind, Embedding, IndexConfig, IntentWeights, Limits, OcrConfig,
+    Parsing, QueryCache, Quotas, Rerank, Retention, TopK, Workers as WorkerConfig,
 };
 pub use error::{Error, Resource};
 
-use crate::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, Router, SystemClock};
+use crate::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, ProcessReader, Router, RouterOcr, SystemClock};
 use crate::app::{Desk, Progress, QueryVectors, Reembedder, Uploads, Workers};
 use crate::embedders::Embedders;
 use crate::metrics::Metrics;
-use crate::ports::{Embedder, Reranker};
+use crate::ports::{Embedder, Ocr, Reranker};
 
 /// The service's name: its folder, its database, its audience.
 pub const NAME: &str = "retrieval";
@@ -52,7 +53,7 @@ pub const NAME: &str = "retrieval";
 /// The services that this one calls.
 #[derive(Clone)]
 pub struct Peers {
-    /// Models behind a network: embedders and rerankers.
+    /// Models behind a network: embedders, rerankers, and one that reads pictures of pages.
     pub llm_router: Channel,
 }
 
@@ -75,7 +76,10 @@ pub async fn build(
     let open = move || embedders::open(&settings, Some(&channel));
     let embedders = tokio::task::spawn_blocking(open).await?.map_err(Error::Embedder)?;
     let database = Database::open(database, NAME, &MIGRATOR).await?;
-    Ok(assemble_with(config, database, context, embedders, Some(Arc::new(Router::new(peers.llm_router)))))
+    let ocr = config.ocr.as_ref();
+    let ocr = ocr.map(|ocr| Arc::new(RouterOcr::new(peers.llm_router.clone(), ocr)) as Arc<dyn Ocr>);
+    let reranker = Arc::new(Router::new(peers.llm_router));
+    Ok(assemble_with(config, database, context, embedders, Some(reranker), ocr))
 }
 
 /// The service over an open, migrated database and with these models, the embedder alone; [`build`] makes them from
@@ -87,16 +91,17 @@ pub fn assemble(
     embedder: Option<Arc<dyn Embedder>>,
     reranker: Option<Arc<dyn Reranker>>,
 ) -> Service {
-    assemble_with(config, database, context, Embedders::only(embedder), reranker)
+    assemble_with(config, database, context, Embedders::only(embedder), reranker, None)
 }
 
-/// The same with several embedders.
+/// The same with several embedders, and a vision model for the pages that are pictures.
 pub fn assemble_with(
     config: Config,
     database: Database,
     context: ServiceContext,
     embedders: Embedders,
     reranker: Option<Arc<dyn Reranker>>,
+    ocr: Option<Arc<dyn Ocr>>,
 ) -> Service {
     let store = Arc::new(DatabaseStore::new(database));
     let index = Arc::new(MemoryIndex::new(store.clone(), config.index.clone()));
@@ -113,6 +118,9 @@ pub fn assemble_with(
         embedders,
         reranker,
         cache: app::QueryCache::new(&config.query_cache),
+        reader: Arc::new(ProcessReader::new(config.parsing.program.clone())),
+        ocr,
+        ocr_texts: store.clone(),
         clock: Arc::new(SystemClock),
         progress: Arc::new(Progress::default()),
         uploads: Uploads::new(&config.limits),

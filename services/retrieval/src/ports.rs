@@ -8,6 +8,7 @@ mod indexes;
 mod ingestions;
 mod knowledge;
 mod models;
+mod reading;
 mod snapshots;
 
 pub use embedding::{
@@ -20,10 +21,11 @@ pub use indexes::{
 };
 pub use ingestions::{
     Finish, Finished, IngestionFilter, IngestionStore, Item, ItemOutcome, Job, NewChunk, NewIngestion,
-    NewPassage, Retry,
+    NewPassage, Retry, StoredPage,
 };
 pub use knowledge::{Created, DocumentFilter, KnowledgeStore, RequestKey};
 pub use models::{Ranking, RerankError, Reranker};
+pub use reading::{Ocr, OcrError, OcrStore, Reader};
 pub use snapshots::{Snapshot, SnapshotStore, Source, WholeDocument};
 
 /// Tells the time, in milliseconds since 1970, UTC.

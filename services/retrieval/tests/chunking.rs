@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see helpers as tests")]
 
 use copydesk_retrieval::chunkers;
-use copydesk_retrieval::domain::packing::{Parent, Sizes, pack};
+use copydesk_retrieval::domain::packing::{Clamp, Measure, Parent, Sizes, pack, pack_within};
 use copydesk_retrieval::domain::source::Format;
 use copydesk_retrieval::domain::tokens;
 use proptest::prelude::*;
@@ -76,6 +76,33 @@ proptest! {
     fn any_characters_at_all(text in any::<String>(), child in 16usize..64, more in 0usize..64) {
         check(Format::Markdown, &text, Sizes { parent: child + more, child, overlap: (child + more) / 3 });
     }
+}
+
+/// A tokenizer that takes letters for tokens, and two more for every text.
+struct Letters;
+
+impl Measure for Letters {
+    fn tokens(&self, text: &str) -> usize {
+        text.chars().filter(|c| !c.is_whitespace()).count() + 2
+    }
+}
+
+#[test]
+fn children_are_short_enough_for_a_model_too_and_still_hold_everything() {
+    let sentence = |n: usize| format!("Sentence number {n} says that the van was cold on that day. ");
+    let text: String = (0..40).map(sentence).collect();
+    let sizes = Sizes { parent: 256, child: 64, overlap: 50 };
+    let outline = chunkers::outline(Format::Text, &text);
+    let clamp = Clamp { measure: &Letters, max: 60 };
+    let parents = pack_within(&text, &outline, sizes, Some(clamp)).unwrap();
+    let children: Vec<&str> =
+        parents.iter().flat_map(|parent| &parent.children).map(|child| &text[child.span.clone()]).collect();
+    assert!(children.iter().all(|child| Letters.tokens(child) <= 60), "{children:#?}");
+    assert!(children.iter().filter(|child| child.ends_with("that day.")).count() >= 40, "{children:#?}");
+    assert_eq!(children.join(" "), text.trim());
+    let words = pack_within(&text, &outline, sizes, Some(Clamp { max: 1, ..clamp })).unwrap();
+    let words: Vec<&Parent> = words.iter().collect();
+    assert_eq!(words.len(), parents.len(), "what is too small for any word changes no passage");
 }
 
 #[test]

@@ -34,7 +34,8 @@ fn small_chunks() -> Config {
 /// The same rows under a service with other embedders.
 fn again(bench: &Bench, models: &[std::sync::Arc<Model>]) -> Bench {
     let context = testing::context(&std::env::temp_dir());
-    let service = assemble_with(Config::default(), bench.database.clone(), context, embedders(models), None);
+    let service =
+        assemble_with(Config::default(), bench.database.clone(), context, embedders(models), None, None);
     Bench { channel: testing::local(service), ..bench.clone() }
 }
 

@@ -333,7 +333,7 @@ async fn knock_everywhere(
     assert_eq!(refused(stranger.run(knowledge.get_knowledge_base(get)).await), not_found);
     let delete = DeleteKnowledgeBaseRequest { knowledge_base_id: knowledge_base_id.clone() };
     assert_eq!(refused(stranger.run(knowledge.delete_knowledge_base(delete)).await), not_found);
-    let get = GetDocumentRequest { document_id: document_id.clone(), with_text: true };
+    let get = GetDocumentRequest { document_id: document_id.clone(), with_text: true, ..Default::default() };
     assert_eq!(refused(stranger.run(knowledge.get_document(get)).await), not_found);
     let delete = DeleteDocumentRequest { document_id };
     assert_eq!(refused(stranger.run(knowledge.delete_document(delete)).await), not_found);

@@ -235,7 +235,8 @@ async fn one_that_a_process_left_half_way_is_finished_by_the_next() {
     let database = copydesk_store::testing::sqlite(&MIGRATOR).await;
     let begin = |stop: &CancellationToken, models: &[Arc<Model>]| {
         let context = testing::context(&std::env::temp_dir());
-        let service = assemble_with(Config::default(), database.clone(), context, embedders(models), None);
+        let service =
+            assemble_with(Config::default(), database.clone(), context, embedders(models), None, None);
         let stack = testing::stack_until(service, stop.clone());
         let channel = copydesk_rpc::Channel::local("retrieval", stack, testing::metrics());
         Bench { name: "sqlite", channel, database: database.clone() }

@@ -197,7 +197,9 @@ fn indexed(item: &StagedDocument) -> ItemOutcome {
     ItemOutcome::Indexed {
         new_id: DocumentId::generate(),
         title: item.key.clone(),
+        format: Format::Text,
         text,
+        pages: Vec::new(),
         passages: vec![passage],
         embedder: "two".into(),
     }

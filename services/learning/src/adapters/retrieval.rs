@@ -72,7 +72,7 @@ impl Library {
     }
 
     async fn text(mut self, document_id: String) -> Result<Option<String>, ServiceError> {
-        let request = GetDocumentRequest { document_id, with_text: true };
+        let request = GetDocumentRequest { document_id, with_text: true, ..Default::default() };
         let answer = found(self.client.get_document(request).await)?;
         Ok(answer.and_then(|a| a.document).map(|document| document.text))
     }

@@ -3,10 +3,14 @@
 mod catch_up;
 mod clock;
 mod memory_index;
+mod ocr;
+mod reader;
 mod router;
 mod store;
 
 pub use clock::SystemClock;
 pub use memory_index::MemoryIndex;
+pub use ocr::RouterOcr;
+pub use reader::{ARGUMENT, ProcessReader, run_child};
 pub use router::Router;
 pub use store::{DatabaseStore, MIGRATOR};

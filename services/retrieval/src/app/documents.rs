@@ -5,6 +5,7 @@ use copydesk_types::{DocumentId, PassageId, TenantId};
 use super::Desk;
 use super::knowledge_bases::page;
 use crate::domain::filter::{Facts, Filter};
+use crate::domain::reading::Page;
 use crate::domain::records::{Document, Passage};
 use crate::error::{Error, Resource};
 use crate::ports::DocumentFilter;
@@ -30,6 +31,14 @@ impl Desk {
             self.knowledge.document(tenant, id).await?.map(|document| (document, None))
         };
         found.ok_or_else(|| Error::NotFound(Resource::Document, id.to_string()))
+    }
+
+    /// The pages of a document, in order; none of one that is absent.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn pages(&self, tenant: TenantId, id: DocumentId) -> Result<Vec<Page>, Error> {
+        Ok(self.knowledge.pages(tenant, id).await?)
     }
 
     /// A page of a knowledge base's documents, newest first, and whether more follow.

@@ -9,12 +9,15 @@ use tokio::task::{JoinError, JoinSet};
 use super::Desk;
 use super::embed::{Texts, told};
 use super::progress::AtWork;
-use crate::domain::packing::{Parent, pack};
+use super::read::{Read, read};
+use crate::chunkers;
+use crate::domain::packing::{Clamp, Measure, Parent, pack_within};
+use crate::domain::reading::{Page, Reading};
 use crate::domain::records::{StagedDocument, reason};
+use crate::domain::source::Format;
 use crate::domain::stages::Stage;
 use crate::error::Error;
-use crate::parsers::{self, ParseFailure, ParseLimits, Parsed};
-use crate::ports::{Embedder, ItemOutcome, Job, NewChunk, NewPassage};
+use crate::ports::{Embedder, ItemOutcome, Job, NewChunk, NewPassage, StoredPage};
 
 /// A document that was parsed and cut.
 struct Cut {
@@ -50,17 +53,19 @@ async fn passages(
     at_work: &AtWork,
 ) -> Result<ItemOutcome, Error> {
     at_work.tell(staged.ordinal, Stage::Parsing);
-    let parsed = match parse(desk, staged).await? {
-        Ok(parsed) => parsed,
-        Err(ParseFailure { reason, message }) => return Ok(ItemOutcome::Failed { reason, message }),
+    let (format, reading, mut pictures) = match read(desk, job, staged).await? {
+        Ok(Read { format, reading, pictures }) => (format, reading, pictures),
+        Err(failure) => {
+            return Ok(ItemOutcome::Failed { reason: failure.word(), message: failure.message });
+        }
     };
+    let base = desk.knowledge.knowledge_base(job.tenant, job.knowledge_base).await?;
+    let embedder = base.as_ref().map(|base| desk.embedder_of(base)).transpose()?.flatten();
     at_work.tell(staged.ordinal, Stage::Chunking);
-    let Cut { title, text, parents } = cut(desk, staged, parsed).await?;
+    let (Cut { title, text, parents }, pages) = cut(desk, staged, reading, embedder.cloned()).await?;
     if parents.is_empty() {
         return Ok(failed(reason::EMPTY, "there is no text to index"));
     }
-    let base = desk.knowledge.knowledge_base(job.tenant, job.knowledge_base).await?;
-    let embedder = base.as_ref().map(|base| desk.embedder_of(base)).transpose()?.flatten();
     let vectors = match embedder {
         Some(embedder) => {
             at_work.tell(staged.ordinal, Stage::Embedding);
@@ -70,25 +75,48 @@ async fn passages(
     };
     let passages = numbered(parents, vectors);
     let embedder = embedder.map(|embedder| embedder.id().to_owned()).unwrap_or_default();
-    Ok(ItemOutcome::Indexed { new_id: DocumentId::generate(), title, text, passages, embedder })
+    let stored = |page: Page| StoredPage { picture_hash: pictures.remove(&page.number), page };
+    let pages = pages.into_iter().map(stored).collect();
+    let new_id = DocumentId::generate();
+    Ok(ItemOutcome::Indexed { new_id, title, format, text, pages, passages, embedder })
 }
 
-/// Parsing takes a second for the largest documents: it runs beside the runtime's own threads.
-async fn parse(desk: &Desk, staged: &StagedDocument) -> Result<Result<Parsed, ParseFailure>, Error> {
-    let largest = desk.config.limits.max_document_bytes;
-    let limits = ParseLimits { text_bytes: usize::try_from(largest).unwrap_or(usize::MAX) };
-    let (format, content) = (staged.format, staged.content.clone());
-    Ok(tokio::task::spawn_blocking(move || parsers::parse(format, &content, &limits)).await?)
-}
-
-/// So does cutting.
-async fn cut(desk: &Desk, staged: &StagedDocument, parsed: Parsed) -> Result<Cut, Error> {
-    let Parsed { text, mut outline } = parsed;
-    let found = outline.title.take().unwrap_or_else(|| staged.key.clone());
-    let title = if staged.title.is_empty() { found } else { staged.title.clone() };
+/// Cutting takes a second for the largest documents: it runs beside the runtime's own threads.
+async fn cut(
+    desk: &Desk,
+    staged: &StagedDocument,
+    reading: Reading,
+    embedder: Option<Arc<dyn Embedder>>,
+) -> Result<(Cut, Vec<Page>), Error> {
+    let Reading { text, markdown, title, pages, .. } = reading;
+    let (given, key) = (staged.title.clone(), staged.key.clone());
     let sizes = desk.config.sizes(staged.content_type);
-    let cut = move || Ok(Cut { parents: pack(&text, &outline, sizes)?, title, text });
-    tokio::task::spawn_blocking(cut).await?
+    let work = move || {
+        let form = if markdown { Format::Markdown } else { Format::Text };
+        let mut outline = chunkers::outline(form, &text);
+        let found = title.or(outline.title.take()).unwrap_or(key);
+        let title = if given.is_empty() { found } else { given };
+        let measure = embedder.map(ReadBy);
+        let clamp = measure.as_ref().and_then(ReadBy::clamp);
+        Ok::<_, Error>(Cut { parents: pack_within(&text, &outline, sizes, clamp)?, title, text })
+    };
+    Ok((tokio::task::spawn_blocking(work).await??, pages))
+}
+
+/// The tokens that an embedder reads.
+struct ReadBy(Arc<dyn Embedder>);
+
+impl ReadBy {
+    /// Chunks that it reads to their ends; no bound where it names none.
+    fn clamp(&self) -> Option<Clamp<'_>> {
+        self.0.max_tokens().map(|max| Clamp { measure: self, max })
+    }
+}
+
+impl Measure for ReadBy {
+    fn tokens(&self, text: &str) -> usize {
+        self.0.count(text)
+    }
 }
 
 async fn embed(

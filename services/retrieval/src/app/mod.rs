@@ -10,6 +10,7 @@ mod ingestions;
 mod knowledge_bases;
 mod progress;
 mod query_vectors;
+mod read;
 mod reembed;
 mod reembedder;
 mod search;
@@ -37,8 +38,8 @@ use crate::config::Config;
 use crate::embedders::Embedders;
 use crate::metrics::Metrics;
 use crate::ports::{
-    Clock, IngestionStore, Inspector, KnowledgeStore, LexicalIndex, Reranker, SnapshotStore, VectorIndex,
-    VectorStore,
+    Clock, IngestionStore, Inspector, KnowledgeStore, LexicalIndex, Ocr, OcrStore, Reader, Reranker,
+    SnapshotStore, VectorIndex, VectorStore,
 };
 
 /// Everything a use case may need. Cheap to clone.
@@ -68,6 +69,12 @@ pub struct Desk {
     pub reranker: Option<Arc<dyn Reranker>>,
     /// Answers that are given again.
     pub cache: QueryCache,
+    /// Makes text of bytes.
+    pub reader: Arc<dyn Reader>,
+    /// Reads pictures of pages; absent: they stay unread.
+    pub ocr: Option<Arc<dyn Ocr>>,
+    /// What was read of pictures before.
+    pub ocr_texts: Arc<dyn OcrStore>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Who waits for which ingestion and for work, and who is at which.

@@ -5,7 +5,9 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 
 use bytes::Bytes;
-use copydesk_proto::retrieval::v1::{SnapshotChunk, SnapshotDocument, SnapshotHeader, SnapshotPassage};
+use copydesk_proto::retrieval::v1::{
+    SnapshotChunk, SnapshotDocument, SnapshotHeader, SnapshotPage, SnapshotPassage,
+};
 use copydesk_rpc::{ServiceError, StreamSink};
 use copydesk_store::StoreError;
 use copydesk_types::{DocumentId, KnowledgeBaseId, PassageId, SnapshotId, TenantId};
@@ -13,11 +15,12 @@ use copydesk_types::{DocumentId, KnowledgeBaseId, PassageId, SnapshotId, TenantI
 use super::Desk;
 use super::knowledge_bases::page;
 use crate::domain::attributes::Attributes;
+use crate::domain::reading::{Complexity, Page, Path};
 use crate::domain::records::{Document, KnowledgeBase};
 use crate::domain::snapshot::{Fault, Reader, Writer};
-use crate::domain::source::{ContentType, KnowledgeBaseKind, SourceKind};
+use crate::domain::source::{ContentType, Format, KnowledgeBaseKind, SourceKind};
 use crate::error::{Error, Resource};
-use crate::ports::{Created, NewChunk, NewPassage, RequestKey, Snapshot, WholeDocument};
+use crate::ports::{Created, NewChunk, NewPassage, RequestKey, Snapshot, StoredPage, WholeDocument};
 
 /// Bytes of a stored part of a file.
 const PART: usize = 1024 * 1024;
@@ -318,6 +321,20 @@ fn record(whole: WholeDocument) -> SnapshotDocument {
         attributes: document.attributes.json(),
         source_uri: document.source_uri,
         passages: whole.passages.into_iter().map(passage_record).collect(),
+        format: document.format.map(|format| format.word().to_owned()).unwrap_or_default(),
+        pages: whole.pages.into_iter().map(page_record).collect(),
+    }
+}
+
+fn page_record(StoredPage { page, picture_hash }: StoredPage) -> SnapshotPage {
+    SnapshotPage {
+        number: page.number,
+        start: page.span.start as u64,
+        end: page.span.end as u64,
+        complexity: page.complexity.word().to_owned(),
+        path: page.path.word().to_owned(),
+        reasons: page.reasons,
+        picture_hash: picture_hash.unwrap_or_default(),
     }
 }
 
@@ -355,10 +372,24 @@ fn whole(record: SnapshotDocument, base: KnowledgeBaseId) -> Option<WholeDocumen
         update_time: record.update_time_ms,
         attributes: Attributes::from_json(&record.attributes).ok()?,
         source_uri: record.source_uri,
+        format: Format::from_word(&record.format),
     };
     let (upload_time, original) = (record.upload_time_ms, record.original);
     let passages = record.passages.into_iter().map(passage).collect();
-    Some(WholeDocument { document, upload_time, text, original, passages })
+    let pages = record.pages.into_iter().map(stored_page).collect::<Option<_>>()?;
+    Some(WholeDocument { document, upload_time, text, original, passages, pages })
+}
+
+fn stored_page(record: SnapshotPage) -> Option<StoredPage> {
+    let page = Page {
+        number: record.number,
+        span: usize::try_from(record.start).ok()?..usize::try_from(record.end).ok()?,
+        complexity: Complexity::from_word(&record.complexity)?,
+        path: Path::from_word(&record.path)?,
+        reasons: record.reasons,
+    };
+    let picture_hash = (!record.picture_hash.is_empty()).then_some(record.picture_hash);
+    Some(StoredPage { page, picture_hash })
 }
 
 fn passage(record: SnapshotPassage) -> NewPassage {

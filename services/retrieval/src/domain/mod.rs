@@ -14,6 +14,7 @@ pub mod source;
 pub mod upload;
 
 pub mod packing;
+pub mod reading;
 pub mod stages;
 pub mod tokens;
 

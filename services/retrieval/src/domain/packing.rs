@@ -2,13 +2,13 @@
 //!
 //! The text is tokenised once; every place where it may be cut has a strength, from "between two tokens" to "before a
 //! heading". A cut is made at the strongest place in the second half of what fits. Nothing is copied: a chunk is a
-//! range of bytes of the stored text.
+//! range of bytes of the stored text. Where a model reads the children, its own tokenizer may bound them further.
 
 use std::ops::Range;
 
 use copydesk_guard::text::sentences;
 
-use super::tokens::{TokenError, Tokens, count};
+use super::tokens::{TokenError, Tokens};
 
 /// Upper bounds in tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,16 +70,44 @@ pub struct Parent {
     pub children: Vec<Chunk>,
 }
 
+/// The tokenizer of a model that reads the children.
+pub trait Measure: Send + Sync {
+    /// How many of the model's tokens a text has, without those that the model puts around it.
+    fn tokens(&self, text: &str) -> usize;
+}
+
+/// A bound on children beside their size.
+#[derive(Clone, Copy)]
+pub struct Clamp<'a> {
+    /// The model's tokenizer.
+    pub measure: &'a dyn Measure,
+    /// Most of its tokens in a child. A single word that has more stays whole: the model cuts it off.
+    pub max: usize,
+}
+
 /// Cuts a document. Together the children hold every byte of the body but white space, each byte once.
 ///
 /// # Errors
-/// When the tokenizer gives up on the text.
+/// When the vocabulary cannot be read.
 pub fn pack(text: &str, outline: &Outline, sizes: Sizes) -> Result<Vec<Parent>, TokenError> {
-    let mut packer = Packer::new(text, outline, sizes)?;
+    pack_within(text, outline, sizes, None)
+}
+
+/// As [`pack`], with children that a model can read whole.
+///
+/// # Errors
+/// As [`pack`].
+pub fn pack_within(
+    text: &str,
+    outline: &Outline,
+    sizes: Sizes,
+    clamp: Option<Clamp<'_>>,
+) -> Result<Vec<Parent>, TokenError> {
+    let mut packer = Packer::new(text, outline, sizes, clamp)?;
     packer.mark_breaks(outline);
     let mut parents = Vec::new();
     for group in packer.sections(outline) {
-        packer.pack_group(group, &mut parents)?;
+        packer.pack_group(group, &mut parents);
     }
     Ok(parents)
 }
@@ -97,16 +125,22 @@ enum Strength {
 struct Packer<'a> {
     text: &'a str,
     sizes: Sizes,
-    tokens: Tokens,
+    clamp: Option<Clamp<'a>>,
+    tokens: Tokens<'a>,
     /// For each piece, how good a cut before it would be.
     breaks: Vec<Strength>,
 }
 
 impl<'a> Packer<'a> {
-    fn new(text: &'a str, outline: &Outline, sizes: Sizes) -> Result<Self, TokenError> {
+    fn new(
+        text: &'a str,
+        outline: &Outline,
+        sizes: Sizes,
+        clamp: Option<Clamp<'a>>,
+    ) -> Result<Self, TokenError> {
         let tokens = Tokens::of(text, outline.body.clone())?;
         let breaks = vec![Strength::Token; tokens.len() + 1];
-        Ok(Self { text, sizes, tokens, breaks })
+        Ok(Self { text, sizes, clamp, tokens, breaks })
     }
 
     fn mark_breaks(&mut self, outline: &Outline) {
@@ -182,48 +216,65 @@ impl<'a> Packer<'a> {
         groups
     }
 
-    fn pack_group(&self, group: Range<usize>, parents: &mut Vec<Parent>) -> Result<(), TokenError> {
+    fn pack_group(&self, group: Range<usize>, parents: &mut Vec<Parent>) {
         let mut own = group.start;
         while own < group.end {
             let from = if own == group.start { own } else { self.overlap_start(group.start, own) };
-            let (end, chunk) = self.cut(from, own, group.end, self.sizes.parent)?;
-            let children = self.children(own..end)?;
+            let (end, chunk) = self.cut(from, own, group.end, self.sizes.parent, None);
+            let children = self.children(own..end);
             if let (false, Some(chunk)) = (children.is_empty(), chunk) {
                 parents.push(Parent { chunk, children });
             }
             own = end;
         }
-        Ok(())
     }
 
-    fn children(&self, own: Range<usize>) -> Result<Vec<Chunk>, TokenError> {
+    fn children(&self, own: Range<usize>) -> Vec<Chunk> {
         let (mut chunks, mut from) = (Vec::new(), own.start);
         while from < own.end {
-            let (end, chunk) = self.cut(from, from, own.end, self.sizes.child)?;
+            let (end, chunk) = self.cut(from, from, own.end, self.sizes.child, self.clamp);
             chunks.extend(chunk);
             from = end;
         }
-        Ok(chunks)
+        chunks
     }
 
-    /// Ends a chunk that begins at `from`: after `own`, at `to` at most, with `max` tokens at most.
+    /// Ends a chunk that begins at `from`: after `own`, at `to` at most, with `max` tokens at most, within the clamp.
     fn cut(
         &self,
         from: usize,
         own: usize,
         to: usize,
         max: usize,
-    ) -> Result<(usize, Option<Chunk>), TokenError> {
-        let mut end = self.tokens.furthest(from, to, max).max(own + 1);
+        clamp: Option<Clamp<'_>>,
+    ) -> (usize, Option<Chunk>) {
+        let (mut end, mut fits) = (self.tokens.furthest(from, to, max).max(own + 1), max);
         loop {
-            let at = if end == to { to } else { self.best_break(from, own, end, max) };
+            let at = if end == to { to } else { self.best_break(from, own, end, fits) };
             // A piece of text can have more tokens by itself than it had in its place: the promise is about the former.
-            let chunk = self.chunk(from..at)?;
-            if at == own + 1 || chunk.as_ref().is_none_or(|chunk| chunk.tokens <= max) {
-                return Ok((at, chunk));
+            let chunk = self.chunk(from..at);
+            if at == own + 1 {
+                return (at, chunk);
             }
-            end = at - 1;
+            match chunk.as_ref().and_then(|chunk| self.excess(chunk, max, clamp)) {
+                None => return (at, chunk),
+                Some((held, allowed)) => {
+                    // What is too long for a model is shortened in proportion: trying every length would measure for ever.
+                    fits = self.tokens.count(from..at) * allowed / held;
+                    end = self.tokens.furthest(from, at - 1, fits).max(own + 1);
+                }
+            }
         }
+    }
+
+    /// How much a chunk holds and may hold, when the former is more.
+    fn excess(&self, chunk: &Chunk, max: usize, clamp: Option<Clamp<'_>>) -> Option<(usize, usize)> {
+        if chunk.tokens > max {
+            return Some((chunk.tokens, max));
+        }
+        let clamp = clamp?;
+        let held = clamp.measure.tokens(&self.text[chunk.span.clone()]);
+        (held > clamp.max).then_some((held, clamp.max))
     }
 
     /// The strongest break in the second half of what fits; the last of equals; else any word end; else a token end.
@@ -245,14 +296,7 @@ impl<'a> Packer<'a> {
     }
 
     /// The pieces as a chunk without the white space at its ends; `None` when nothing is left.
-    fn chunk(&self, pieces: Range<usize>) -> Result<Option<Chunk>, TokenError> {
-        let (start, end) = (self.tokens.start(pieces.start), self.tokens.start(pieces.end));
-        let text = &self.text[start..end];
-        let start = start + (text.len() - text.trim_start().len());
-        let text = text.trim();
-        if text.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(Chunk { span: start..start + text.len(), tokens: count(text)? }))
+    fn chunk(&self, pieces: Range<usize>) -> Option<Chunk> {
+        self.tokens.trimmed(pieces).map(|(span, tokens)| Chunk { span, tokens })
     }
 }

@@ -72,6 +72,8 @@ pub struct Document {
     pub content_hash: String,
     /// Its child chunks.
     pub chunks: u32,
+    /// What it was read as; absent when a build stored it that did not keep that.
+    pub format: Option<Format>,
     /// When it was first ingested.
     pub create_time: i64,
     /// When its bytes last changed.
@@ -241,12 +243,41 @@ pub mod reason {
     pub const EMBEDDER_FAILED: &str = "EMBEDDER_FAILED";
     /// The bytes are not what the format says.
     pub const UNREADABLE: &str = "UNREADABLE";
-    /// It is larger than is allowed.
+    /// It is larger than is allowed, or unpacks to more.
     pub const TOO_LARGE: &str = "TOO_LARGE";
+    /// A password locks it.
+    pub const ENCRYPTED: &str = "ENCRYPTED";
+    /// It has more pages than are allowed.
+    pub const TOO_MANY_PAGES: &str = "TOO_MANY_PAGES";
+    /// Reading it took longer than is allowed.
+    pub const TIMEOUT: &str = "TIMEOUT";
+    /// Reading it took more memory than is allowed.
+    pub const MEMORY: &str = "MEMORY";
+    /// Its bytes are of a kind that cannot be read.
+    pub const UNSUPPORTED: &str = "UNSUPPORTED";
+    /// The vision model failed on its pictures.
+    pub const OCR_FAILED: &str = "OCR_FAILED";
+    /// Its text stands in pictures, and no vision model is configured or no picture can be had.
+    pub const NEEDS_OCR: &str = "NEEDS_OCR";
     /// The tenant may not store more.
     pub const QUOTA_EXCEEDED: &str = "QUOTA_EXCEEDED";
     /// The process ended while it was at work.
     pub const LOST: &str = "LOST";
     /// A later upload has stored its key.
     pub const SUPERSEDED: &str = "SUPERSEDED";
+
+    /// Those of a document that cannot be read.
+    pub const READING: [&str; 11] = [
+        EMPTY,
+        INTERNAL,
+        UNREADABLE,
+        TOO_LARGE,
+        ENCRYPTED,
+        TOO_MANY_PAGES,
+        TIMEOUT,
+        MEMORY,
+        UNSUPPORTED,
+        OCR_FAILED,
+        NEEDS_OCR,
+    ];
 }

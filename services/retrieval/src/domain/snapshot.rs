@@ -2,11 +2,12 @@
 
 use std::io::{self, Read, Write};
 
-use copydesk_proto::retrieval::v1::{SnapshotDocument, SnapshotHeader, SnapshotPassage};
+use copydesk_proto::retrieval::v1::{SnapshotDocument, SnapshotHeader, SnapshotPage, SnapshotPassage};
 use prost::Message;
 
 use super::attributes::Attributes;
-use super::source::{ContentType, SourceKind};
+use super::reading::{Complexity, Path};
+use super::source::{ContentType, Format, SourceKind};
 
 const MAGIC: &[u8; 8] = b"COPYDESK";
 const VERSION: u32 = 1;
@@ -213,7 +214,35 @@ fn check(document: &SnapshotDocument) -> Result<(), &'static str> {
     if document.source_uri.len() > 2048 || document.source_uri.contains(char::is_control) {
         return Err("its address is no address");
     }
+    if !document.format.is_empty() && !read_as(&document.format) {
+        return Err("its format is not known");
+    }
+    check_pages(text, &document.pages)?;
     document.passages.iter().try_for_each(|passage| check_passage(text, passage))
+}
+
+/// Whether a document can have been read as this: by the end it is never `Auto`.
+fn read_as(word: &str) -> bool {
+    Format::from_word(word).is_some_and(|format| format != Format::Auto)
+}
+
+fn check_pages(text: &str, pages: &[SnapshotPage]) -> Result<(), &'static str> {
+    let mut last = 0;
+    for page in pages {
+        if page.number <= last {
+            return Err("its pages are not in order");
+        }
+        last = page.number;
+        let span = usize::try_from(page.start).ok().zip(usize::try_from(page.end).ok());
+        span.and_then(|(start, end)| text.get(start..end)).ok_or("a page is outside of its text")?;
+        Complexity::from_word(&page.complexity).ok_or("how hard a page is to read is not known")?;
+        Path::from_word(&page.path).ok_or("which way a page was read is not known")?;
+        let hash = &page.picture_hash;
+        if !hash.is_empty() && (hash.len() != 64 || !hash.bytes().all(|digit| digit.is_ascii_hexdigit())) {
+            return Err("the hash of a picture is no hash");
+        }
+    }
+    Ok(())
 }
 
 fn check_passage(text: &str, passage: &SnapshotPassage) -> Result<(), &'static str> {
@@ -253,6 +282,19 @@ mod tests {
             text: text.as_bytes().to_vec(),
             attributes: "{}".into(),
             passages: vec![passage],
+            format: "pdf".into(),
+            pages: vec![page(1, text.len()), page(2, text.len())],
+            ..Default::default()
+        }
+    }
+
+    fn page(number: u32, end: usize) -> SnapshotPage {
+        SnapshotPage {
+            number,
+            end: end as u64,
+            complexity: Complexity::Medium.word().to_owned(),
+            path: Path::Layout.word().to_owned(),
+            reasons: vec!["2 columns".to_owned()],
             ..Default::default()
         }
     }
@@ -322,6 +364,12 @@ mod tests {
         assert_eq!(wrong(|d| d.source_uri.push('\n')), "its address is no address");
         assert_eq!(wrong(|d| d.key.clear()), "its key is no key");
         assert_eq!(wrong(|d| d.source_kind = "odd".into()), "its kind of source is not known");
+        assert_eq!(wrong(|d| d.format = "auto".into()), "its format is not known");
+        assert_eq!(wrong(|d| d.pages[1].number = 1), "its pages are not in order");
+        assert_eq!(wrong(|d| d.pages[0].end = 99), "a page is outside of its text");
+        assert_eq!(wrong(|d| d.pages[0].complexity.clear()), "how hard a page is to read is not known");
+        assert_eq!(wrong(|d| d.pages[0].path.clear()), "which way a page was read is not known");
+        assert_eq!(wrong(|d| d.pages[1].picture_hash = "12".into()), "the hash of a picture is no hash");
         assert_eq!(wrong(|d| d.passages[0].end = 99), "a passage is outside of its text");
         assert_eq!(wrong(|d| d.passages[0].chunks[0].end = 99), "a chunk is outside of its passage");
         assert_eq!(

@@ -80,6 +80,22 @@ words! {
         Text = "text",
         /// CommonMark with tables; YAML front matter is not indexed.
         Markdown = "markdown",
+        /// What its bytes say, then its key's ending; only until the document is read.
+        Auto = "auto",
+        /// HTML: its content without what stands around it.
+        Html = "html",
+        /// PDF, also of scans.
+        Pdf = "pdf",
+        /// Word.
+        Docx = "docx",
+        /// PowerPoint.
+        Pptx = "pptx",
+        /// Excel.
+        Xlsx = "xlsx",
+        /// Values with commas or other separators between them.
+        Csv = "csv",
+        /// PNG, JPEG, WebP or GIF, read by a vision model.
+        Image = "image",
     }
 }
 

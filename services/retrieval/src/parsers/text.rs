@@ -1,45 +1,27 @@
-//! Text and Markdown: the bytes are the text.
+//! Plain text: stays as it is.
 
-use super::{ParseFailure, ParseLimits, Parsed, Parser};
-use crate::chunkers;
-use crate::domain::records::reason;
+use super::{Parser, utf8};
+use crate::domain::reading::{Page, ReadFailure, ReadLimits, Reading, Signals, router};
 use crate::domain::source::Format;
 
-/// This file's entry in the list.
-pub const ENTRY: Parser = Parser {
-    formats: &[Format::Text, Format::Markdown],
-    summary: "UTF-8 text and Markdown, as they are",
-    parse,
-};
+/// This parser.
+pub const ENTRY: Parser =
+    Parser { format: Format::Text, summary: "plain text as it is", apart: false, parse };
 
-fn parse(format: Format, bytes: &[u8], limits: &ParseLimits) -> Result<Parsed, ParseFailure> {
-    if bytes.len() > limits.text_bytes {
-        let message = format!("the text has more than {} bytes", limits.text_bytes);
-        return Err(ParseFailure { reason: reason::TOO_LARGE, message });
-    }
-    let text = std::str::from_utf8(bytes).map_err(|error| ParseFailure {
-        reason: reason::UNREADABLE,
-        message: format!("is not valid UTF-8 at byte {}", error.valid_up_to()),
-    })?;
-    Ok(Parsed { text: text.to_owned(), outline: chunkers::outline(format, text) })
+fn parse(bytes: &[u8], limits: &ReadLimits) -> Result<Reading, ReadFailure> {
+    whole(bytes, false, limits)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMITS: ParseLimits = ParseLimits { text_bytes: 12 };
-
-    #[test]
-    fn the_bytes_are_the_text() {
-        let parsed = parse(Format::Markdown, b"# One\n\ntwo", &LIMITS).unwrap();
-        assert_eq!((parsed.text.as_str(), parsed.outline.title.as_deref()), ("# One\n\ntwo", Some("One")));
+/// A text that is one page and needs no more reading.
+pub(super) fn whole(bytes: &[u8], markdown: bool, limits: &ReadLimits) -> Result<Reading, ReadFailure> {
+    let text = utf8(bytes)?;
+    if text.len() as u64 > limits.unpacked_bytes {
+        return Err(ReadFailure::too_large(limits.unpacked_bytes));
     }
-
-    #[test]
-    fn what_is_no_text_or_too_long_is_told() {
-        let failed = |bytes: &[u8]| parse(Format::Text, bytes, &LIMITS).unwrap_err().reason;
-        assert_eq!(failed(b"ok \xff no"), reason::UNREADABLE);
-        assert_eq!(failed(&[b'x'; 13]), reason::TOO_LARGE);
-    }
+    let (characters, unmapped) = router::characters(&text);
+    // Whatever is odd about it, a text has no picture to look at instead.
+    let signals = Signals { characters, unmapped, columns: 1, ..Signals::default() };
+    let (complexity, _, reasons) = signals.judge();
+    let page = Page { number: 1, span: 0..text.len(), complexity, reasons, path: router::Path::Text };
+    Ok(Reading { text, markdown, pages: vec![page], ..Reading::default() })
 }

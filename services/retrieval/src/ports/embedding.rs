@@ -66,8 +66,8 @@ pub trait Embedder: Send + Sync {
         None
     }
 
-    /// How many of its own tokens a text has. Where `max_tokens` is unknown, this is only the number of bytes, which no
-    /// vocabulary exceeds.
+    /// How many of its own tokens a text has. Where its vocabulary is not at hand, this is only the number of bytes, which
+    /// no vocabulary exceeds.
     fn count(&self, text: &str) -> usize {
         text.len()
     }

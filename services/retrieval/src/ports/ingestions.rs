@@ -7,7 +7,9 @@ use copydesk_store::StoreError;
 use copydesk_types::{DocumentId, IngestionId, KnowledgeBaseId, PassageId, TenantId};
 
 use super::{Created, RequestKey};
+use crate::domain::reading::Page;
 use crate::domain::records::{Ingestion, IngestionState, StagedDocument};
+use crate::domain::source::Format;
 use crate::domain::stages::{Allowance, IngestionDocument, OverQuota, Stage};
 
 /// A new ingestion.
@@ -99,6 +101,15 @@ pub struct NewChunk {
     pub vector: Option<Vec<f32>>,
 }
 
+/// A page to be stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredPage {
+    /// The page.
+    pub page: Page,
+    /// BLAKE3 of the picture that it was read from, in hexadecimal digits.
+    pub picture_hash: Option<String>,
+}
+
 /// What became of an item.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ItemOutcome {
@@ -124,8 +135,12 @@ pub enum ItemOutcome {
         new_id: DocumentId,
         /// Its title.
         title: String,
+        /// What it was read as.
+        format: Format,
         /// Its text, as a parser read it.
         text: String,
+        /// Its pages in order.
+        pages: Vec<StoredPage>,
         /// Its passages.
         passages: Vec<NewPassage>,
         /// The id of the embedder that made their vectors; empty for none.

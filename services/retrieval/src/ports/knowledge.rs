@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use copydesk_store::StoreError;
 use copydesk_types::{DocumentId, KnowledgeBaseId, PassageId, TenantId};
 
+use crate::domain::reading::Page;
 use crate::domain::records::{Document, KnowledgeBase, Passage};
 use crate::domain::source::{ContentType, SourceKind};
 use crate::domain::stages::{OverQuota, Usage};
@@ -99,4 +100,7 @@ pub trait KnowledgeStore: Send + Sync {
 
     /// The passages of these ids that exist, in any order, each with the text of the version it was cut from.
     async fn passages(&self, tenant: TenantId, ids: &[PassageId]) -> Result<Vec<Passage>, StoreError>;
+
+    /// The pages of a document, in order.
+    async fn pages(&self, tenant: TenantId, id: DocumentId) -> Result<Vec<Page>, StoreError>;
 }

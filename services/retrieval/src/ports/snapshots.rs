@@ -5,7 +5,7 @@ use bytes::Bytes;
 use copydesk_store::StoreError;
 use copydesk_types::{DocumentId, KnowledgeBaseId, SnapshotId, TenantId};
 
-use super::{Created, NewPassage, RequestKey};
+use super::{Created, NewPassage, RequestKey, StoredPage};
 use crate::domain::records::{Document, KnowledgeBase};
 use crate::domain::stages::Allowance;
 
@@ -43,6 +43,8 @@ pub struct WholeDocument {
     pub original: Option<Vec<u8>>,
     /// Its passages with their chunks.
     pub passages: Vec<NewPassage>,
+    /// Its pages in order.
+    pub pages: Vec<StoredPage>,
 }
 
 /// Where the documents of a restore come from, and where the parts of a snapshot's file come from.

@@ -6,6 +6,7 @@ use copydesk_rpc::Violations;
 use prost_types::Timestamp;
 
 use super::attributes;
+use crate::domain::reading::{Complexity, Page, Path};
 use crate::domain::records::{Document, Ingestion, IngestionState, KnowledgeBase, Passage};
 use crate::domain::source::{ContentType, Format, KnowledgeBaseKind, SourceKind};
 use crate::domain::upload::Header;
@@ -71,6 +72,53 @@ fn format(value: i32) -> Option<Format> {
         pb::DocumentFormat::Unspecified => None,
         pb::DocumentFormat::Text => Some(Format::Text),
         pb::DocumentFormat::Markdown => Some(Format::Markdown),
+        pb::DocumentFormat::Auto => Some(Format::Auto),
+        pb::DocumentFormat::Html => Some(Format::Html),
+        pb::DocumentFormat::Pdf => Some(Format::Pdf),
+        pb::DocumentFormat::Docx => Some(Format::Docx),
+        pb::DocumentFormat::Pptx => Some(Format::Pptx),
+        pb::DocumentFormat::Xlsx => Some(Format::Xlsx),
+        pb::DocumentFormat::Csv => Some(Format::Csv),
+        pb::DocumentFormat::Image => Some(Format::Image),
+    }
+}
+
+fn format_value(stored: Option<Format>) -> i32 {
+    let value = match stored {
+        None => pb::DocumentFormat::Unspecified,
+        Some(Format::Text) => pb::DocumentFormat::Text,
+        Some(Format::Markdown) => pb::DocumentFormat::Markdown,
+        Some(Format::Auto) => pb::DocumentFormat::Auto,
+        Some(Format::Html) => pb::DocumentFormat::Html,
+        Some(Format::Pdf) => pb::DocumentFormat::Pdf,
+        Some(Format::Docx) => pb::DocumentFormat::Docx,
+        Some(Format::Pptx) => pb::DocumentFormat::Pptx,
+        Some(Format::Xlsx) => pb::DocumentFormat::Xlsx,
+        Some(Format::Csv) => pb::DocumentFormat::Csv,
+        Some(Format::Image) => pb::DocumentFormat::Image,
+    };
+    value.into()
+}
+
+/// A document's page.
+pub(super) fn page(page: Page) -> pb::DocumentPage {
+    let complexity = match page.complexity {
+        Complexity::Low => pb::Complexity::Low,
+        Complexity::Medium => pb::Complexity::Medium,
+        Complexity::High => pb::Complexity::High,
+        Complexity::Extreme => pb::Complexity::Extreme,
+    };
+    let path = match page.path {
+        Path::Text => pb::ParsePath::Text,
+        Path::Layout => pb::ParsePath::Layout,
+        Path::Ocr => pb::ParsePath::Ocr,
+    };
+    pb::DocumentPage {
+        number: page.number,
+        span: Some(types::Span { start: page.span.start as u64, end: page.span.end as u64 }),
+        complexity: complexity.into(),
+        reasons: page.reasons,
+        path: path.into(),
     }
 }
 
@@ -173,6 +221,8 @@ pub(super) fn document(document: Document, text: Option<String>) -> pb::Document
         text: text.unwrap_or_default(),
         attributes: attributes::message(&document.attributes),
         source_uri: document.source_uri,
+        format: format_value(document.format),
+        pages: Vec::new(),
     }
 }
 
@@ -235,8 +285,11 @@ mod tests {
         for kind in ContentType::ALL {
             assert_eq!(content_type(content_type_value(*kind)), Some(*kind));
         }
+        for kind in Format::ALL {
+            assert_eq!(format(format_value(Some(*kind))), Some(*kind));
+        }
         assert_eq!((source_kind(0), content_type(0)), (Some(SourceKind::Document), Some(ContentType::Blog)));
-        assert_eq!((source_kind(99), content_type(-1), format(0), format(7)), (None, None, None, None));
+        assert_eq!((source_kind(99), content_type(-1), format(0), format(99)), (None, None, None, None));
     }
 
     #[test]

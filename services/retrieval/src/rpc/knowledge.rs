@@ -137,8 +137,12 @@ impl KnowledgeService for Door {
         let request = request.into_inner();
         let id = one("document_id", &request.document_id)?;
         let (found, text) = self.desk.document(caller.tenant, id, request.with_text).await?;
-        let document = Some(convert::document(found, text));
-        Ok(Response::new(pb::GetDocumentResponse { document }))
+        let mut document = convert::document(found, text);
+        if request.with_pages {
+            let pages = self.desk.pages(caller.tenant, id).await?;
+            document.pages = pages.into_iter().map(convert::page).collect();
+        }
+        Ok(Response::new(pb::GetDocumentResponse { document: Some(document) }))
     }
 
     async fn list_documents(

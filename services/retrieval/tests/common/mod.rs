@@ -67,7 +67,7 @@ pub async fn benches_of(
 ) -> Vec<Bench> {
     let make = |database: &Database| {
         let context = testing::context(&std::env::temp_dir());
-        assemble_with(config.clone(), database.clone(), context, embedders.clone(), reranker.clone())
+        assemble_with(config.clone(), database.clone(), context, embedders.clone(), reranker.clone(), None)
     };
     let mut benches = Vec::new();
     for (name, database) in copydesk_store::testing::both(&MIGRATOR).await {
@@ -223,7 +223,7 @@ impl Tenant {
     }
 
     pub async fn document(&self, id: &str) -> Result<Document, Status> {
-        let request = GetDocumentRequest { document_id: id.into(), with_text: true };
+        let request = GetDocumentRequest { document_id: id.into(), with_text: true, ..Default::default() };
         Ok(self.run(self.knowledge().get_document(request)).await?.into_inner().document.unwrap())
     }
 }

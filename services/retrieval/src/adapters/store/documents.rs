@@ -3,11 +3,13 @@
 use copydesk_store::{StoreError, Tx, Value, params};
 use copydesk_types::DocumentId;
 
+use super::pages;
 use super::rows::{self, BATCH};
 use super::usage::Growth;
 use super::vectors;
 use crate::domain::records::{StagedDocument, text_hash};
-use crate::ports::NewPassage;
+use crate::domain::source::Format;
+use crate::ports::{NewPassage, StoredPage};
 
 /// Moves a knowledge base's version and gives the new one; `None` when it is absent. The row stays locked until the
 /// transaction ends, so the writers of one knowledge base come one after the other.
@@ -87,9 +89,17 @@ pub(super) async fn describe(
     Ok(Some(id))
 }
 
-/// Deletes a document's text, passages and chunks.
+/// Deletes a document's text, passages, chunks and pages, and what was read from pictures that only it showed.
 pub(super) async fn delete_content(tx: &mut Tx, tenant: &str, document: &str) -> Result<(), StoreError> {
+    let shown = delete_rows(tx, tenant, document).await?;
+    pages::forget_pictures(tx, tenant, &shown).await
+}
+
+/// Deletes a document's rows and gives the pictures that it showed.
+async fn delete_rows(tx: &mut Tx, tenant: &str, document: &str) -> Result<Vec<String>, StoreError> {
+    let shown = pages::pictures(tx, tenant, document).await?;
     for statement in [
+        "DELETE FROM document_page WHERE tenant = $1 AND document_id = $2",
         "DELETE FROM new_vector WHERE tenant = $1 AND document_id = $2",
         "DELETE FROM chunk WHERE tenant = $1 AND document_id = $2",
         "DELETE FROM passage WHERE tenant = $1 AND document_id = $2",
@@ -98,7 +108,7 @@ pub(super) async fn delete_content(tx: &mut Tx, tenant: &str, document: &str) ->
     ] {
         tx.execute(statement, &params![tenant, document]).await?;
     }
-    Ok(())
+    Ok(shown)
 }
 
 /// Deletes what uploads remember of a document, kept bytes of failed ones included. What still waits is left: it will be
@@ -123,7 +133,9 @@ pub(super) struct Write<'a> {
     pub new_id: DocumentId,
     pub staged: &'a StagedDocument,
     pub title: &'a str,
+    pub format: Format,
     pub text: &'a str,
+    pub pages: &'a [StoredPage],
     pub passages: &'a [NewPassage],
     /// When it was uploaded.
     pub upload_time: i64,
@@ -196,15 +208,15 @@ impl Write<'_> {
     ) -> Result<(), StoreError> {
         let sql = "INSERT INTO document (tenant, document_id, knowledge_base_id, key, title, source_kind,
               content_type, version, size_bytes, content_hash, chunk_count, create_time, update_time, upload_bytes,
-              upload_time, attributes, source_uri)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, $15, $16)
+              upload_time, attributes, source_uri, format)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, $15, $16, $17)
             ON CONFLICT (tenant, document_id) DO UPDATE SET title = excluded.title,
               source_kind = excluded.source_kind, content_type = excluded.content_type,
               version = excluded.version, size_bytes = excluded.size_bytes,
               content_hash = excluded.content_hash, chunk_count = excluded.chunk_count,
               update_time = excluded.update_time, upload_bytes = excluded.upload_bytes,
               upload_time = excluded.upload_time, attributes = excluded.attributes,
-              source_uri = excluded.source_uri";
+              source_uri = excluded.source_uri, format = excluded.format";
         let values = params![
             self.tenant,
             id,
@@ -222,15 +234,16 @@ impl Write<'_> {
             self.upload_time,
             self.staged.attributes.json(),
             &self.staged.source_uri,
+            self.format.word(),
         ];
         tx.execute(sql, &values).await?;
         Ok(())
     }
 
-    /// Puts text, original, passages and chunks in place of those that the document has. The original is stored apart
-    /// only where the text is not all of it.
+    /// Puts text, original, passages, chunks and pages in place of those that the document has. The original is stored
+    /// apart only where the text is not all of it.
     pub(super) async fn write_content(&self, tx: &mut Tx, id: &str, version: i64) -> Result<(), StoreError> {
-        delete_content(tx, self.tenant, id).await?;
+        let shown = delete_rows(tx, self.tenant, id).await?;
         let sql = "INSERT INTO document_text (tenant, document_id, text) VALUES ($1, $2, $3)";
         tx.execute(sql, &params![self.tenant, id, self.text.as_bytes()]).await?;
         if self.staged.content != self.text.as_bytes() {
@@ -244,6 +257,8 @@ impl Write<'_> {
         }
         write_rows(tx, PASSAGE, &passages).await?;
         write_rows(tx, CHUNK, &chunks).await?;
+        pages::write(tx, self.tenant, id, self.pages).await?;
+        pages::forget_pictures(tx, self.tenant, &shown).await?;
         vectors::drop_kept(tx, self.tenant, self.knowledge_base, id).await
     }
 
@@ -291,7 +306,11 @@ const PASSAGE: &str = "passage (tenant, passage_id, document_id, ordinal, span_s
 const CHUNK: &str = "chunk (tenant, document_id, passage_id, ordinal, document_version, span_start, span_end,
     token_count, vector, text_hash)";
 
-async fn write_rows(tx: &mut Tx, into: &'static str, all: &[Vec<Value>]) -> Result<(), StoreError> {
+pub(super) async fn write_rows(
+    tx: &mut Tx,
+    into: &'static str,
+    all: &[Vec<Value>],
+) -> Result<(), StoreError> {
     for batch in all.chunks(BATCH) {
         let (sql, values) = rows::insert(into, batch);
         // Full batches all have the same text; only the last is one of its kind.

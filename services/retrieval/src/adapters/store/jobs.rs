@@ -206,7 +206,7 @@ async fn store(
     job: &Job,
     finish: Finish<'_>,
 ) -> Result<Result<End<'static>, OverQuota>, StoreError> {
-    let ItemOutcome::Indexed { new_id, title, text, passages, .. } = finish.outcome else {
+    let ItemOutcome::Indexed { new_id, title, format, text, pages, passages, .. } = finish.outcome else {
         return Ok(Ok(End::of(Stage::Unchanged)));
     };
     let (tenant, knowledge_base) = (job.tenant.to_string(), job.knowledge_base.to_string());
@@ -216,7 +216,9 @@ async fn store(
         new_id: *new_id,
         staged: finish.item,
         title,
+        format: *format,
         text,
+        pages,
         passages,
         upload_time: job.create_time,
         now: finish.now,

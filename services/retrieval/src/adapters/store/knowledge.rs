@@ -5,7 +5,8 @@ use copydesk_store::{Row, Sql, StoreError, Value, params, placeholders};
 use copydesk_types::{DocumentId, KnowledgeBaseId, PassageId, TenantId};
 
 use super::usage::{self, Growth};
-use super::{DatabaseStore, documents, method, rows, take_request};
+use super::{DatabaseStore, documents, method, pages, rows, take_request};
+use crate::domain::reading::Page;
 use crate::domain::records::{Document, KnowledgeBase, Passage};
 use crate::domain::stages::{Allowance, Usage};
 use crate::ports::{Created, DocumentFilter, KnowledgeStore, RequestKey};
@@ -170,6 +171,10 @@ impl KnowledgeStore for DatabaseStore {
         let found: Vec<Row> = self.database.query(Sql::once(sql), &values).await?;
         found.iter().map(rows::passage).collect()
     }
+
+    async fn pages(&self, tenant: TenantId, id: DocumentId) -> Result<Vec<Page>, StoreError> {
+        pages::read(self, tenant, id).await
+    }
 }
 
 /// The columns of a knowledge base and of its reembedding.
@@ -195,6 +200,16 @@ const MANY: &str = select!(
 
 /// Everything of a knowledge base, in an order in which each statement still finds its rows.
 const DELETE_CONTENT: &[&str] = &[
+    "DELETE FROM picture_text WHERE tenant = $1 AND (knowledge_base_id = $2 OR picture_hash IN
+       (SELECT p.picture_hash FROM document_page p JOIN document d
+          ON d.tenant = p.tenant AND d.document_id = p.document_id
+        WHERE p.tenant = $1 AND p.picture_hash <> '' AND d.knowledge_base_id = $2))
+     AND picture_hash NOT IN
+       (SELECT p.picture_hash FROM document_page p JOIN document d
+          ON d.tenant = p.tenant AND d.document_id = p.document_id
+        WHERE p.tenant = $1 AND d.knowledge_base_id <> $2)",
+    "DELETE FROM document_page WHERE tenant = $1 AND document_id IN
+       (SELECT document_id FROM document WHERE tenant = $1 AND knowledge_base_id = $2)",
     "DELETE FROM chunk WHERE tenant = $1 AND document_id IN
        (SELECT document_id FROM document WHERE tenant = $1 AND knowledge_base_id = $2)",
     "DELETE FROM passage WHERE tenant = $1 AND document_id IN

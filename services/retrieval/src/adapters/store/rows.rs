@@ -21,7 +21,7 @@ pub(super) fn parsed<T: FromStr>(row: &Row, column: &str) -> Result<T, StoreErro
     row.get::<String>(column)?.parse().map_err(|_| odd(column))
 }
 
-fn word<T>(row: &Row, column: &str, from: fn(&str) -> Option<T>) -> Result<T, StoreError> {
+pub(super) fn word<T>(row: &Row, column: &str, from: fn(&str) -> Option<T>) -> Result<T, StoreError> {
     from(&row.get::<String>(column)?).ok_or_else(|| odd(column))
 }
 
@@ -112,6 +112,7 @@ pub(super) fn document(row: &Row) -> Result<Document, StoreError> {
         size: unsigned(row, "size_bytes")?,
         content_hash: row.get("content_hash")?,
         chunks: row.get("chunk_count")?,
+        format: Format::from_word(&row.get::<String>("format")?),
         create_time: row.get("create_time")?,
         update_time: row.get("update_time")?,
         attributes: attributes(row)?,

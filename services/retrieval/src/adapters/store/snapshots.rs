@@ -7,7 +7,7 @@ use copydesk_types::{DocumentId, KnowledgeBaseId, SnapshotId, TenantId};
 
 use super::documents::{self, Write};
 use super::usage::{self, Growth};
-use super::{DatabaseStore, method, rows, take_request};
+use super::{DatabaseStore, method, pages, rows, take_request};
 use crate::domain::records::{KnowledgeBase, StagedDocument};
 use crate::domain::source::Format;
 use crate::domain::stages::Allowance;
@@ -63,8 +63,14 @@ impl SnapshotStore for DatabaseStore {
             let chunks = params![tenant.to_string(), id.to_string(), version];
             let chunks = self.database.query(CHUNKS, &chunks).await?;
             let passages = joined(&passages, &chunks)?;
+            let pages = pages::stored(self, &of).await?;
             let counted: usize = passages.iter().map(|passage| passage.chunks.len()).sum();
             if chunks.len() != counted || rows::size(counted) != row.get::<i64>("chunk_count")? {
+                continue;
+            }
+            // Chunks have a version of their own, pages have not: they are of this one when it is still the last.
+            let now = self.database.query_opt(VERSION, &of).await?;
+            if now.map(|row| row.get::<i64>("version")).transpose()? != Some(version) {
                 continue;
             }
             return Ok(Some(WholeDocument {
@@ -73,6 +79,7 @@ impl SnapshotStore for DatabaseStore {
                 text: rows::text(&row, "text")?,
                 original: row.get("original")?,
                 passages,
+                pages,
             }));
         }
         // Replaced faster than it can be read: as if it had come later.
@@ -198,6 +205,8 @@ const DOCUMENT: &str = "SELECT d.*, t.text, o.content AS original FROM document 
     LEFT JOIN document_original o ON o.tenant = d.tenant AND o.document_id = d.document_id
     WHERE d.tenant = $1 AND d.document_id = $2";
 
+const VERSION: &str = "SELECT version FROM document WHERE tenant = $1 AND document_id = $2";
+
 const PASSAGES: &str = "SELECT passage_id, span_start, span_end, token_count FROM passage
     WHERE tenant = $1 AND document_id = $2 ORDER BY ordinal";
 
@@ -213,7 +222,8 @@ const KNOWLEDGE_BASE: &str =
 
 const RESTORED: &str = "INSERT INTO document (tenant, document_id, knowledge_base_id, key, title, source_kind,
     content_type, version, size_bytes, content_hash, chunk_count, create_time, update_time, upload_bytes, upload_time,
-    attributes, source_uri) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+    attributes, source_uri, format)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
 
 /// Passages with their chunks.
 fn joined(passages: &[Row], chunks: &[Row]) -> Result<Vec<NewPassage>, StoreError> {
@@ -312,13 +322,14 @@ async fn put(tx: &mut Tx, tenant: &str, whole: &WholeDocument, change: i64) -> R
         whole.upload_time,
         document.attributes.json(),
         &document.source_uri,
+        document.format.map(Format::word).unwrap_or_default(),
     ];
     tx.execute(RESTORED, &values).await?;
     let staged = StagedDocument {
         ordinal: 0,
         key: document.key.clone(),
         title: document.title.clone(),
-        format: Format::Text,
+        format: document.format.unwrap_or(Format::Text),
         source_kind: document.source_kind,
         content_type: document.content_type,
         content: bytes(whole).to_vec().into(),
@@ -332,7 +343,9 @@ async fn put(tx: &mut Tx, tenant: &str, whole: &WholeDocument, change: i64) -> R
         new_id: document.id,
         staged: &staged,
         title: &document.title,
+        format: staged.format,
         text: &whole.text,
+        pages: &whole.pages,
         passages: &whole.passages,
         upload_time: whole.upload_time,
         now: document.update_time,
