@@ -131,7 +131,7 @@ async fn with_pages(tenant: &Tenant, key: &str, base: &str) -> Document {
     answer.into_inner().document.unwrap()
 }
 
-fn page<'a>(document: &'a Document, number: usize) -> &'a str {
+fn page(document: &Document, number: usize) -> &str {
     let span = document.pages[number - 1].span.unwrap();
     &document.text[span.start as usize..span.end as usize]
 }
