@@ -18,6 +18,7 @@ use crate::domain::index::KnowledgeIndex;
 use crate::domain::inspection::{self, Inspection};
 use crate::domain::lens::Lens;
 use crate::domain::ranking::Leaf;
+use crate::domain::terms::TermId;
 use crate::domain::{bm25, cosine};
 use crate::ports::{Corpus, IndexError, IndexSource, Inspector, LexicalIndex, VectorIndex};
 
@@ -155,20 +156,31 @@ async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) ->
     Ok(tokio::task::spawn_blocking(work).await?)
 }
 
-/// Chunks that are searched on the runtime's own threads: it takes less than a tenth of a millisecond.
-const FEW: u64 = 2_000;
+/// Nanoseconds of work, about, that are done on the runtime's own threads: no more than a hop to another thread may cost
+/// on a busy machine.
+const SHORT: u64 = 100_000;
+/// What a posting and a vector cost to look at, in nanoseconds, about.
+const POSTING: u64 = 2;
+const VECTOR: u64 = 50;
 
 /// Searches, beside the runtime's own threads when that takes long.
 async fn searched<T: Send + 'static>(
     guards: Vec<OwnedRwLockReadGuard<Loaded>>,
+    cost: impl Fn(&KnowledgeIndex) -> u64,
     search: impl FnOnce(&[&KnowledgeIndex]) -> T + Send + 'static,
 ) -> Result<T, IndexError> {
-    let chunks: u64 = guards.iter().map(|guard| guard.index.chunks()).sum();
+    let cost: u64 = guards.iter().map(|guard| cost(&guard.index)).sum();
     let work = move || {
         let indexes: Vec<&KnowledgeIndex> = guards.iter().map(|guard| &guard.index).collect();
         search(&indexes)
     };
-    if chunks <= FEW { Ok(work()) } else { beside(work).await }
+    if cost <= SHORT { Ok(work()) } else { beside(work).await }
+}
+
+/// What it costs to go through the postings of these terms.
+fn of_words(index: &KnowledgeIndex, terms: &[String]) -> u64 {
+    let postings = |term: &String| index.postings(TermId::of(term)).len() as u64;
+    POSTING * terms.iter().map(postings).sum::<u64>()
 }
 
 #[async_trait]
@@ -181,8 +193,9 @@ impl LexicalIndex for MemoryIndex {
         parents: usize,
     ) -> Result<Vec<Leaf>, IndexError> {
         let guards = self.current(corpus).await?;
-        let (terms, lens) = (terms.to_vec(), lens.clone());
-        searched(guards, move |indexes| bm25::search(indexes, &terms, &lens, parents)).await
+        let (own, lens) = (terms.to_vec(), lens.clone());
+        let cost = |index: &KnowledgeIndex| of_words(index, terms);
+        searched(guards, cost, move |indexes| bm25::search(indexes, &own, &lens, parents)).await
     }
 
     fn forget(&self, tenant: TenantId, knowledge_base: KnowledgeBaseId) {
@@ -201,8 +214,9 @@ impl VectorIndex for MemoryIndex {
         parents: usize,
     ) -> Result<Vec<Leaf>, IndexError> {
         let guards = self.current(corpus).await?;
-        let lens = lens.clone();
-        searched(guards, move |indexes| cosine::search(indexes, vector, &lens, parents)).await
+        let own = lens.clone();
+        let cost = |index: &KnowledgeIndex| VECTOR * index.about_visible(lens);
+        searched(guards, cost, move |indexes| cosine::search(indexes, vector, &own, parents)).await
     }
 }
 
@@ -217,7 +231,8 @@ impl Inspector for MemoryIndex {
     ) -> Result<Inspection, IndexError> {
         let guards = self.current(corpus).await?;
         let (terms, passages) = (terms.to_vec(), passages.to_vec());
-        searched(guards, move |indexes| inspection::inspect(indexes, &terms, vector, &passages)).await
+        let cost = |index: &KnowledgeIndex| POSTING * index.chunks();
+        searched(guards, cost, move |indexes| inspection::inspect(indexes, &terms, vector, &passages)).await
     }
 }
 

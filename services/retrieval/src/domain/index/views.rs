@@ -64,6 +64,12 @@ impl Views {
         slots
     }
 
+    /// How many slots a lens lets through, if that was asked before.
+    pub fn known(&self, lens: &Lens) -> Option<usize> {
+        let views = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        views.iter().find(|view| view.is_of(lens)).map(|view| view.slots.len())
+    }
+
     fn remembered(&self, lens: &Lens) -> Option<Arc<Bits>> {
         let mut views = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let at = views.iter().position(|view| view.is_of(lens))?;
