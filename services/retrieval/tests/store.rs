@@ -238,7 +238,7 @@ mod cases {
     }
 
     pub async fn terms_that_are_not_kept_are_found_and_kept(shelf: Shelf) {
-        shelf.index("1", &[staged(0, "a", "cold vans"), staged(1, "b", "warm vans")]).await;
+        shelf.index("1", &[staged(0, "first", "cold vans"), staged(1, "second", "warm vans")]).await;
         let all = shelf.store.changes(TENANT, shelf.base, 0).await.unwrap();
         let ids: Vec<DocumentId> = all.iter().map(|change| change.document).collect();
         let read = || async {

@@ -352,8 +352,15 @@ mod tests {
                 state % sides
             };
             // Words of all frequencies, chunks of all lengths.
-            let mut text = |_| (0..dice(30)).map(|_| { let most = dice(words) + 1; format!("w{}", dice(most)) });
-            let texts: Vec<String> = (0..chunks).map(|at| text(at).collect::<Vec<_>>().join(" ")).collect();
+            let mut text = || {
+                let mut text = String::new();
+                for _ in 0..dice(30) {
+                    let most = dice(words) + 1;
+                    text.push_str(&format!("w{} ", dice(most)));
+                }
+                text
+            };
+            let texts: Vec<String> = (0..chunks).map(|_| text()).collect();
             let mut index = KnowledgeIndex::default();
             for (at, part) in texts.chunks(97).enumerate() {
                 let kind = if at % 3 == 0 { SourceKind::Post } else { SourceKind::Issue };
