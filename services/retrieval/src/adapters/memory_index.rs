@@ -56,6 +56,21 @@ struct Held {
 pub(super) struct Loaded {
     pub(super) version: u64,
     pub(super) index: KnowledgeIndex,
+    /// About how many bytes it took when it was last counted, and how many documents changed since.
+    bytes: usize,
+    changed: usize,
+}
+
+impl Loaded {
+    /// About how many bytes it takes. Counting goes through every list: it is done again only when the index may have
+    /// changed by a good part.
+    fn weighed(&mut self, changed: usize) -> usize {
+        self.changed += changed;
+        if self.bytes == 0 || self.changed >= self.index.documents() / 32 {
+            (self.bytes, self.changed) = (self.index.bytes(), 0);
+        }
+        self.bytes
+    }
 }
 
 impl MemoryIndex {
@@ -124,6 +139,7 @@ impl MemoryIndex {
         }
         let (tenant, knowledge_base) = key;
         let changes = self.source.changes(tenant, knowledge_base, shown).await?;
+        let changed = changes.len();
         let mut batches = Batches::new(self.source.as_ref(), tenant, changes);
         let mut next = batches.read().await?;
         while let Some(batch) = next {
@@ -137,17 +153,17 @@ impl MemoryIndex {
             turn = done?;
             next = read?;
         }
-        let bytes = finish(&held.loaded, version, turn).await;
+        let bytes = finish(&held.loaded, version, changed, turn).await;
         self.weigh(key, bytes);
         Ok(())
     }
 }
 
 /// The index shows this version now. Gives its size.
-async fn finish(loaded: &RwLock<Loaded>, version: u64, _turn: OwnedMutexGuard<()>) -> usize {
+async fn finish(loaded: &RwLock<Loaded>, version: u64, changed: usize, _turn: OwnedMutexGuard<()>) -> usize {
     let mut loaded = loaded.write().await;
     loaded.version = loaded.version.max(version);
-    loaded.index.bytes()
+    loaded.weighed(changed)
 }
 
 /// Runs long work beside the runtime's own threads. What was lost is told: it must not look like a document without

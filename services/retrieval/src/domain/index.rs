@@ -168,6 +168,11 @@ impl KnowledgeIndex {
         self.used.len() as u64
     }
 
+    /// How many documents there are.
+    pub fn documents(&self) -> usize {
+        self.documents.len()
+    }
+
     /// How many terms all chunks have together, repeats included.
     pub fn length(&self) -> u64 {
         self.length

@@ -117,6 +117,8 @@ impl Postings {
         let last = self.blocks.last().is_none_or(|block| block.last() < posting.slot);
         let at = if last { self.blocks.len().saturating_sub(1) } else { self.block_of(posting.slot) };
         let Some(block) = self.blocks.get_mut(at) else {
+            // Most terms never need a second one.
+            self.blocks.reserve_exact(1);
             self.blocks.push(Block::new(vec![posting]));
             return;
         };

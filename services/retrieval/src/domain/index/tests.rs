@@ -70,7 +70,7 @@ fn more_filters_than_are_remembered_all_hold() {
         let path = FieldPath::Attribute(at.to_string().into());
         Lens { filter: Some(Arc::new(Filter::Field(path, test))), ..Lens::all() }
     };
-    for at in (0..40).chain(0..40) {
+    for at in (0..100).chain(0..100) {
         assert_eq!(index.visible(&lens(at)).len(), (at % 2) as usize, "{at}");
     }
 }

@@ -10,8 +10,8 @@ use super::super::lens::Lens;
 use super::super::source::SourceKinds;
 use super::bits::Bits;
 
-/// Filters that are remembered.
-const REMEMBERED: usize = 16;
+/// Filters that are remembered: a bit for each chunk and each of them, at most eight bytes a chunk.
+const REMEMBERED: usize = 64;
 
 /// The remembered filters, the one that was used last at the end.
 #[derive(Debug, Default)]
