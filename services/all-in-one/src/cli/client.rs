@@ -20,8 +20,9 @@ pub struct ClientArgs {
 /// What to ingest.
 #[derive(Debug, Clone, Args)]
 pub struct IngestArgs {
-    /// Files and folders; of folders, what ends in .md, .markdown or .txt. Given several, each document's name begins
-    /// with that of its folder.
+    /// Files and folders; of folders, what ends in .md, .txt, .html, .pdf, .docx, .pptx, .xlsx or .csv. Pictures (.png,
+    /// .jpg, .webp, .gif) and scans need a vision model, see the setting `retrieval.ocr`; pictures are to be named, not
+    /// their folder. Given several, each document's name begins with that of its folder.
     #[arg(required = true)]
     pub paths: Vec<PathBuf>,
     /// The brand's name; it and its knowledge base are made when they are new.

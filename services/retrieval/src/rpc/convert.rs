@@ -285,8 +285,11 @@ mod tests {
         for kind in ContentType::ALL {
             assert_eq!(content_type(content_type_value(*kind)), Some(*kind));
         }
+        for kind in Format::ALL {
+            assert_eq!(format(format_value(Some(*kind))), Some(*kind));
+        }
         assert_eq!((source_kind(0), content_type(0)), (Some(SourceKind::Document), Some(ContentType::Blog)));
-        assert_eq!((source_kind(99), content_type(-1), format(0), format(7)), (None, None, None, None));
+        assert_eq!((source_kind(99), content_type(-1), format(0), format(99)), (None, None, None, None));
     }
 
     #[test]
