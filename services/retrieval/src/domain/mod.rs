@@ -1,9 +1,9 @@
 //! The mind of the library: what a document is, how it is cut, how a search ranks. Pure: no clock, no I/O, no async.
 //!
-//! Reading order: a stream of parts becomes documents (`upload`), a document becomes passages (`tokens`, `packing`),
-//! passages are searched (`filter`, `index`, `bm25`, `cosine`, `top`), two lists become one (`ranking`, `fusion`,
-//! `weights`), the answer is chosen from it (`diversity`, `quota`), and what was not chosen is told why (`inspection`,
-//! `verdict`).
+//! Reading order: a stream of parts becomes documents (`upload`), a document becomes passages (`tokens`, `packing`) with
+//! what they are found by (`terms`, `titled`), passages are searched (`filter`, `index`, `bm25`, `cosine`, `top`), two
+//! lists become one (`ranking`, `fusion`, `weights`), the answer is chosen from it (`diversity`, `quota`), and what was
+//! not chosen is told why (`inspection`, `verdict`).
 
 pub mod attributes;
 pub mod filter;
@@ -16,6 +16,8 @@ pub mod upload;
 pub mod packing;
 pub mod reading;
 pub mod stages;
+pub mod terms;
+pub mod titled;
 pub mod tokens;
 
 pub mod bm25;
@@ -26,6 +28,7 @@ pub mod lens;
 
 pub mod diversity;
 pub mod fusion;
+pub mod quick;
 pub mod quota;
 pub mod ranking;
 pub mod top;

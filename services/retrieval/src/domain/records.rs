@@ -64,7 +64,7 @@ pub struct Document {
     pub source_kind: SourceKind,
     /// What kind of content it is.
     pub content_type: ContentType,
-    /// From 1; one more each time its bytes change.
+    /// From 1; one more each time its bytes change, and where meanings are searched also each time its title does.
     pub version: u32,
     /// Length of the text in bytes.
     pub size: u64,

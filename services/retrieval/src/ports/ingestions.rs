@@ -11,6 +11,7 @@ use crate::domain::reading::Page;
 use crate::domain::records::{Ingestion, IngestionState, StagedDocument};
 use crate::domain::source::Format;
 use crate::domain::stages::{Allowance, IngestionDocument, OverQuota, Stage};
+use crate::domain::terms::DocumentTerms;
 
 /// A new ingestion.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +74,8 @@ pub struct Item {
     pub staged: StagedDocument,
     /// How often the work on it was lost since it was last asked for.
     pub lost: u32,
-    /// The content hash of the document that has its key now.
+    /// The content hash of the document that has its key now. Absent when there is none, and when that one has to be
+    /// made anew although its bytes are the same: its meaning is searched, and it gets another title.
     pub current_hash: Option<String>,
 }
 
@@ -99,6 +101,9 @@ pub struct NewChunk {
     pub tokens: u32,
     /// Its embedding, if it has one.
     pub vector: Option<Vec<f32>>,
+    /// The hash of what was embedded: the chunk under its document's title. Absent without an embedding, and where an
+    /// earlier build did not keep it.
+    pub text_hash: Option<[u8; 16]>,
 }
 
 /// A page to be stored.
@@ -143,6 +148,8 @@ pub enum ItemOutcome {
         pages: Vec<StoredPage>,
         /// Its passages.
         passages: Vec<NewPassage>,
+        /// The terms of its title and of all chunks of its passages, in their order.
+        terms: DocumentTerms,
         /// The id of the embedder that made their vectors; empty for none.
         embedder: String,
     },

@@ -102,8 +102,10 @@ async fn lose(tx: &mut Tx, tenant: &str, id: &str, ordinal: u32, now: i64) -> Re
 }
 
 pub(super) async fn next_item(database: &Database, job: &Job) -> Result<Option<Item>, StoreError> {
-    let sql = "SELECT i.*, d.content_hash AS current_hash FROM ingestion_item i
+    let sql = "SELECT i.*, CASE WHEN i.title <> '' AND i.title <> d.title AND k.embedder <> ''
+          THEN NULL ELSE d.content_hash END AS current_hash FROM ingestion_item i
         LEFT JOIN document d ON d.tenant = i.tenant AND d.knowledge_base_id = $3 AND d.key = i.key
+        LEFT JOIN knowledge_base k ON k.tenant = i.tenant AND k.knowledge_base_id = $3
         WHERE i.tenant = $1 AND i.ingestion_id = $2 AND i.state = $4 ORDER BY i.lost, i.ordinal LIMIT 1";
     let (tenant, id) = (job.tenant.to_string(), job.id.to_string());
     let values = params![tenant, id, job.knowledge_base.to_string(), Stage::Waiting.word()];
@@ -206,7 +208,8 @@ async fn store(
     job: &Job,
     finish: Finish<'_>,
 ) -> Result<Result<End<'static>, OverQuota>, StoreError> {
-    let ItemOutcome::Indexed { new_id, title, format, text, pages, passages, .. } = finish.outcome else {
+    let ItemOutcome::Indexed { new_id, title, format, text, pages, passages, terms, .. } = finish.outcome
+    else {
         return Ok(Ok(End::of(Stage::Unchanged)));
     };
     let (tenant, knowledge_base) = (job.tenant.to_string(), job.knowledge_base.to_string());
@@ -220,6 +223,7 @@ async fn store(
         text,
         pages,
         passages,
+        terms: Some(terms),
         upload_time: job.create_time,
         now: finish.now,
     };

@@ -214,6 +214,8 @@ const DELETE_CONTENT: &[&str] = &[
        (SELECT document_id FROM document WHERE tenant = $1 AND knowledge_base_id = $2)",
     "DELETE FROM passage WHERE tenant = $1 AND document_id IN
        (SELECT document_id FROM document WHERE tenant = $1 AND knowledge_base_id = $2)",
+    "DELETE FROM document_terms WHERE tenant = $1 AND document_id IN
+       (SELECT document_id FROM document WHERE tenant = $1 AND knowledge_base_id = $2)",
     "DELETE FROM document_text WHERE tenant = $1 AND document_id IN
        (SELECT document_id FROM document WHERE tenant = $1 AND knowledge_base_id = $2)",
     "DELETE FROM document_original WHERE tenant = $1 AND document_id IN
