@@ -5,6 +5,8 @@
 
 pub mod letters;
 pub mod models;
+pub mod site;
+pub mod web;
 
 use std::sync::Arc;
 

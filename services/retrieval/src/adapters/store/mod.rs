@@ -12,6 +12,7 @@ mod pages;
 mod reembeddings;
 mod rows;
 mod snapshots;
+mod sources;
 mod usage;
 mod vectors;
 
