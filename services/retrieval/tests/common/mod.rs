@@ -6,6 +6,7 @@
 pub mod letters;
 pub mod models;
 pub mod site;
+pub mod sources;
 pub mod web;
 
 use std::sync::Arc;

@@ -35,7 +35,7 @@ pub fn format(media: &str) -> Option<Format> {
 
 /// Content as its reader wants it: texts in UTF-8, whatever the site has them in. A page of HTML that the header names
 /// an encoding for gets a byte order mark, because what the page says of itself counts less.
-pub fn readable(format: Format, bytes: &[u8], said: Option<&'static Encoding>) -> Cow<'_, [u8]> {
+pub fn readable<'a>(format: Format, bytes: &'a [u8], said: Option<&'static Encoding>) -> Cow<'a, [u8]> {
     let text = match format {
         Format::Html | Format::Csv if said.is_none() => return Cow::Borrowed(bytes),
         Format::Html | Format::Csv | Format::Text | Format::Markdown => {
