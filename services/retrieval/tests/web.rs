@@ -59,7 +59,7 @@ async fn a_page_comes_with_its_text_and_the_way_to_it() {
         page.text
     );
     assert!(page.markdown && !page.truncated && page.fetch_time.is_some());
-    assert_eq!((page.content_hash.len(), page.size_bytes), (64, 89));
+    assert_eq!((page.content_hash.len(), page.size_bytes), (64, 84));
     let heard = site.heard().pop().unwrap();
     assert!(heard.header("user-agent").starts_with("copydesk/"), "{heard:?}");
     assert_eq!(heard.header("host"), format!("vans.test:{}", site.address.port()));

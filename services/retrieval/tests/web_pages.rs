@@ -13,7 +13,8 @@ use common::sources::{counts, failures, pages, succeeded, wish};
 use common::web::{Names, bench, bench_on, loopback};
 use common::{Tenant, doc, parts, refusal, rows, titles};
 use copydesk_proto::retrieval::v1::{
-    CancelIngestionRequest, IngestSourceStart, IngestionState, RetryIngestionRequest, SourceState,
+    CancelIngestionRequest, GetIngestionRequest, IngestSourceStart, IngestionState, RetryIngestionRequest,
+    SourceState,
 };
 use copydesk_proto::types::v1::SourceKind;
 use copydesk_retrieval::{Config, Sources, Web};
@@ -161,10 +162,9 @@ async fn a_fetching_goes_on_where_it_stood_after_a_crash_or_a_cancel() {
     let id = first.ask_for(wish("1", &base, pages(&urls)), &[]).await.unwrap().ingestion_id;
     let stood = async {
         loop {
-            let now = first.run(first.ingestions().get_ingestion(
-                copydesk_proto::retrieval::v1::GetIngestionRequest { ingestion_id: id.clone() },
-            ));
-            let now = now.await.unwrap().into_inner().ingestion.unwrap();
+            let request = GetIngestionRequest { ingestion_id: id.clone() };
+            let now = first.run(first.ingestions().get_ingestion(request)).await.unwrap();
+            let now = now.into_inner().ingestion.unwrap();
             if now.documents_total == 16 && site.paths().len() >= 20 {
                 break now;
             }

@@ -31,7 +31,8 @@ async fn tenant(base_url: Option<String>) -> Tenant {
 }
 
 async fn search(tenant: &Tenant, request: SearchWebRequest) -> Result<SearchWebResponse, Status> {
-    let found = tenant.run(tenant.web().search_web(request));
+    let mut client = tenant.web();
+    let found = tenant.run(client.search_web(request));
     let found = tokio::time::timeout(std::time::Duration::from_secs(60), found).await.unwrap();
     Ok(found?.into_inner())
 }
@@ -138,7 +139,7 @@ async fn without_a_provider_a_search_says_so_and_faults_come_together() {
         query: String::new(),
         max_results: 21,
         include_domains: vec!["fine.org".into(), "no domain".into()],
-        exclude_domains: vec!["x".into(); 151],
+        exclude_domains: vec!["x.org".into(); 151],
         time_range: 9,
         topic: 9,
     };

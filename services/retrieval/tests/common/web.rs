@@ -68,7 +68,8 @@ impl Tenant {
 
     pub async fn fetch(&self, url: &str) -> Result<FetchPageResponse, Status> {
         let request = FetchPageRequest { url: url.to_owned() };
-        let fetched = self.run(self.web().fetch_page(request));
+        let mut client = self.web();
+        let fetched = self.run(client.fetch_page(request));
         let fetched = tokio::time::timeout(std::time::Duration::from_secs(60), fetched).await.unwrap();
         Ok(fetched?.into_inner())
     }

@@ -149,17 +149,22 @@ impl Remote {
         ];
         let mut lines = self.say("fetch", &arguments).await?;
         let mut shallow = Vec::new();
+        // Sections end with a delimiter; the pack is the last one.
         loop {
-            match lines.text().await? {
-                Some(line) if line == "packfile" => break,
-                Some(line) if line.starts_with("ERR ") => {
+            let line = match lines.next().await? {
+                Some(Line::Data(bytes)) => bytes,
+                Some(Line::Delimiter) => continue,
+                Some(Line::Flush) | None => return Err(odd("there is no pack in its answer")),
+            };
+            match line.trim_ascii_end() {
+                b"packfile" => break,
+                line if line.starts_with(b"ERR ") => {
                     return Err(Miss::source(reason::REFUSED, "the server refuses to give this commit"));
                 }
-                Some(line) => {
-                    shallow.extend(line.strip_prefix("shallow ").filter(|id| is_id(id)).map(str::to_owned))
+                line => {
+                    let id = line.strip_prefix(b"shallow ").and_then(|id| std::str::from_utf8(id).ok());
+                    shallow.extend(id.filter(|id| is_id(id)).map(str::to_owned));
                 }
-                None if shallow.is_empty() => return Err(odd("there is no pack in its answer")),
-                None => {}
             }
         }
         let mut out = std::fs::File::create(file).map_err(|_| full())?;
