@@ -20,8 +20,10 @@ pub struct ClientArgs {
 /// What to ingest.
 #[derive(Debug, Clone, Args)]
 pub struct IngestArgs {
-    /// Files and folders; of folders, what ends in .md, .markdown or .txt. Given several, each document's name begins
-    /// with that of its folder. What begins with http:// or https:// is a page of the web, which the mesh fetches.
+    /// Files and folders; of folders, what ends in .md, .txt, .html, .pdf, .docx, .pptx, .xlsx or .csv. Pictures (.png,
+    /// .jpg, .webp, .gif) and scans need a vision model, see the setting `retrieval.ocr`; pictures are to be named, not
+    /// their folder. Given several, each document's name begins with that of its folder. What begins with http:// or
+    /// https:// is a page of the web, which the mesh fetches.
     #[arg(required_unless_present_any = ["git", "issues"])]
     pub paths: Vec<PathBuf>,
     /// A git repository: an https URL, or a path on the mesh's machine below one of its `retrieval.sources.git_roots`.

@@ -11,9 +11,9 @@ use crate::domain::records::{KnowledgeBase, reason, text_hash};
 use crate::error::Error;
 use crate::ports::{EmbedCause, EmbedError, Embedder, KnownVector, Purpose};
 
-/// The first wait before an embedder is asked again, and the longest.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// The first wait before a model is asked again, and the longest.
+pub(super) const FIRST_WAIT: Duration = Duration::from_millis(500);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Whose texts are embedded, where and by what.
 pub(super) struct Texts<'a> {
