@@ -256,7 +256,7 @@ mod tests {
                     let url = \"https://no.comment/in a string at all\";\n/* A block of\n * five words */ let c = '\\'';\n";
         assert_eq!(of("x.rs", rust), "Vans are kept cold here.\nAlways.\n\nA block of\nfive words");
         let python = "#!/bin/x is also one comment\nx = 'no # comment in a string'\ndef f():\n    \"\"\"Says what it does.\n\n    At length.\n    \"\"\"\n";
-        assert_eq!(of("x.py", python), "/bin/x is also one comment\n\nSays what it does.\n\nAt length.");
+        assert_eq!(of("x.py", python), "bin/x is also one comment\n\nSays what it does.\n\nAt length.");
         assert_eq!(
             of("x.js", "const a = `x // no comment for you`; // but this one is it"),
             "but this one is it"

@@ -302,7 +302,7 @@ mod tests {
             assert_eq!(content_type(content_type_value(*kind)), Some(*kind));
         }
         assert_eq!((source_kind(0), content_type(0)), (Some(SourceKind::Document), Some(ContentType::Blog)));
-        assert_eq!((source_kind(99), content_type(-1), format(0), format(7)), (None, None, None, None));
+        assert_eq!((source_kind(99), content_type(-1), format(0), format(99)), (None, None, None, None));
     }
 
     #[test]
