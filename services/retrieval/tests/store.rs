@@ -118,7 +118,7 @@ impl Shelf {
         };
         let delegation = serde_json::to_string(&delegation).unwrap();
         let (knowledge_base, bytes) = (self.base, 0);
-        let new = NewIngestion { id, knowledge_base, documents, bytes, delegation, time: 100 };
+        let new = NewIngestion { id, knowledge_base, documents, bytes, delegation, time: 100, source: None };
         self.store.commit(self.tenant, &new, &key(request, "body"), &Allowance::default()).await.unwrap()
     }
 

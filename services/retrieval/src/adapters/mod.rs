@@ -1,4 +1,5 @@
-//! What the ports are made of: the database, the index in memory, the router of models, the system's clock.
+//! What the ports are made of: the database, the index in memory, the router of models, the web, the
+//! system's clock.
 
 mod catch_up;
 mod clock;
@@ -7,6 +8,7 @@ mod ocr;
 mod reader;
 mod router;
 mod store;
+mod web;
 
 pub use clock::SystemClock;
 pub use memory_index::MemoryIndex;
@@ -14,3 +16,4 @@ pub use ocr::RouterOcr;
 pub use reader::{ARGUMENT, ProcessReader, run_child};
 pub use router::Router;
 pub use store::{DatabaseStore, MIGRATOR};
+pub use web::{Answer, Ask, Client, SystemResolver, WebPages};

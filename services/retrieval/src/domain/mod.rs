@@ -3,7 +3,8 @@
 //! Reading order: a stream of parts becomes documents (`upload`), a document becomes passages (`tokens`, `packing`) with
 //! what they are found by (`terms`, `titled`), passages are searched (`filter`, `index`, `bm25`, `cosine`, `top`), two
 //! lists become one (`ranking`, `fusion`, `weights`), the answer is chosen from it (`diversity`, `quota`), and what was
-//! not chosen is told why (`inspection`, `verdict`).
+//! not chosen is told why (`inspection`, `verdict`). What is fetched instead of uploaded comes from an `origin`, by the rules of
+//! the `web`.
 
 pub mod attributes;
 pub mod filter;
@@ -12,6 +13,11 @@ pub mod records;
 pub mod snapshot;
 pub mod source;
 pub mod upload;
+
+pub mod issue;
+pub mod origin;
+pub mod repository;
+pub mod web;
 
 pub mod packing;
 pub mod reading;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use copydesk_types::{DocumentId, IngestionId, KnowledgeBaseId, PassageId};
 
 use super::attributes::Attributes;
+use super::origin::IngestionSource;
 use super::source::{ContentType, Format, KnowledgeBaseKind, SourceKind};
 use super::stages::Stage;
 
@@ -212,6 +213,8 @@ pub struct Ingestion {
     pub create_time: i64,
     /// When it ended.
     pub finish_time: Option<i64>,
+    /// What it is fetched from; `None` for an upload.
+    pub source: Option<IngestionSource>,
 }
 
 /// A document that could not be indexed.

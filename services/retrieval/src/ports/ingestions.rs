@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use copydesk_store::StoreError;
 use copydesk_types::{DocumentId, IngestionId, KnowledgeBaseId, PassageId, TenantId};
 
-use super::{Created, RequestKey};
+use super::{Created, JobSource, RequestKey};
+use crate::domain::origin::{SourceState, Wish};
 use crate::domain::reading::Page;
 use crate::domain::records::{Ingestion, IngestionState, StagedDocument};
 use crate::domain::source::Format;
@@ -28,6 +29,8 @@ pub struct NewIngestion {
     pub delegation: String,
     /// Now.
     pub time: i64,
+    /// What it is fetched from, and how far that is; `None` for an upload.
+    pub source: Option<(Wish, SourceState)>,
 }
 
 /// Documents of an ended ingestion to be tried again.
@@ -65,6 +68,8 @@ pub struct Job {
     pub delegation: String,
     /// Grows with each holder; an old holder's writes are refused.
     pub fence: i64,
+    /// What it is fetched from; `None` for an upload.
+    pub source: Option<JobSource>,
 }
 
 /// The next document of a job.

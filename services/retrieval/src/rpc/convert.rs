@@ -6,6 +6,7 @@ use copydesk_rpc::Violations;
 use prost_types::Timestamp;
 
 use super::attributes;
+use crate::domain::origin::{IngestionSource, SourceState};
 use crate::domain::reading::{Complexity, Page, Path};
 use crate::domain::records::{Document, Ingestion, IngestionState, KnowledgeBase, Passage};
 use crate::domain::source::{ContentType, Format, KnowledgeBaseKind, SourceKind};
@@ -256,6 +257,21 @@ pub(super) fn ingestion(ingestion: Ingestion) -> pb::Ingestion {
         documents_waiting: ingestion.total.saturating_sub(ended),
         bytes_total: ingestion.bytes_total,
         bytes_done: ingestion.bytes_done,
+        source: ingestion.source.map(source),
+    }
+}
+
+fn source(source: IngestionSource) -> pb::IngestionSource {
+    let state = match source.state {
+        SourceState::Fetching => pb::SourceState::Fetching,
+        SourceState::Fetched => pb::SourceState::Fetched,
+        SourceState::Failed => pb::SourceState::Failed,
+    };
+    pb::IngestionSource {
+        kind: source.kind,
+        name: source.name,
+        state: state.into(),
+        documents_deleted: source.deleted,
     }
 }
 

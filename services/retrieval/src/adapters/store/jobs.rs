@@ -5,7 +5,7 @@ use copydesk_types::TenantId;
 
 use super::documents::{self, Put, Write};
 use super::items::{self, Close};
-use super::{rows, usage};
+use super::{rows, sources, usage};
 use crate::domain::records::{IngestionState, StagedDocument, reason};
 use crate::domain::stages::{LOSSES, OverQuota, Stage};
 use crate::ports::{Finish, Finished, Item, ItemOutcome, Job};
@@ -60,10 +60,14 @@ fn free_jobs(busy: usize) -> String {
 
 /// The first document that waits, unless its work was lost before: that one is noted when it is begun.
 const TAKE: &str = "UPDATE ingestion SET state = $3, fence = fence + 1, lease_until = $4, at_stage = '',
-      at_ordinal = (SELECT MIN(ordinal) FROM ingestion_item w WHERE w.tenant = $1 AND w.ingestion_id = $2
-        AND w.state = 'waiting' AND w.lost = 0)
+      source_attempts = source_attempts + CASE WHEN source_state = 'fetching' THEN 1 ELSE 0 END,
+      at_ordinal = CASE WHEN source_state = 'fetching' THEN NULL ELSE
+        (SELECT MIN(ordinal) FROM ingestion_item w WHERE w.tenant = $1 AND w.ingestion_id = $2
+          AND w.state = 'waiting' AND w.lost = 0) END
     WHERE tenant = $1 AND ingestion_id = $2
-    RETURNING tenant, ingestion_id, knowledge_base_id, create_time, delegation, fence";
+    RETURNING tenant, ingestion_id, knowledge_base_id, create_time, delegation, fence, source_kind, source_name,
+      source_spec, source_content_type, source_mirror, source_state, source_cursor, source_attempts, documents_total,
+      bytes_total";
 
 fn job(row: &copydesk_store::Row) -> Result<Job, StoreError> {
     Ok(Job {
@@ -73,6 +77,7 @@ fn job(row: &copydesk_store::Row) -> Result<Job, StoreError> {
         create_time: row.get("create_time")?,
         delegation: row.get("delegation")?,
         fence: row.get("fence")?,
+        source: sources::of_job(row)?,
     })
 }
 
@@ -293,7 +298,8 @@ pub(super) async fn give_way(database: &Database, job: &Job, now: i64) -> Result
 
 /// The fence grows here too: whoever gave the job back writes nothing more.
 pub(super) async fn release(database: &Database, job: &Job, now: i64) -> Result<bool, StoreError> {
-    let give = "UPDATE ingestion SET lease_until = $3, fence = fence + 1, at_ordinal = NULL, at_stage = ''
+    let give = "UPDATE ingestion SET lease_until = $3, fence = fence + 1, at_ordinal = NULL, at_stage = '',
+          source_attempts = CASE WHEN source_attempts > 0 THEN source_attempts - 1 ELSE 0 END
         WHERE tenant = $1 AND ingestion_id = $2 AND fence = $4 AND finish_time IS NULL";
     let values = params![job.tenant.to_string(), job.id.to_string(), now - 1, job.fence];
     Ok(database.execute(give, &values).await? == 1)
@@ -323,7 +329,7 @@ async fn embedder_of(tx: &mut Tx, job: &Job) -> Result<String, StoreError> {
 
 /// Locks the knowledge base, then the ingestion, in the order in which every transaction here takes them. Its count of
 /// changes if this worker still holds the job.
-async fn holds(tx: &mut Tx, job: &Job) -> Result<Option<i64>, StoreError> {
+pub(super) async fn holds(tx: &mut Tx, job: &Job) -> Result<Option<i64>, StoreError> {
     let lock = tx.dialect().for_update();
     let (tenant, id) = (job.tenant.to_string(), job.id.to_string());
     let sql =

@@ -224,6 +224,8 @@ const DELETE_CONTENT: &[&str] = &[
     "DELETE FROM document_change WHERE tenant = $1 AND knowledge_base_id = $2",
     "DELETE FROM new_vector WHERE tenant = $1 AND knowledge_base_id = $2",
     "DELETE FROM kept_vector WHERE tenant = $1 AND knowledge_base_id = $2",
+    "DELETE FROM source_document WHERE tenant = $1 AND knowledge_base_id = $2",
+    "DELETE FROM source_mark WHERE tenant = $1 AND knowledge_base_id = $2",
     "DELETE FROM reembedding WHERE tenant = $1 AND knowledge_base_id = $2",
     "DELETE FROM ingestion_item WHERE tenant = $1 AND ingestion_id IN
        (SELECT ingestion_id FROM ingestion WHERE tenant = $1 AND knowledge_base_id = $2)",

@@ -12,6 +12,7 @@ mod pages;
 mod reembeddings;
 mod rows;
 mod snapshots;
+mod sources;
 mod terms;
 mod usage;
 mod vectors;
