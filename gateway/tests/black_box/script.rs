@@ -131,6 +131,13 @@ impl IngestionService for Script {
         (self.ingest)(request).await
     }
 
+    async fn ingest_source(
+        &self,
+        _: Request<Streaming<retrieval::IngestSourceRequest>>,
+    ) -> Result<Response<retrieval::IngestSourceResponse>, Status> {
+        Err(not_scripted())
+    }
+
     async fn get_ingestion(
         &self,
         _: Request<retrieval::GetIngestionRequest>,

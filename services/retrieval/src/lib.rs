@@ -126,13 +126,8 @@ pub struct Outside {
     pub resolver: Arc<dyn Resolver>,
 }
 
-/// The same with everything from outside.
-pub fn assemble_from(
-    config: Config,
-    database: Database,
-    context: ServiceContext,
-    outside: Outside,
-) -> Service {
+/// The desk behind the service, with everything from outside. For tests that put something else in a place of it.
+pub fn desk(config: Config, database: Database, context: ServiceContext, outside: Outside) -> Desk {
     let Outside { embedders, reranker, ocr, resolver } = outside;
     let client = Client::new(resolver, config.web.allowed(), &config.web.ports, &config.web.user_agent);
     let config = Arc::new(config);
@@ -144,7 +139,7 @@ pub fn assemble_from(
     };
     let store = Arc::new(DatabaseStore::new(database));
     let index = Arc::new(MemoryIndex::new(store.clone(), config.index.clone()));
-    let desk = Desk {
+    Desk {
         knowledge: store.clone(),
         ingestions: store.clone(),
         sources: store.clone(),
@@ -161,7 +156,7 @@ pub fn assemble_from(
         cache: app::QueryCache::new(&config.query_cache),
         reader: Arc::new(ProcessReader::new(config.parsing.program.clone())),
         ocr,
-        ocr_texts: store.clone(),
+        ocr_texts: store,
         searcher: searchers::open(config.web.search.as_ref(), &client),
         web_limit: Arc::new(WebLimit::new(config.web.calls_per_minute)),
         clock: Arc::new(SystemClock),
@@ -170,7 +165,18 @@ pub fn assemble_from(
         metrics: Metrics::new(&context.meter),
         minter: context.minter,
         config,
-    };
+    }
+}
+
+/// The same with everything from outside.
+pub fn assemble_from(
+    config: Config,
+    database: Database,
+    context: ServiceContext,
+    outside: Outside,
+) -> Service {
+    let store = DatabaseStore::new(database.clone());
+    let desk = desk(config, database, context, outside);
     let workers = Workers::new(desk.clone());
     let reembedder = Reembedder::new(desk.clone());
     Service::new(NAME, rpc::routes(desk), rpc::GRPC_SERVICES.to_vec(), copydesk_proto::FILE_DESCRIPTOR_SET)

@@ -11,14 +11,13 @@ use common::models::{Script, ScriptedReranker};
 use common::{benches, benches_with_models, doc, request, titles};
 use copydesk_proto::retrieval::v1::{DeleteDocumentRequest, RerankOptions, SearchRequest};
 use copydesk_proto::types::v1::SourceKind;
-use copydesk_retrieval::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, ProcessReader};
-use copydesk_retrieval::app::{Desk, Progress, Query, QueryCache, QueryVectors, Uploads};
+use copydesk_retrieval::adapters::{DatabaseStore, MIGRATOR, SystemResolver};
+use copydesk_retrieval::app::{Desk, Query};
 use copydesk_retrieval::domain::records::KnowledgeBase;
 use copydesk_retrieval::domain::source::KnowledgeBaseKind;
 use copydesk_retrieval::embedders::Embedders;
-use copydesk_retrieval::metrics::Metrics;
 use copydesk_retrieval::ports::{Clock, KnowledgeStore, RequestKey};
-use copydesk_retrieval::{Config, QueryCache as Settings};
+use copydesk_retrieval::{Config, Outside, QueryCache as Settings};
 use copydesk_rpc::testing;
 use copydesk_types::{KnowledgeBaseId, TenantId};
 
@@ -99,35 +98,19 @@ impl Clock for HandClock {
 #[tokio::test]
 async fn an_answer_holds_for_its_time_and_memory_is_bounded() {
     let database = copydesk_store::testing::sqlite(&MIGRATOR).await;
-    let store = Arc::new(DatabaseStore::new(database.clone()));
+    let store = DatabaseStore::new(database.clone());
     let clock = Arc::new(HandClock(AtomicI64::new(1_000)));
     let query_cache = Settings { ttl_seconds: 60, max_bytes: 4_096 };
     let config = Config { query_cache, ..Config::default() };
-    let index = Arc::new(MemoryIndex::new(store.clone(), config.index.clone()));
     let context = testing::context(&std::env::temp_dir());
-    let desk = Desk {
-        knowledge: store.clone(),
-        ingestions: store.clone(),
-        words: index.clone(),
-        meanings: index.clone(),
-        inspector: index,
-        vectors: store.clone(),
-        snapshots: store.clone(),
-        folder: std::env::temp_dir(),
+    let outside = Outside {
         embedders: Embedders::only(None),
-        queries: QueryVectors::new(8),
         reranker: None,
-        cache: QueryCache::new(&config.query_cache),
-        reader: Arc::new(ProcessReader::new(None)),
         ocr: None,
-        ocr_texts: store.clone(),
-        clock: clock.clone(),
-        progress: Arc::new(Progress::default()),
-        uploads: Uploads::new(&config.limits),
-        metrics: Metrics::new(&context.meter),
-        minter: context.minter,
-        config: Arc::new(config),
+        resolver: Arc::new(SystemResolver),
     };
+    let desk =
+        Desk { clock: clock.clone(), ..copydesk_retrieval::desk(config, database.clone(), context, outside) };
     let (tenant, id) = (TenantId::from_u128(1), KnowledgeBaseId::generate());
     let base = KnowledgeBase {
         id,

@@ -11,18 +11,17 @@ use common::models::LetterEmbedder;
 use common::{benches_with, doc, request};
 use copydesk_proto::retrieval::v1::{SearchMode, SearchRequest};
 use copydesk_proto::types::v1::SourceKind;
-use copydesk_retrieval::Config;
-use copydesk_retrieval::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, ProcessReader, SystemClock};
-use copydesk_retrieval::app::{Desk, Progress, Query, QueryCache, QueryVectors, Uploads};
+use copydesk_retrieval::adapters::{DatabaseStore, MIGRATOR, SystemResolver};
+use copydesk_retrieval::app::{Desk, Query};
 use copydesk_retrieval::domain::lens::Lens;
 use copydesk_retrieval::domain::ranking::Leaf;
 use copydesk_retrieval::domain::records::KnowledgeBase;
 use copydesk_retrieval::domain::source::KnowledgeBaseKind;
 use copydesk_retrieval::embedders::Embedders;
-use copydesk_retrieval::metrics::Metrics;
 use copydesk_retrieval::ports::{
     Corpus, EmbedError, Embedder, IndexError, KnowledgeStore, Purpose, RequestKey, VectorIndex,
 };
+use copydesk_retrieval::{Config, Outside};
 use copydesk_rpc::{CallContext, testing};
 use copydesk_types::{KnowledgeBaseId, TenantId};
 
@@ -87,32 +86,18 @@ async fn desk(
     embedder: Arc<dyn Embedder>,
 ) -> (Desk, TenantId, KnowledgeBaseId) {
     let database = copydesk_store::testing::sqlite(&MIGRATOR).await;
-    let store = Arc::new(DatabaseStore::new(database));
-    let (config, context) = (Config::default(), testing::context(&std::env::temp_dir()));
-    let index = Arc::new(MemoryIndex::new(store.clone(), config.index.clone()));
-    let desk = Desk {
-        knowledge: store.clone(),
-        ingestions: store.clone(),
-        snapshots: store.clone(),
-        folder: context.data_dir,
-        words: index.clone(),
-        meanings: meanings.unwrap_or_else(|| index.clone()),
-        inspector: index,
-        vectors: store.clone(),
+    let store = DatabaseStore::new(database.clone());
+    let context = testing::context(&std::env::temp_dir());
+    let outside = Outside {
         embedders: Embedders::only(Some(embedder)),
-        queries: QueryVectors::new(8),
         reranker: None,
-        cache: QueryCache::new(&config.query_cache),
-        reader: Arc::new(ProcessReader::new(None)),
         ocr: None,
-        ocr_texts: store.clone(),
-        clock: Arc::new(SystemClock),
-        progress: Arc::new(Progress::default()),
-        uploads: Uploads::new(&config.limits),
-        metrics: Metrics::new(&context.meter),
-        minter: context.minter,
-        config: Arc::new(config),
+        resolver: Arc::new(SystemResolver),
     };
+    let mut desk = copydesk_retrieval::desk(Config::default(), database, context, outside);
+    if let Some(meanings) = meanings {
+        desk.meanings = meanings;
+    }
     let (tenant, id) = (TenantId::from_u128(1), KnowledgeBaseId::generate());
     let base = KnowledgeBase {
         id,

@@ -161,6 +161,13 @@ impl IngestionService for Script {
         (self.ingest)(request).await
     }
 
+    async fn ingest_source(
+        &self,
+        _: Request<Streaming<retrieval::IngestSourceRequest>>,
+    ) -> Result<Response<retrieval::IngestSourceResponse>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
+
     async fn get_ingestion(
         &self,
         _: Request<retrieval::GetIngestionRequest>,
