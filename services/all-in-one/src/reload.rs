@@ -54,17 +54,20 @@ impl Source {
     }
 }
 
-/// Fetches the providers' keys from environment variables and files.
+/// Fetches keys from environment variables and files: the providers' and the search index's.
 ///
 /// # Errors
 /// Every key that cannot be fetched.
 pub(crate) fn fetch_keys(config: &mut Config) -> Result<(), ConfigError> {
     let env = |name: &str| std::env::var(name).ok();
-    let faults = copydesk_llm_router::resolve_keys(&mut config.llm_router, &env);
-    if faults.is_empty() {
+    let router = copydesk_llm_router::resolve_keys(&mut config.llm_router, &env);
+    let retrieval = copydesk_retrieval::resolve_keys(&mut config.retrieval, &env);
+    if router.is_empty() && retrieval.is_empty() {
         return Ok(());
     }
-    Err(ConfigError::Faults(faults.into_iter().map(|fault| format!("llm_router.{fault}")).collect()))
+    let router = router.into_iter().map(|fault| format!("llm_router.{fault}"));
+    let retrieval = retrieval.into_iter().map(|fault| format!("retrieval.{fault}"));
+    Err(ConfigError::Faults(router.chain(retrieval).collect()))
 }
 
 /// Reads the configuration anew whenever there is a reason to.

@@ -7,14 +7,17 @@
 //! parsers/     one file per kind of bytes: bytes into text
 //! chunkers/    one file per format: where the blocks of a text are
 //! embedders/   one file per kind of model: texts into vectors
-//! ports.rs     what the desk needs; adapters/ is what it gets: rows, indexes in memory, the clock
+//! ports.rs     what the desk needs; adapters/ is what it gets: rows, indexes, the clock
 //! ```
 //!
 //! Rows are the truth and indexes are made from them; a document's rows change in one transaction, together with its
 //! knowledge base's version, and a search reads at that version. So what was answered as stored survives any crash,
 //! what was answered as deleted is never found, and no document is ever half visible.
 //!
-//! Not here: query rewriting, vector databases. The ports are their places.
+//! The indexes are in this process's memory, or in a Qdrant server that several processes share; both give the same
+//! answers.
+//!
+//! Not here: query rewriting. The ports are its place.
 
 pub mod adapters;
 pub mod app;
@@ -36,16 +39,19 @@ use copydesk_store::{Database, DatabaseConfig};
 
 pub use adapters::{ARGUMENT as PARSE_CHILD, run_child as run_parse_child};
 pub use config::{
-    Chunks, Config, EmbedderConfig, EmbedderKind, Embedding, IndexConfig, IntentWeights, Limits, OcrConfig,
-    Parsing, QueryCache, Quotas, Rerank, Retention, TopK, Workers as WorkerConfig,
+    Chunks, Config, EmbedderConfig, EmbedderKind, Embedding, IndexBackend, IndexConfig, IntentWeights, Limits,
+    OcrConfig, Parsing, QdrantConfig, QueryCache, Quotas, Rerank, Retention, TopK, Workers as WorkerConfig,
+    resolve_keys,
 };
 pub use error::{Error, Resource};
 
-use crate::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, ProcessReader, Router, RouterOcr, SystemClock};
+use crate::adapters::{
+    DatabaseStore, MIGRATOR, MemoryIndex, ProcessReader, QdrantIndex, Router, RouterOcr, SystemClock,
+};
 use crate::app::{Desk, Progress, QueryVectors, Reembedder, Uploads, Workers};
 use crate::embedders::Embedders;
 use crate::metrics::Metrics;
-use crate::ports::{Embedder, Ocr, Reranker};
+use crate::ports::{Embedder, Inspector, LexicalIndex, Ocr, Reranker, VectorIndex};
 
 /// The service's name: its folder, its database, its audience.
 pub const NAME: &str = "retrieval";
@@ -104,15 +110,15 @@ pub fn assemble_with(
     ocr: Option<Arc<dyn Ocr>>,
 ) -> Service {
     let store = Arc::new(DatabaseStore::new(database));
-    let index = Arc::new(MemoryIndex::new(store.clone(), config.index.clone()));
+    let Indexes { words, meanings, inspector, qdrant } = Indexes::open(&config, &store, &embedders);
     let desk = Desk {
         knowledge: store.clone(),
         ingestions: store.clone(),
         snapshots: store.clone(),
         folder: context.data_dir,
-        words: index.clone(),
-        meanings: index.clone(),
-        inspector: index,
+        words,
+        meanings,
+        inspector,
         vectors: store.clone(),
         queries: QueryVectors::new(config.embedding.cached_queries),
         embedders,
@@ -130,11 +136,41 @@ pub fn assemble_with(
     };
     let workers = Workers::new(desk.clone());
     let reembedder = Reembedder::new(desk.clone());
-    Service::new(NAME, rpc::routes(desk), rpc::GRPC_SERVICES.to_vec(), copydesk_proto::FILE_DESCRIPTOR_SET)
+    let service =
+        Service::new(NAME, rpc::routes(desk), rpc::GRPC_SERVICES.to_vec(), copydesk_proto::FILE_DESCRIPTOR_SET)
         .with_task("ingestion", move |stop| workers.run(stop))
         .with_task("reembedding", move |stop| reembedder.run(stop))
         .with_ready(move || {
             let store = store.clone();
             Box::pin(async move { store.ping().await.map_err(|error| error.to_string()) })
-        })
+        });
+    match qdrant {
+        Some(qdrant) => service.with_task("index", move |stop| qdrant.follow(stop)),
+        None => service,
+    }
+}
+
+/// Where the search structures stand.
+struct Indexes {
+    words: Arc<dyn LexicalIndex>,
+    meanings: Arc<dyn VectorIndex>,
+    inspector: Arc<dyn Inspector>,
+    /// The index that wants to be kept up to date.
+    qdrant: Option<Arc<QdrantIndex>>,
+}
+
+impl Indexes {
+    fn open(config: &Config, store: &Arc<DatabaseStore>, embedders: &Embedders) -> Self {
+        match config.index.backend {
+            IndexBackend::Embedded => {
+                let index = Arc::new(MemoryIndex::new(store.clone(), config.index.clone()));
+                Self { words: index.clone(), meanings: index.clone(), inspector: index, qdrant: None }
+            }
+            IndexBackend::Qdrant => {
+                let widths = embedders.all().iter().map(|entry| entry.embedder.dimensions());
+                let index = Arc::new(QdrantIndex::new(store.clone(), config.qdrant.clone(), widths));
+                Self { words: index.clone(), meanings: index.clone(), inspector: index.clone(), qdrant: Some(index) }
+            }
+        }
+    }
 }

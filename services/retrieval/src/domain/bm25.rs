@@ -100,12 +100,18 @@ impl Norms {
     /// What so many occurrences in a chunk of this length count.
     pub(super) fn saturation(&self, count: u32, length: u32) -> f64 {
         let norm = self.usual.get(length as usize).copied().unwrap_or_else(|| norm(length, self.average));
-        let count = f64::from(count);
-        count * (K1 + 1.0) / (count + norm)
+        weight_at(count, norm)
     }
 }
 
-fn norm(length: u32, average: f64) -> f64 {
+/// What so many occurrences count at this norm.
+pub(super) fn weight_at(count: u32, norm: f64) -> f64 {
+    let count = f64::from(count);
+    count * (K1 + 1.0) / (count + norm)
+}
+
+/// What the length of a chunk does, beside the mean length of all.
+pub(super) fn norm(length: u32, average: f64) -> f64 {
     K1 * (1.0 - B + B * f64::from(length) / average)
 }
 

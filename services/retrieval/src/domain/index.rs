@@ -17,7 +17,7 @@ use std::sync::Arc;
 use copydesk_types::{DocumentId, PassageId};
 
 pub use bits::{Bits, ones};
-pub use matrix::{Matrix, Probe};
+pub use matrix::{Matrix, Probe, unit};
 pub use postings::{Cursor, Posting, Postings};
 
 use super::filter::Facts;

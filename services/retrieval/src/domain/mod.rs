@@ -1,7 +1,8 @@
 //! The mind of the library: what a document is, how it is cut, how a search ranks. Pure: no clock, no I/O, no async.
 //!
 //! Reading order: a stream of parts becomes documents (`upload`), a document becomes passages (`tokens`, `packing`),
-//! passages are searched (`filter`, `index`, `bm25`, `cosine`, `top`), two lists become one (`ranking`, `fusion`,
+//! passages are searched (`filter`, `index`, `bm25`, `cosine`, `top`; in an index
+//! elsewhere: `recalled`), two lists become one (`ranking`, `fusion`,
 //! `weights`), the answer is chosen from it (`diversity`, `quota`), and what was not chosen is told why (`inspection`,
 //! `verdict`).
 
@@ -23,6 +24,7 @@ pub mod cosine;
 pub mod index;
 pub mod inspection;
 pub mod lens;
+pub mod recalled;
 
 pub mod diversity;
 pub mod fusion;

@@ -13,6 +13,11 @@ impl Moment {
         Self { seconds: millis.div_euclid(1000), nanos: millis.rem_euclid(1000) as u32 * 1_000_000 }
     }
 
+    /// Seconds since 1970, UTC, and nanoseconds after them.
+    pub const fn parts(&self) -> (i64, u32) {
+        (self.seconds, self.nanos)
+    }
+
     /// Reads an RFC 3339 time; `None` when the text is none. A leap second is the last moment of its minute; digits
     /// after the ninth of a second's fraction are cut off.
     pub fn parse(text: &str) -> Option<Self> {
