@@ -171,7 +171,8 @@ impl From<Error> for ServiceError {
                 ServiceError::unavailable("INDEX_UNAVAILABLE", message, BUSY).with_source(source)
             }
             Error::Index(source @ IndexError::Unfit(..)) => {
-                let message = "the server of the search index refuses what it is asked; the operator's log says why";
+                let message =
+                    "the server of the search index refuses what it is asked; the operator's log says why";
                 ServiceError::new(Kind::FailedPrecondition, "INDEX_UNFIT", message).with_source(source)
             }
             other => ServiceError::internal(other),

@@ -39,9 +39,9 @@ use copydesk_store::{Database, DatabaseConfig};
 
 pub use adapters::{ARGUMENT as PARSE_CHILD, run_child as run_parse_child};
 pub use config::{
-    Chunks, Config, EmbedderConfig, EmbedderKind, Embedding, IndexBackend, IndexConfig, IntentWeights, Limits,
-    OcrConfig, Parsing, QdrantConfig, QueryCache, Quotas, Rerank, Retention, TopK, Workers as WorkerConfig,
-    resolve_keys,
+    Chunks, Config, EmbedderConfig, EmbedderKind, Embedding, IndexBackend, IndexConfig, IntentWeights,
+    Limits, OcrConfig, Parsing, QdrantConfig, QueryCache, Quotas, Rerank, Retention, TopK,
+    Workers as WorkerConfig, resolve_keys,
 };
 pub use error::{Error, Resource};
 
@@ -136,14 +136,18 @@ pub fn assemble_with(
     };
     let workers = Workers::new(desk.clone());
     let reembedder = Reembedder::new(desk.clone());
-    let service =
-        Service::new(NAME, rpc::routes(desk), rpc::GRPC_SERVICES.to_vec(), copydesk_proto::FILE_DESCRIPTOR_SET)
-        .with_task("ingestion", move |stop| workers.run(stop))
-        .with_task("reembedding", move |stop| reembedder.run(stop))
-        .with_ready(move || {
-            let store = store.clone();
-            Box::pin(async move { store.ping().await.map_err(|error| error.to_string()) })
-        });
+    let service = Service::new(
+        NAME,
+        rpc::routes(desk),
+        rpc::GRPC_SERVICES.to_vec(),
+        copydesk_proto::FILE_DESCRIPTOR_SET,
+    )
+    .with_task("ingestion", move |stop| workers.run(stop))
+    .with_task("reembedding", move |stop| reembedder.run(stop))
+    .with_ready(move || {
+        let store = store.clone();
+        Box::pin(async move { store.ping().await.map_err(|error| error.to_string()) })
+    });
     match qdrant {
         Some(qdrant) => service.with_task("index", move |stop| qdrant.follow(stop)),
         None => service,
@@ -169,7 +173,12 @@ impl Indexes {
             IndexBackend::Qdrant => {
                 let widths = embedders.all().iter().map(|entry| entry.embedder.dimensions());
                 let index = Arc::new(QdrantIndex::new(store.clone(), config.qdrant.clone(), widths));
-                Self { words: index.clone(), meanings: index.clone(), inspector: index.clone(), qdrant: Some(index) }
+                Self {
+                    words: index.clone(),
+                    meanings: index.clone(),
+                    inspector: index.clone(),
+                    qdrant: Some(index),
+                }
             }
         }
     }

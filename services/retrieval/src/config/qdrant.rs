@@ -118,11 +118,7 @@ impl QdrantConfig {
         let one = keys.iter().filter(|set| **set).count() <= 1;
         check(one, "api_key", "only one of api_key, api_key_env and api_key_file can be set");
         let visible = |key: &Secret| key.expose().bytes().all(|byte| (0x21..0x7f).contains(&byte));
-        check(
-            self.api_key.as_ref().is_none_or(visible),
-            "api_key",
-            "holds characters that no header takes",
-        );
+        check(self.api_key.as_ref().is_none_or(visible), "api_key", "holds characters that no header takes");
         let letters = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
         let prefix = (1..=64).contains(&self.prefix.len()) && self.prefix.bytes().all(letters);
         check(prefix, "prefix", "must be 1 to 64 of a-z, 0-9, - and _");

@@ -95,10 +95,10 @@ pub enum IndexError {
     Lost(#[from] tokio::task::JoinError),
     /// The server that holds it is not there, busy or late: the caller repeats later.
     #[error("the server of the search index: {0}")]
-    Unavailable(String, #[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+    Unavailable(String),
     /// The server that holds it refuses, or holds something else: the operator looks at it.
     #[error("the server of the search index refuses: {0}")]
-    Unfit(String, #[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+    Unfit(String),
 }
 
 /// Finds chunks by words.

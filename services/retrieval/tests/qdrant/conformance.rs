@@ -16,7 +16,8 @@ use crate::pair::{Pair, Two, agree, ends, pairs};
 /// Searches by every way.
 fn ways(bases: &[&str], query: &str) -> Vec<SearchRequest> {
     let plain = request(bases, query, 7);
-    let quota = |kind: SourceKind| SourceQuota { source_kind: kind.into(), at_least: Some(2), at_most: Some(4) };
+    let quota =
+        |kind: SourceKind| SourceQuota { source_kind: kind.into(), at_least: Some(2), at_most: Some(4) };
     let rrf = FusionOptions { method: FusionMethod::Rrf.into(), ..FusionOptions::default() };
     vec![
         plain.clone(),
@@ -25,7 +26,10 @@ fn ways(bases: &[&str], query: &str) -> Vec<SearchRequest> {
         SearchRequest { fusion: Some(rrf), top_k: 20, ..plain.clone() },
         SearchRequest { mmr: Some(MmrOptions { lambda: 0.5 }), ..plain.clone() },
         SearchRequest { exact: true, ..plain.clone() },
-        SearchRequest { source_kinds: vec![SourceKind::Issue.into(), SourceKind::Readme.into()], ..plain.clone() },
+        SearchRequest {
+            source_kinds: vec![SourceKind::Issue.into(), SourceKind::Readme.into()],
+            ..plain.clone()
+        },
         SearchRequest { exclude_source_kinds: vec![SourceKind::Post.into()], top_k: 12, ..plain.clone() },
         SearchRequest { source_quotas: vec![quota(KINDS[0]), quota(KINDS[3])], top_k: 9, ..plain },
     ]
@@ -33,14 +37,18 @@ fn ways(bases: &[&str], query: &str) -> Vec<SearchRequest> {
 
 /// Asks both many things.
 async fn asked(two: &Two, bases: &[&str], seed: u64) {
+    Box::pin(all_asked(two, bases, seed)).await;
+}
+
+async fn all_asked(two: &Two, bases: &[&str], seed: u64) {
     let mut dice = Dice::new(seed);
-    for length in [1, 2, 5, 20] {
+    for length in [1, 3, 20] {
         let query = dice.words(length);
-        for way in ways(bases, &query) {
-            let found = two.search(way.clone()).await;
+        for (at, way) in ways(bases, &query).into_iter().enumerate() {
+            let found = Box::pin(two.search(way.clone())).await;
             let passage = found.hits.last().and_then(|hit| hit.passage.clone());
-            if let Some(passage) = passage.filter(|_| length != 20) {
-                two.explain(&way, &passage.passage_id).await;
+            if let Some(passage) = passage.filter(|_| at == length % 4) {
+                Box::pin(two.explain(&way, &passage.passage_id)).await;
             }
         }
     }
@@ -68,7 +76,8 @@ async fn over(tenant: &Tenant, base: &str) {
 }
 
 async fn on_each(case: impl AsyncFn(&Pair)) {
-    let models = [Model::new("test/old", 26, 0), Model::new("test/new", 26, 9), Model::new("test/wide", 31, 3)];
+    let models =
+        [Model::new("test/old", 26, 0), Model::new("test/new", 26, 9), Model::new("test/wide", 31, 3)];
     for pair in pairs(&embedders(&models)).await {
         println!("on {}", pair.place.name);
         ends(case(&pair)).await;
@@ -83,13 +92,13 @@ async fn both_give_the_same_answers_through_every_change() {
         let one = two.embedded.new_base("one").await.knowledge_base_id;
         let other = two.embedded.new_base("other").await.knowledge_base_id;
         asked(&two, &[&one, &other], 1).await;
-        two.embedded.ingest("r1", &one, &library("a", 40, 1)).await;
+        two.embedded.ingest("r1", &one, &library("a", 24, 1)).await;
         two.embedded.ingest("r2", &other, &library("b", 12, 2)).await;
         asked(&two, &[&one], 2).await;
         asked(&two, &[&one, &other], 3).await;
 
         // Some change, some come, some are only said otherwise, some go.
-        let mut docs: Vec<_> = (0..10).map(|at| document(&format!("a/{}", at * 3), 77 + at)).collect();
+        let mut docs: Vec<_> = (0..10).map(|at| document(&format!("a/{}", at * 2), 77 + at)).collect();
         docs.extend(library("c", 5, 4));
         two.embedded.ingest("r3", &one, &docs).await;
         asked(&two, &[&one], 4).await;
@@ -160,7 +169,8 @@ async fn another_tenant_moves_no_score() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_embedder_comes_at_once_or_not_at_all() {
-    let models = [Model::new("test/old", 26, 0), Model::new("test/new", 26, 9), Model::new("test/wide", 31, 3)];
+    let models =
+        [Model::new("test/old", 26, 0), Model::new("test/new", 26, 9), Model::new("test/wide", 31, 3)];
     for pair in pairs(&embedders(&models)).await {
         ends(async {
             let two = pair.tenant(1);

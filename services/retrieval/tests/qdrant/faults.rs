@@ -93,7 +93,11 @@ async fn a_server_that_does_not_answer_is_an_error_in_time() {
         double.on("", 0, 1_000, act);
         let search = request(&[&base], "van of the harbour", 9);
         let failed = within(&two.qdrant, Duration::from_millis(900), search).await.unwrap_err();
-        assert_eq!((failed.code(), reason(&failed).as_str()), (Code::Unavailable, "INDEX_UNAVAILABLE"), "{act:?}");
+        assert_eq!(
+            (failed.code(), reason(&failed).as_str()),
+            (Code::Unavailable, "INDEX_UNAVAILABLE"),
+            "{act:?}"
+        );
         assert!(failed.get_error_details().retry_info().is_some());
         assert!(!failed.message().contains("127.0.0.1"), "{}", failed.message());
         double.calm();
@@ -152,7 +156,7 @@ async fn a_collection_of_another_shape_is_refused() {
     };
     spoil(&shelf.double);
     let failed = ends(shelf.search(&shelf.index())).await.unwrap_err();
-    assert!(matches!(&failed, IndexError::Unfit(text, _) if text.contains("d26 have 13 values")), "{failed:?}");
+    assert!(matches!(&failed, IndexError::Unfit(text) if text.contains("d26 have 13 values")), "{failed:?}");
 
     // Become so: what is written does not fit.
     let (pair, base) = stocked(alone).await;

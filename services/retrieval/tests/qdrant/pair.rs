@@ -11,7 +11,7 @@ use copydesk_proto::retrieval::v1::{
 use copydesk_retrieval::adapters::MIGRATOR;
 use copydesk_retrieval::embedders::Embedders;
 use copydesk_retrieval::{Config, IndexBackend, QdrantConfig, assemble_with};
-use copydesk_rpc::testing;
+use copydesk_rpc::{CallContext, testing};
 use copydesk_store::Database;
 use copydesk_types::{Secret, TenantId};
 use qdrant_client::Qdrant;
@@ -54,7 +54,7 @@ pub fn double() -> Place {
 fn settings() -> QdrantConfig {
     QdrantConfig {
         prefix: format!("test-{:x}", TenantId::generate().as_u128()),
-        batch: 7,
+        batch: 16,
         writes_at_once: 2,
         longest_wait_ms: 20,
         follow_ms: 20,
@@ -129,7 +129,8 @@ fn bench(
 ) -> Bench {
     let context = testing::context(&std::env::temp_dir());
     let service = assemble_with(config, database.clone(), context, embedders.clone(), None, None);
-    let channel = copydesk_rpc::Channel::local(name, testing::stack_until(service, stop.clone()), testing::metrics());
+    let channel =
+        copydesk_rpc::Channel::local(name, testing::stack_until(service, stop.clone()), testing::metrics());
     Bench { name, channel, database: database.clone() }
 }
 
@@ -156,19 +157,21 @@ impl Two {
     /// The answer that both give.
     pub async fn search(&self, request: SearchRequest) -> SearchResponse {
         let request = SearchRequest { skip_cache: true, ..request };
-        let expected = self.embedded.search_with(request.clone()).await.unwrap();
-        let found = self.qdrant.search_with(request.clone()).await.unwrap();
+        let ask = async |tenant: &Tenant| {
+            let mut client = tenant.searches();
+            Box::pin(tenant.run(patient(client.search(request.clone())))).await.unwrap().into_inner()
+        };
+        let (expected, found) = (ask(&self.embedded).await, ask(&self.qdrant).await);
         agree(&expected, &found, &format!("{request:?}"));
         found
     }
 
     /// The explanation that both give.
     pub async fn explain(&self, request: &SearchRequest, passage: &str) -> ExplainSearchResponse {
-        let request =
-            ExplainSearchRequest { search: Some(request.clone()), passage_id: passage.to_owned() };
+        let request = ExplainSearchRequest { search: Some(request.clone()), passage_id: passage.to_owned() };
         let ask = async |tenant: &Tenant| {
             let mut client = tenant.searches();
-            tenant.run(client.explain_search(request.clone())).await.unwrap().into_inner()
+            Box::pin(tenant.run(patient(client.explain_search(request.clone())))).await.unwrap().into_inner()
         };
         let (expected, found) = (ask(&self.embedded).await, ask(&self.qdrant).await);
         let why = format!("{request:?}");
@@ -180,6 +183,12 @@ impl Two {
         assert_eq!(expected.place, found.place, "{why}");
         found
     }
+}
+
+/// A call with the longest deadline that the contract knows: what is compared are answers, not times.
+async fn patient<T>(call: impl Future<Output = T>) -> T {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    CallContext::current().with_deadline(Some(deadline)).scope(Box::pin(call)).await
 }
 
 /// Two answers are the same but for what floats lose.
@@ -213,12 +222,15 @@ fn hits_agree(expected: &[SearchHit], found: &[SearchHit], why: &str) {
 
 fn near(expected: Option<f64>, found: Option<f64>, why: &str) {
     match (expected, found) {
-        (Some(expected), Some(found)) => assert!((expected - found).abs() < 1e-5, "{expected} {found}: {why}"),
+        (Some(expected), Some(found)) => {
+            assert!((expected - found).abs() < 1e-5, "{expected} {found}: {why}")
+        }
         (expected, found) => assert_eq!(expected, found, "{why}"),
     }
 }
 
 /// Waits for work that must end.
 pub async fn ends<T>(work: impl IntoFuture<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(120), work).await.unwrap()
+    let work = Box::pin(work.into_future());
+    tokio::time::timeout(Duration::from_secs(240), work).await.unwrap()
 }

@@ -65,7 +65,11 @@ impl View {
 
 impl QdrantIndex {
     /// The statistics of a view and what each term is worth in it.
-    pub(super) async fn weighed(&self, view: &View, terms: &[String]) -> Result<(Statistics, Vec<Term>), Fault> {
+    pub(super) async fn weighed(
+        &self,
+        view: &View,
+        terms: &[String],
+    ) -> Result<(Statistics, Vec<Term>), Fault> {
         let statistics = self.statistics(view).await?;
         let counted = counted(terms);
         let holding = try_join_all(counted.keys().map(|term| self.holding(view, term))).await?;

@@ -36,7 +36,7 @@ impl QdrantIndex {
             return Ok(mark);
         }
         self.layout().await?;
-        match self.bring(self.alias(), of, version).await {
+        match Box::pin(self.bring(self.alias(), of, version)).await {
             Ok(mark) => {
                 held.note(Some(mark));
                 Ok(mark)
@@ -86,7 +86,7 @@ impl QdrantIndex {
             if mark.version == 0 {
                 mark = Mark::nothing(prepared.average);
             }
-            self.enter(collection, of, prepared, &mut mark).await?;
+            Box::pin(self.enter(collection, of, prepared, &mut mark)).await?;
         }
         if found.is_none() || mark.version < version {
             mark.version = mark.version.max(version);
@@ -158,8 +158,7 @@ impl QdrantIndex {
         let shown: Vec<Change> =
             changes.into_iter().filter(|change| change.version <= mark.version).collect();
         let clean = Mark { clean: mark.version, ..*mark };
-        let mut steps: Vec<_> =
-            shown.chunks(TOGETHER).map(|changes| delete(replaced(of, changes))).collect();
+        let mut steps: Vec<_> = shown.chunks(TOGETHER).map(|changes| delete(replaced(of, changes))).collect();
         steps.push(upsert(vec![clean.point(of)]));
         self.link.change(collection, steps).await?;
         *mark = clean;

@@ -79,6 +79,13 @@ impl QdrantIndex {
 
     /// One knowledge base.
     async fn bring_along(&self, of: Key, version: u64, mark: Option<Mark>) -> Result<(), IndexError> {
+        // Rows were read after marks, so they are never behind, unless they were put back from a copy.
+        let ahead = mark.is_some_and(|mark| mark.version > version);
+        if ahead {
+            tracing::warn!(base = %of.1, "the rows are older than the index: it is built again");
+            self.purge(of).await?;
+        }
+        let mark = mark.filter(|_| !ahead);
         let held = self.held(of);
         if held.mark() != mark {
             held.note(mark);
@@ -109,6 +116,8 @@ impl QdrantIndex {
     async fn purge(&self, of: Key) -> Result<(), IndexError> {
         let steps = vec![delete(Filter::must(of_base(of)))];
         self.link.change(self.alias(), steps).await?;
+        // What was counted at versions that may come again is not believed.
+        self.epoch.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&of);
         self.looked.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&of);
         Ok(())

@@ -8,12 +8,12 @@
 use std::collections::{BTreeSet, HashMap};
 
 use qdrant_client::qdrant::{
-    AliasOperations, ChangeAliases, CollectionInfo, CreateAlias, CreateCollection, CreateFieldIndexCollection,
-    CreateVectorNameRequest, DeleteAlias, DeleteCollection, DenseVectorCreationConfig, Distance, FieldType,
-    GetCollectionInfoRequest, HnswConfigDiff, IntegerIndexParams, KeywordIndexParams, ListAliasesRequest,
-    ListCollectionsRequest, PayloadIndexParams, SparseVectorConfig, SparseVectorParams, VectorParams,
-    VectorParamsMap, VectorsConfig, alias_operations, create_vector_name_request, payload_index_params,
-    vectors_config,
+    AliasOperations, ChangeAliases, CollectionInfo, CreateAlias, CreateCollection,
+    CreateFieldIndexCollection, CreateVectorNameRequest, DeleteAlias, DeleteCollection,
+    DenseVectorCreationConfig, Distance, FieldType, GetCollectionInfoRequest, HnswConfigDiff,
+    IntegerIndexParams, KeywordIndexParams, ListAliasesRequest, ListCollectionsRequest, PayloadIndexParams,
+    SparseVectorConfig, SparseVectorParams, VectorParams, VectorParamsMap, VectorsConfig, alias_operations,
+    create_vector_name_request, payload_index_params, vectors_config,
 };
 
 use super::link::{Access, Fault, Link};
@@ -262,7 +262,8 @@ impl Link {
             (dense(*width), params)
         };
         let map = widths.iter().map(params).collect();
-        let sparse = SparseVectorConfig { map: HashMap::from([(WORDS.to_owned(), SparseVectorParams::default())]) };
+        let sparse =
+            SparseVectorConfig { map: HashMap::from([(WORDS.to_owned(), SparseVectorParams::default())]) };
         CreateCollection {
             collection_name: collection.to_owned(),
             hnsw_config: Some(HnswConfigDiff {
@@ -333,7 +334,10 @@ fn widths(info: CollectionInfo) -> Result<BTreeSet<usize>, String> {
     for (name, params) in map {
         let Some(width) = name.strip_prefix('d').and_then(|width| width.parse().ok()) else { continue };
         if params.size != width as u64 || params.distance() != Distance::Dot {
-            return Err(format!("its vectors {name} have {} values and another distance or width", params.size));
+            return Err(format!(
+                "its vectors {name} have {} values and another distance or width",
+                params.size
+            ));
         }
         widths.insert(width);
     }

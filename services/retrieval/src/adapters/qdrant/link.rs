@@ -99,9 +99,9 @@ impl From<Fault> for IndexError {
     fn from(fault: Fault) -> Self {
         let text = fault.to_string();
         match fault {
-            Fault::Passing(..) | Fault::Late(_) | Fault::Missing(_) => Self::Unavailable(text, None),
+            Fault::Passing(..) | Fault::Late(_) | Fault::Missing(_) => Self::Unavailable(text),
             Fault::Unknown(_) | Fault::Existing(_) | Fault::Refused(..) | Fault::Unfit(_) => {
-                Self::Unfit(text, None)
+                Self::Unfit(text)
             }
         }
     }
@@ -158,7 +158,8 @@ impl Link {
             let place = tokio::time::timeout(most, places.acquire()).await;
             let Ok(Ok(_place)) = place else { return Err(Fault::Late(what)) };
             let clients = self.clients()?;
-            let fault = match tokio::time::timeout(most, make(clients)).await {
+            // In a box, as everything large on the way: a call's future is passed through many hands.
+            let fault = match tokio::time::timeout(most, Box::pin(make(clients))).await {
                 Ok(Ok(answer)) => return Ok(answer.into_inner()),
                 Ok(Err(status)) => Fault::of(what, status),
                 Err(_) => Fault::Late(what),
@@ -168,7 +169,12 @@ impl Link {
                 return Err(fault);
             }
             let wait = self.wait(attempt, &fault);
-            tracing::debug!(what, attempt, wait_ms = wait.as_millis() as u64, "the index server is asked again");
+            tracing::debug!(
+                what,
+                attempt,
+                wait_ms = wait.as_millis() as u64,
+                "the index server is asked again"
+            );
             drop(_place);
             tokio::time::sleep(wait).await;
             attempt += 1;

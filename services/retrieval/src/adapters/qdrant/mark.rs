@@ -3,8 +3,8 @@
 use copydesk_types::{KnowledgeBaseId, TenantId};
 use qdrant_client::qdrant::points_update_operation::{DeletePoints, Operation, PointStructList};
 use qdrant_client::qdrant::{
-    Condition, Filter, GetPoints, PointId, PointStruct, PointsUpdateOperation, QueryPoints, Range, ScrollPoints,
-    UpdateBatchPoints, UpdateStatus,
+    Condition, Filter, GetPoints, PointId, PointStruct, PointsUpdateOperation, QueryPoints, Range,
+    ScrollPoints, UpdateBatchPoints, UpdateStatus,
 };
 
 use super::Key;
@@ -164,6 +164,10 @@ impl Link {
         // They are applied in their order: when the last one is seen, all are.
         let seen = done.last().is_none_or(|last| last.status() == UpdateStatus::Completed);
         let late = |status| matches!(status, UpdateStatus::WaitTimeout | UpdateStatus::ClockRejected);
-        if seen && !done.iter().any(|one| late(one.status())) { Ok(()) } else { Err(Fault::Late("update_batch")) }
+        if seen && !done.iter().any(|one| late(one.status())) {
+            Ok(())
+        } else {
+            Err(Fault::Late("update_batch"))
+        }
     }
 }

@@ -65,7 +65,8 @@ fn point(chunk: IndexedChunk, facts: &Facts, shared: &Payload, origin: &Origin) 
         .collect();
     payload.insert(key::REPEATS.to_owned(), repeats.join(" ").into());
     let mut named = HashMap::new();
-    let weights = counts.iter().map(|(term, count)| (term.as_str(), weight(*count, length, origin.reference)));
+    let weights =
+        counts.iter().map(|(term, count)| (term.as_str(), weight(*count, length, origin.reference)));
     if let Some(words) = sparse(weights) {
         named.insert(WORDS.to_owned(), Vector::from(vector::Vector::Sparse(words)));
     }
@@ -250,14 +251,18 @@ mod tests {
         let mut counts = HashMap::new();
         one.chunks[0].terms.iter().for_each(|term| *counts.entry(term.clone()).or_insert(0) += 1);
         assert_eq!(back.chunk.terms.into_iter().collect::<HashMap<_, _>>(), counts);
-        assert_eq!((back.chunk.leaf.passage, back.chunk.leaf.span), (one.chunks[0].passage, one.chunks[0].span.clone()));
+        assert_eq!(
+            (back.chunk.leaf.passage, back.chunk.leaf.span),
+            (one.chunks[0].passage, one.chunks[0].span.clone())
+        );
         assert!(read(Payload::new(), None).is_none());
     }
 
     #[test]
     fn ids_are_of_a_version_of_a_document() {
         let ids = |born| {
-            let made = points(document(5, SourceKind::Post, &["a van", "an oil"]), &Origin { born, ..origin() });
+            let made =
+                points(document(5, SourceKind::Post, &["a van", "an oil"]), &Origin { born, ..origin() });
             made.into_iter().map(|point| format!("{:?}", point.id)).collect::<Vec<_>>()
         };
         assert_eq!(ids(7), ids(7));

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use copydesk_types::{DocumentId, KnowledgeBaseId, PassageId};
 use qdrant_client::qdrant::{
-    Condition, DenseVector, Filter, PayloadIncludeSelector, Query, QueryBatchPoints, QueryPoints, SearchParams,
-    VectorInput, VectorsSelector, WithPayloadSelector, WithVectorsSelector, query, vector_input,
-    with_payload_selector, with_vectors_selector,
+    Condition, DenseVector, Filter, PayloadIncludeSelector, Query, QueryBatchPoints, QueryPoints,
+    SearchParams, VectorInput, VectorsSelector, WithPayloadSelector, WithVectorsSelector, query,
+    vector_input, with_payload_selector, with_vectors_selector,
 };
 
 use super::count::View;
@@ -71,7 +71,7 @@ impl Tries {
     /// When that was the last one.
     fn again(&mut self, Moved(newer): Moved) -> Result<(), IndexError> {
         if self.is_last() {
-            return Err(IndexError::Unavailable("what is searched changes all the time".to_owned(), None));
+            return Err(IndexError::Unavailable("what is searched changes all the time".to_owned()));
         }
         self.attempt += 1;
         for (base, version) in newer {
@@ -96,7 +96,7 @@ impl QdrantIndex {
         let mut tries = Tries::new(corpus);
         loop {
             let view = self.view(&tries.corpus).await?;
-            match self.by_these(&view, terms, lens, parents, tries.is_last()).await? {
+            match Box::pin(self.by_these(&view, terms, lens, parents, tries.is_last())).await? {
                 Outcome::Done(list) => return Ok(list),
                 Outcome::Moved(moved) => tries.again(moved)?,
             }
@@ -157,10 +157,9 @@ impl QdrantIndex {
                 vectors: vec![name.clone()],
             };
             let score = |chunk| direction.score(chunk);
-            let list = self
-                .listed(&view, ask, (parents, tries.is_last()), score, |last| direction.ceiling(last))
-                .await?;
-            match list {
+            let list =
+                self.listed(&view, ask, (parents, tries.is_last()), score, |last| direction.ceiling(last));
+            match Box::pin(list).await? {
                 Outcome::Done(list) => return Ok(list),
                 Outcome::Moved(moved) => tries.again(moved)?,
             }
@@ -180,7 +179,7 @@ impl QdrantIndex {
         loop {
             let view = self.view(&tries.corpus).await?;
             let last_try = tries.is_last();
-            match self.at_these(&view, terms, direction.as_ref(), &passages, last_try).await? {
+            match Box::pin(self.at_these(&view, terms, direction.as_ref(), &passages, last_try)).await? {
                 Outcome::Done(seen) => return Ok(seen),
                 Outcome::Moved(moved) => tries.again(moved)?,
             }
@@ -237,7 +236,7 @@ impl QdrantIndex {
             let known = self.held(of).mark().filter(|mark| mark.version >= *version && mark.is_clean());
             let mark = match known {
                 Some(mark) => mark,
-                None => self.catch_up(of, *version).await?,
+                None => Box::pin(self.catch_up(of, *version)).await?,
             };
             bases.push((*base, mark));
         }
@@ -257,7 +256,7 @@ impl QdrantIndex {
         let most = self.link.config().candidates as usize;
         let mut limit = parents.saturating_mul(2).saturating_add(16).min(most);
         loop {
-            let page = match self.page(view, &ask, limit, last_try).await? {
+            let page = match Box::pin(self.page(view, &ask, limit, last_try)).await? {
                 Outcome::Done(page) => page,
                 Outcome::Moved(moved) => return Ok(Outcome::Moved(moved)),
             };
@@ -299,8 +298,7 @@ impl QdrantIndex {
             (Some(found), Some(marks)) => (found.result, marks.result),
             _ => return Err(Fault::Unfit("an answer to two questions is not two answers".into()).into()),
         };
-        let marks: HashMap<Key, Mark> =
-            marks.iter().filter_map(|point| Mark::read(&point.payload)).collect();
+        let marks: HashMap<Key, Mark> = marks.iter().filter_map(|point| Mark::read(&point.payload)).collect();
         if !self.same(view, &marks) && !last_try {
             return Ok(Outcome::Moved(Moved(Vec::new())));
         }

@@ -71,13 +71,13 @@ impl Desk {
             Ok(dense) => Ok(Legs { lexical, dense }),
             Err(IndexError::Store(error)) => Err(IndexError::Store(error).into()),
             Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the dense leg takes no part in a search"
-                );
-                let reason = match error {
-                    IndexError::Unavailable(..) => "the search by meaning did not answer in time",
-                    _ => "the search by meaning was lost; the log says why",
+                let source = &error as &dyn std::error::Error;
+                let reason = if matches!(error, IndexError::Unavailable(_)) {
+                    tracing::warn!(error = source, "the dense leg takes no part in a search");
+                    "the search by meaning did not answer in time"
+                } else {
+                    tracing::error!(error = source, "the dense leg takes no part in a search");
+                    "the search by meaning was lost; the log says why"
                 };
                 *meaning = Meaning::Failed(reason.to_owned());
                 Ok(Legs { lexical, dense: Vec::new() })

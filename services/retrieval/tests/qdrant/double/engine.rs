@@ -172,8 +172,7 @@ impl Collection {
                 let score = |point: &Point| {
                     let own = point.sparse.get(&using)?;
                     let pairs = vector.indices.iter().zip(&vector.values);
-                    let both: Vec<f32> =
-                        pairs.filter_map(|(at, value)| Some(own.get(at)? * value)).collect();
+                    let both: Vec<f32> = pairs.filter_map(|(at, value)| Some(own.get(at)? * value)).collect();
                     (!both.is_empty()).then(|| both.iter().sum())
                 };
                 Ok(points.into_iter().filter_map(|(id, point)| Some((id, point, score(point)?))).collect())

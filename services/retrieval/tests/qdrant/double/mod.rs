@@ -20,8 +20,8 @@ use tonic::transport::Server as GrpcServer;
 use tonic::{Request, Status};
 
 pub use engine::Engine;
-pub use faults::{Act, Rule};
 use faults::Shared;
+pub use faults::{Act, Rule};
 use services::Server;
 
 /// The key that it wants.
