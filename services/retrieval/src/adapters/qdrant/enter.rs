@@ -75,6 +75,7 @@ impl QdrantIndex {
     /// The same in a collection that may not be the one that searches use.
     async fn bring(&self, collection: &str, of: Key, version: u64) -> Result<Mark, IndexError> {
         let found = self.marked(collection, of).await?;
+        let mut there = found.is_some();
         let mut mark = found.unwrap_or_else(|| Mark::nothing(0.0));
         if !mark.is_clean() {
             self.clean(collection, of, &mut mark).await?;
@@ -87,8 +88,9 @@ impl QdrantIndex {
                 mark = Mark::nothing(prepared.average);
             }
             Box::pin(self.enter(collection, of, prepared, &mut mark)).await?;
+            there = true;
         }
-        if found.is_none() || mark.version < version {
+        if !there || mark.version < version {
             mark.version = mark.version.max(version);
             mark.clean = mark.version;
             self.link.change(collection, vec![upsert(vec![mark.point(of)])]).await?;
