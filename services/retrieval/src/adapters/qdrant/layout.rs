@@ -272,7 +272,7 @@ impl Link {
                 payload_m: Some(config.hnsw_m.into()),
                 ..HnswConfigDiff::default()
             }),
-            vectors_config: (!widths.is_empty()).then(|| VectorsConfig {
+            vectors_config: (!widths.is_empty()).then_some(VectorsConfig {
                 config: Some(vectors_config::Config::ParamsMap(VectorParamsMap { map })),
             }),
             sparse_vectors_config: Some(sparse),
