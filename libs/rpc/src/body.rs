@@ -5,7 +5,7 @@ use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -42,7 +42,11 @@ pin_project! {
     struct Guarded {
         #[pin]
         inner: Body,
+        // Set for the earliest end there can be. A message does not move it, which would cost more than a look at the
+        // clock when it rings.
         timer: Option<Pin<Box<Sleep>>>,
+        // When the latest message passed.
+        moved: Instant,
         guards: Guards,
         // The status came in the headers: none is expected at the end.
         answered: bool,
@@ -58,19 +62,31 @@ pub(crate) fn guard(response: Response<Body>, mut guards: Guards) -> Response<Bo
     if let (Some(code), Some(record)) = (code, &mut guards.record) {
         record.end(code);
     }
-    let next = next_alarm(&guards);
-    let timer = next.map(|at| Box::pin(tokio::time::sleep_until(at)));
-    Response::from_parts(
-        parts,
-        Body::new(Guarded { inner: body, timer, guards, answered: code.is_some(), ended: false }),
-    )
+    let moved = Instant::now();
+    let timer = guards.alarm(moved).map(|at| Box::pin(tokio::time::sleep_until(at)));
+    let guarded = Guarded { inner: body, timer, moved, guards, answered: code.is_some(), ended: false };
+    Response::from_parts(parts, Body::new(guarded))
 }
 
-fn next_alarm(guards: &Guards) -> Option<Instant> {
-    let idle = guards.idle.map(|idle| Instant::now() + idle);
-    match (guards.deadline, idle) {
-        (Some(deadline), Some(idle)) => Some(deadline.min(idle)),
-        (deadline, idle) => deadline.or(idle),
+impl Guards {
+    /// When the stream ends if nothing more passes after `moved`.
+    fn alarm(&self, moved: Instant) -> Option<Instant> {
+        self.deadline.into_iter().chain(self.idle.map(|idle| moved + idle)).min()
+    }
+
+    /// The end that a ringing timer means; `None` when a message came after it was set, and it is set anew.
+    fn rung(&self, moved: Instant, timer: Pin<&mut Sleep>) -> Option<Status> {
+        let now = Instant::now();
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            return Some(deadline_exceeded());
+        }
+        match self.alarm(moved) {
+            Some(later) if later > now => {
+                timer.reset(later);
+                None
+            }
+            _ => Some(idle_too_long()),
+        }
     }
 }
 
@@ -135,7 +151,8 @@ impl http_body::Body for Guarded {
         let status = match catch_unwind(AssertUnwindSafe(|| inner.poll_frame(cx))) {
             Err(_) => panicked(),
             Ok(Poll::Ready(Some(Ok(frame)))) => {
-                return Poll::Ready(Some(Ok(pass(frame, this.guards, this.timer, this.ended))));
+                *this.moved = Instant::now();
+                return Poll::Ready(Some(Ok(pass(frame, this.guards, this.ended))));
             }
             Ok(Poll::Ready(Some(Err(status)))) => match this.guards.classify {
                 Some(classify) => classify(Some(status)),
@@ -149,13 +166,15 @@ impl http_body::Body for Guarded {
                     return Poll::Ready(None);
                 }
             },
-            Ok(Poll::Pending) => match this.timer.as_mut().map(|t| t.as_mut().poll(cx)) {
-                Some(Poll::Ready(())) if this.guards.deadline.is_some_and(|d| d <= Instant::now()) => {
-                    deadline_exceeded()
+            Ok(Poll::Pending) => {
+                let Some(timer) = this.timer.as_mut() else { return Poll::Pending };
+                loop {
+                    ready!(timer.as_mut().poll(cx));
+                    if let Some(end) = this.guards.rung(*this.moved, timer.as_mut()) {
+                        break end;
+                    }
                 }
-                Some(Poll::Ready(())) => idle_too_long(),
-                _ => return Poll::Pending,
-            },
+            }
         };
         finish(this.guards, this.ended, status.code());
         this.inner.set(Body::empty());
@@ -167,25 +186,15 @@ impl http_body::Body for Guarded {
     }
 }
 
-/// A frame on its way: trailers end the call, a message restarts the idle clock.
-fn pass(
-    frame: Frame<Bytes>,
-    guards: &mut Guards,
-    timer: &mut Option<Pin<Box<Sleep>>>,
-    ended: &mut bool,
-) -> Frame<Bytes> {
+/// A frame on its way: trailers end the call.
+fn pass(frame: Frame<Bytes>, guards: &mut Guards, ended: &mut bool) -> Frame<Bytes> {
     match frame.into_trailers() {
         Ok(mut end) => {
             fit(&mut end);
             finish(guards, ended, header_code(&end).unwrap_or(Code::Unknown));
             Frame::trailers(end)
         }
-        Err(frame) => {
-            if let (Some(_), Some(timer), Some(at)) = (guards.idle, timer, next_alarm(guards)) {
-                timer.as_mut().reset(at);
-            }
-            frame
-        }
+        Err(frame) => frame,
     }
 }
 

@@ -71,7 +71,8 @@ pub async fn build(
     let ports = app::Ports {
         store: Arc::new(adapters::store::SqlStore::new(db)),
         model: Arc::new(adapters::llm_router::RoutedModel::new(peers.llm_router)),
-        library: Arc::new(adapters::retrieval::Retrieval::new(peers.retrieval)),
+        library: Arc::new(adapters::retrieval::Retrieval::new(peers.retrieval.clone())),
+        web: Arc::new(adapters::web::RetrievalWeb::new(peers.retrieval)),
         archive: Arc::new(adapters::learning::Learning::new(peers.learning)),
         clock: Arc::new(adapters::clock::SystemClock),
         minter: context.minter,

@@ -1,10 +1,11 @@
-//! What the desk needs from outside: a model, a library, an archive, a store and a clock.
+//! What the desk needs from outside: a model, a library, the web, an archive, a store and a clock.
 //!
 //! Peers' errors are [`copydesk_rpc::ServiceError`]s: `is_retryable` says whether another attempt may help.
 mod archive;
 mod library;
 mod model;
 mod store;
+mod web;
 
 pub use archive::{Archive, FiguresQuery, LessonQuery};
 pub use library::{Found, Library, SearchQuery, Sources};
@@ -13,6 +14,7 @@ pub use store::{
     Call, Claim, ClaimOrder, Completion, Created, Decide, Depth, Failure, ListFilter, Onward, RunStore,
     Settled, Undelivered,
 };
+pub use web::{Web, WebQuery};
 
 /// The time, as rows are stamped with it.
 pub trait Clock: Send + Sync {

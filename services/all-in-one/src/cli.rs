@@ -47,7 +47,8 @@ pub enum Command {
     },
     /// Show the main job on bundled documents or your own: ingest, write a post and an article, learn from feedback.
     Demo(DemoArgs),
-    /// Put documents (Markdown and text; folders are walked) into a brand's knowledge base.
+    /// Put documents (Markdown, text, HTML, PDF, Word, PowerPoint, Excel, CSV; folders are walked) into a brand's
+    /// knowledge base.
     Ingest(IngestArgs),
     /// Write about a topic and show the text with its citations.
     Generate(GenerateArgs),
@@ -157,7 +158,8 @@ pub enum ServiceName {
 /// What the demo works on.
 #[derive(Debug, Clone, Args)]
 pub struct DemoArgs {
-    /// Your own documents instead of the bundled ones: a folder of Markdown and text.
+    /// Your own documents instead of the bundled ones: a folder of Markdown, text, HTML, PDF, Word, PowerPoint, Excel
+    /// and CSV.
     #[arg(long)]
     pub docs: Option<PathBuf>,
     /// What to write about. Default: the bundled topic; with `--docs` the title of their README, else the brand's name.

@@ -9,7 +9,8 @@ use copydesk_proto::agent_orchestrator::v1::{
 use copydesk_proto::learning::v1::{Brand, CreateBrandRequest, ListBrandsRequest, UpdateBrandRequest};
 use copydesk_proto::retrieval::v1::ingest_request::Part;
 use copydesk_proto::retrieval::v1::{
-    CreateKnowledgeBaseRequest, IngestRequest, IngestStart, Ingestion, IngestionState, WatchIngestionRequest,
+    CreateKnowledgeBaseRequest, IngestRequest, IngestSourceRequest, IngestSourceStart, IngestStart,
+    Ingestion, IngestionState, WatchIngestionRequest, ingest_source_request, ingest_source_start,
 };
 use copydesk_types::BrandId;
 use tonic::Code;
@@ -110,7 +111,39 @@ pub(crate) async fn ingest(
         .await
         .map_err(|s| explain(&s))?
         .into_inner();
-    let mut last = stored.ingestion.context("the answer holds no ingestion")?;
+    let stored = stored.ingestion.context("the answer holds no ingestion")?;
+    follow_ingestion(client, stored, &mut progress).await
+}
+
+/// Has the mesh fetch a source and follows the job to its end.
+pub(crate) async fn ingest_source(
+    client: &Client,
+    knowledge_base_id: &str,
+    source: ingest_source_start::Source,
+    mirror: bool,
+    mut progress: impl FnMut(&Ingestion),
+) -> anyhow::Result<Ingestion> {
+    let start = IngestSourceStart {
+        request_id: request_id("source"),
+        knowledge_base_id: knowledge_base_id.to_owned(),
+        mirror,
+        source: Some(source),
+        ..Default::default()
+    };
+    let part = ingest_source_request::Part::Start(start);
+    let request = IngestSourceRequest { part: Some(part) };
+    let stored = client.ingestion().ingest_source(tokio_stream::iter([request])).await;
+    let stored = stored.map_err(|s| explain(&s))?.into_inner();
+    let stored = stored.ingestion.context("the answer holds no ingestion")?;
+    follow_ingestion(client, stored, &mut progress).await
+}
+
+async fn follow_ingestion(
+    client: &Client,
+    stored: Ingestion,
+    progress: &mut impl FnMut(&Ingestion),
+) -> anyhow::Result<Ingestion> {
+    let mut last = stored;
     let request = WatchIngestionRequest { ingestion_id: last.ingestion_id.clone() };
     let mut watch = client.ingestion().watch_ingestion(request).await.map_err(|s| explain(&s))?.into_inner();
     while let Some(change) = watch.message().await.map_err(|s| explain(&s))? {

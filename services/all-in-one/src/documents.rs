@@ -10,6 +10,8 @@ use include_dir::{Dir, include_dir};
 mod walk;
 
 static SAMPLES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/samples");
+/// The endings of names of what is read, for a person.
+const READ: &str = ".md, .txt, .html, .pdf, .docx, .pptx, .xlsx, .csv";
 /// Titles longer than this, in characters, are no topics.
 const LONGEST_TITLE: usize = 200;
 
@@ -74,8 +76,7 @@ pub fn read(paths: &[PathBuf]) -> anyhow::Result<Found> {
         }
     }
     if by_key.is_empty() {
-        let mut text =
-            "there are no documents (.md, .txt, .html, .pdf, .docx, .pptx, .xlsx, .csv)".to_owned();
+        let mut text = format!("there are no documents ({READ})");
         skipped.iter().for_each(|skipped| text.push_str(&format!("\n  skipped {skipped}")));
         bail!(text);
     }
@@ -101,23 +102,25 @@ fn is_readme(key: &str) -> bool {
     key.to_lowercase().rsplit('/').next().is_some_and(|name| name.starts_with("readme"))
 }
 
-fn format_of(name: &str) -> Option<DocumentFormat> {
-    match name.rsplit_once('.')?.1.to_lowercase().as_str() {
-        "md" | "markdown" => Some(DocumentFormat::Markdown),
-        "txt" => Some(DocumentFormat::Text),
-        "html" | "htm" => Some(DocumentFormat::Html),
-        "pdf" => Some(DocumentFormat::Pdf),
-        "docx" => Some(DocumentFormat::Docx),
-        "pptx" => Some(DocumentFormat::Pptx),
-        "xlsx" => Some(DocumentFormat::Xlsx),
-        "csv" => Some(DocumentFormat::Csv),
-        _ => None,
-    }
+/// What the ending of a name says of a document. Of others than texts the server looks at the bytes, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Named {
+    /// Text as it is; it has to be UTF-8.
+    Text(DocumentFormat),
+    /// A document of pages, slides, sheets or tags.
+    Document,
+    /// A picture: a folder is full of them, and few show a text.
+    Picture,
 }
 
-/// Whether a file of this name has to be UTF-8.
-fn is_text(name: &str) -> bool {
-    matches!(format_of(name), None | Some(DocumentFormat::Markdown | DocumentFormat::Text))
+fn named(name: &str) -> Option<Named> {
+    Some(match name.rsplit_once('.')?.1.to_lowercase().as_str() {
+        "md" | "markdown" => Named::Text(DocumentFormat::Markdown),
+        "txt" => Named::Text(DocumentFormat::Text),
+        "html" | "htm" | "pdf" | "docx" | "pptx" | "xlsx" | "csv" | "tsv" => Named::Document,
+        "png" | "jpg" | "jpeg" | "webp" | "gif" => Named::Picture,
+        _ => return None,
+    })
 }
 
 impl SourceDocument {
@@ -136,7 +139,11 @@ impl SourceDocument {
         DocumentStart {
             key: self.key.clone(),
             title: value("title").unwrap_or_default().to_owned(),
-            format: format_of(&self.key).unwrap_or(DocumentFormat::Text).into(),
+            format: match named(&self.key) {
+                Some(Named::Text(format)) => format.into(),
+                Some(Named::Document | Named::Picture) => DocumentFormat::Auto.into(),
+                None => DocumentFormat::Text.into(),
+            },
             source_kind: kind.into(),
             content_type: content_type.into(),
             ..DocumentStart::default()
@@ -226,6 +233,16 @@ mod tests {
         assert_eq!(kind("docs/CHANGELOG.md"), SourceKind::Changelog);
         assert_eq!(kind("issues/12.md"), SourceKind::Issue);
         assert_eq!(kind("notes/x.txt"), SourceKind::Document);
+    }
+
+    #[test]
+    fn only_texts_are_said_to_be_what_their_name_says() {
+        let format = |key: &str| document(key, "text").start().format();
+        assert_eq!(format("a.md"), DocumentFormat::Markdown);
+        assert_eq!(format("a/b.TXT"), DocumentFormat::Text);
+        for key in ["a.pdf", "a.docx", "a.csv", "a.html", "scan.png"] {
+            assert_eq!(format(key), DocumentFormat::Auto, "{key}");
+        }
     }
 
     #[test]

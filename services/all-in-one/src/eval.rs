@@ -1,4 +1,5 @@
-//! `eval retrieval`: how well search finds what it should, measured through the contract of a mesh in a temporary folder.
+//! `eval retrieval`: how well search finds what it should, measured through the contract of a mesh in a temporary folder,
+//! or in one that is kept for the next measurement.
 //!
 //! Documents go in as a user's do: uploaded, cut into passages and chunks, indexed. A search gives passages; a document
 //! stands where its best passage does. Every ranking asks for a hundred passages, so a document that was cut into
@@ -29,10 +30,12 @@ const SAY_EVERY: Duration = Duration::from_secs(2);
 pub(crate) async fn run(args: RetrievalEvalArgs) -> anyhow::Result<()> {
     let set = Dataset::read(&args.dir)?;
     eprintln!("{}", report::about(&set));
-    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let config = Config::load_detached(folder.path(), flags(&args)?)?;
+    let temporary = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let folder = args.keep.as_deref().unwrap_or(temporary.path());
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let config = Config::load_detached(folder, flags(&args)?)?;
     let telemetry = telemetry::start(&config.telemetry, "copydesk-eval")?;
-    let mesh = Mesh::start(&config, folder.path(), Topology::All, &telemetry, None).await?;
+    let mesh = Mesh::start(&config, folder, Topology::All, &telemetry, None).await?;
     let key_file = mesh.dev_key.as_ref().context("the mesh has no key")?;
     let key = std::fs::read_to_string(key_file).context("cannot read the development key")?;
     let metrics = RpcMetrics::new(&telemetry.meter("eval"));

@@ -154,7 +154,7 @@ pub fn minter(dir: &Path, service: &str) -> anyhow::Result<Minter> {
 fn grants(service: &str) -> Scopes {
     let list: &[&str] = match service {
         copydesk_agent_orchestrator::NAME => {
-            &["llm:write", "knowledge:read", "brands:read", "lessons:read", "outcomes:write"]
+            &["llm:write", "knowledge:read", "web:read", "brands:read", "lessons:read", "outcomes:write"]
         }
         copydesk_learning::NAME => &["llm:write", "knowledge:read"],
         copydesk_retrieval::NAME => &["llm:write"],

@@ -40,6 +40,16 @@ fn search_is_measured_by_words_and_with_weights_of_intents() {
 }
 
 #[test]
+fn what_is_kept_is_not_ingested_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keep = folder.path().join("library");
+    let keep = ["--keep", keep.to_str().expect("UTF-8")];
+    let (first, again) = (figures(&keep), figures(&keep));
+    assert_eq!((&again["runs"], &again["chunks"]), (&first["runs"], &first["chunks"]));
+    assert!(folder.path().join("library").is_dir(), "it is still there");
+}
+
+#[test]
 fn configured_intents_are_used() {
     let wrong = "retrieval.intents.howto={document=0.25,issue=4.0}";
     let right = "retrieval.intents.history={commit=1.5,document=0.5}";

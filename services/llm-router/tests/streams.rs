@@ -51,17 +51,25 @@ fn done(events: &[Event]) -> &pb::Completion {
     }
 }
 
+/// Reads until exactly this text has come, in whatever pieces.
+async fn hear(stream: &mut Streaming<pb::StreamGenerateResponse>, whole: &str) {
+    let mut heard = String::new();
+    while heard.len() < whole.len() {
+        heard += &text(&[stream.next().await.unwrap().unwrap().event.unwrap()]);
+    }
+    assert_eq!(heard, whole);
+}
+
 #[tokio::test]
 async fn who_joins_a_running_stream_hears_it_from_its_beginning() {
     let server = Server::start(vec![with_a_rest()]).await;
     for mesh in Mesh::both(only(vec![openai("a", &server.url)])).await {
         let before = server.seen().len();
         let mut first = open(&mesh, 1, with_id("same")).await.unwrap();
-        let begun = first.next().await.unwrap().unwrap().event.unwrap();
-        assert_eq!(text(&[begun]), "Vans");
+        hear(&mut first, "Vans – cold.").await;
         let mut second = open(&mesh, 1, with_id("same")).await.unwrap();
-        let heard = second.next().await.unwrap().unwrap().event.unwrap();
-        assert_eq!(text(&[heard]), "Vans", "before the first has ended");
+        // All of it, before the first has ended.
+        hear(&mut second, "Vans – cold.").await;
         let whole = generate(&mesh, 1, with_id("same"));
         tokio::pin!(whole);
         assert!((&mut whole).now_or_never().is_none());
@@ -71,7 +79,7 @@ async fn who_joins_a_running_stream_hears_it_from_its_beginning() {
 
         server.go_on();
         let (first, second) = join(events(first), events(second)).await;
-        assert_eq!((text(&first), text(&second)), (" – cold.".into(), " – cold.".into()));
+        assert_eq!((first.len(), second.len()), (1, 1), "nothing is heard twice");
         assert_eq!((done(&first).replayed, done(&second).replayed), (false, true));
         let whole = whole.await.unwrap();
         assert_eq!((whole.text.as_str(), whole.completion.unwrap().replayed), ("Vans – cold.", true));
@@ -222,7 +230,7 @@ async fn a_slow_reader_loses_nothing_and_holds_nobody_up() {
         assert!(text(&quick) == expected, "the other reader has all of it while this one has read one event");
         let rest = events(slow).await;
         assert!(text(&[first]) + &text(&rest) == expected);
-        assert_eq!(rest.len(), 2_000, "and each event as it came");
+        assert!(rest.len() <= 2_000, "what waited may have been joined, nothing was cut");
 
         // Alone, the reader holds up the provider instead.
         let mut alone = open(&mesh, 2, ask("Hi")).await.unwrap();

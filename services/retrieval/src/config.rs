@@ -7,14 +7,20 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod keys;
 mod parsing;
 mod qdrant;
 mod search;
+mod sources;
+mod web;
 
+pub use keys::resolve_keys;
 pub use parsing::{OcrConfig, Parsing};
-pub use qdrant::{IndexBackend, QdrantConfig, resolve_keys};
+pub use qdrant::{IndexBackend, QdrantConfig};
 pub(crate) use search::weights;
 pub use search::{IntentWeights, QueryCache, Rerank};
+pub use sources::{Github, Sources};
+pub use web::{Web, WebSearch};
 
 use crate::domain::packing::Sizes;
 use crate::domain::source::ContentType;
@@ -61,6 +67,10 @@ pub struct Config {
     pub query_cache: QueryCache,
     /// A second look at the best passages.
     pub rerank: Rerank,
+    /// The way out to the web.
+    pub web: Web,
+    /// Where documents are fetched from.
+    pub sources: Sources,
 }
 
 /// Who works uploads off.
@@ -259,6 +269,8 @@ impl Config {
         faults.extend(self.embedder_faults());
         faults.extend(search::faults(&self.intents, &self.query_cache, &self.rerank));
         faults.extend(self.parsing.faults());
+        faults.extend(self.web.faults());
+        faults.extend(self.sources.faults());
         faults.extend(self.ocr.iter().flat_map(OcrConfig::faults));
         faults
     }
@@ -346,6 +358,17 @@ mod tests {
             quotas: Quotas::default(),
             retention: Retention { ingestion_days: 40_000 },
             rerank: Rerank { timeout_ms: 0 },
+            web: Web {
+                allow: vec!["a b".into()],
+                ports: Vec::new(),
+                user_agent: "\n".into(),
+                search: Some(WebSearch {
+                    provider: "x".into(),
+                    base_url: Some("ftp://x".into()),
+                    ..WebSearch::default()
+                }),
+                ..Web::default()
+            },
             ..Config::default()
         };
         let faults = config.validate();
@@ -378,6 +401,12 @@ mod tests {
             "rerank.timeout_ms",
             "parsing.max_pages",
             "parsing.max_millis",
+            "web.allow[0]",
+            "web.ports",
+            "web.user_agent",
+            "web.search.provider",
+            "web.search.base_url",
+            "web.search.api_key",
             "ocr.model",
             "ocr.at_once",
         ];

@@ -9,7 +9,8 @@ use crate::domain::snapshot::Fault;
 use crate::domain::stages::OverQuota;
 use crate::domain::tokens::TokenError;
 use crate::domain::upload::Refusal;
-use crate::ports::{EmbedError, IndexError};
+use crate::domain::web::{WebError, WebFault};
+use crate::ports::{EmbedError, IndexError, SearchError};
 
 /// A thing that a caller names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +82,21 @@ pub enum Error {
     /// Its embedder is changed already: the caller waits or cancels.
     #[error("the embedder of {0} is being changed")]
     ReembeddingUnderWay(copydesk_types::KnowledgeBaseId),
+    /// The operator lets nobody ask the web.
+    #[error("the web is not asked here")]
+    WebDisabled,
+    /// No search provider is configured: the operator configures one.
+    #[error("no search provider is configured")]
+    NoWebSearch,
+    /// The tenant has asked the web as often as it may: the caller waits so long.
+    #[error("the web was asked too often")]
+    WebLimited(Duration),
+    /// The web gave nothing.
+    #[error(transparent)]
+    Web(#[from] WebError),
+    /// The search provider gave nothing.
+    #[error(transparent)]
+    WebSearch(SearchError),
     /// The database failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
@@ -175,7 +191,61 @@ impl From<Error> for ServiceError {
                     "the server of the search index refuses what it is asked; the operator's log says why";
                 ServiceError::new(Kind::FailedPrecondition, "INDEX_UNFIT", message).with_source(source)
             }
+            Error::WebDisabled => {
+                let message = "the web is not asked here (retrieval.web.enabled)";
+                ServiceError::new(Kind::FailedPrecondition, "WEB_DISABLED", message)
+            }
+            Error::NoWebSearch => {
+                let message = "no search provider is configured (retrieval.web.search)";
+                ServiceError::new(Kind::FailedPrecondition, "WEB_SEARCH_NOT_CONFIGURED", message)
+            }
+            Error::WebLimited(wait) => {
+                let message = "the web was asked too often; wait";
+                ServiceError::new(Kind::ResourceExhausted, "WEB_RATE_LIMITED", message).with_retry_after(wait)
+            }
+            Error::Web(error) => web(error),
+            Error::WebSearch(error) => web_search(&error),
             other => ServiceError::internal(other),
+        }
+    }
+}
+
+/// How long a caller should wait for a site that is down.
+const SITE: Duration = Duration::from_secs(30);
+
+fn web(error: WebError) -> ServiceError {
+    let WebError { fault, message, status } = error;
+    let told = match fault {
+        WebFault::Url => {
+            let mut violations = Violations::new();
+            violations.push("url", message.clone());
+            let refused = ServiceError::new(Kind::InvalidArgument, fault.word(), message);
+            return violations.finish().err().unwrap_or(refused);
+        }
+        fault if fault.may_pass() => ServiceError::unavailable(fault.word(), message, SITE),
+        WebFault::Forbidden | WebFault::Robots => {
+            ServiceError::new(Kind::PermissionDenied, fault.word(), message)
+        }
+        _ => ServiceError::new(Kind::FailedPrecondition, fault.word(), message),
+    };
+    match status {
+        Some(status) => told.with_metadata("status", status.to_string()),
+        None => told,
+    }
+}
+
+fn web_search(error: &SearchError) -> ServiceError {
+    match error {
+        SearchError::Refused(_) => {
+            ServiceError::new(Kind::FailedPrecondition, "WEB_SEARCH_REFUSED", error.to_string())
+        }
+        SearchError::Limited(seconds) => {
+            let wait = Duration::from_secs(seconds.unwrap_or(60));
+            ServiceError::new(Kind::ResourceExhausted, "WEB_SEARCH_LIMITED", error.to_string())
+                .with_retry_after(wait)
+        }
+        SearchError::Unavailable(_) => {
+            ServiceError::unavailable("WEB_SEARCH_UNAVAILABLE", error.to_string(), SITE)
         }
     }
 }

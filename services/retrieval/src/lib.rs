@@ -7,7 +7,9 @@
 //! parsers/     one file per kind of bytes: bytes into text
 //! chunkers/    one file per format: where the blocks of a text are
 //! embedders/   one file per kind of model: texts into vectors
-//! ports.rs     what the desk needs; adapters/ is what it gets: rows, indexes, the clock
+//! sources/     one file per place that documents are fetched from
+//! searchers/   one file per provider that searches the web
+//! ports.rs     what the desk needs; adapters/ is what it gets: rows, indexes, the web, the clock
 //! ```
 //!
 //! Rows are the truth and indexes are made from them; a document's rows change in one transaction, together with its
@@ -31,6 +33,8 @@ pub mod metrics;
 pub mod parsers;
 pub mod ports;
 mod rpc;
+pub mod searchers;
+pub mod sources;
 
 use std::sync::Arc;
 
@@ -39,19 +43,21 @@ use copydesk_store::{Database, DatabaseConfig};
 
 pub use adapters::{ARGUMENT as PARSE_CHILD, run_child as run_parse_child};
 pub use config::{
-    Chunks, Config, EmbedderConfig, EmbedderKind, Embedding, IndexBackend, IndexConfig, IntentWeights,
-    Limits, OcrConfig, Parsing, QdrantConfig, QueryCache, Quotas, Rerank, Retention, TopK,
-    Workers as WorkerConfig, resolve_keys,
+    Chunks, Config, EmbedderConfig, EmbedderKind, Embedding, Github, IndexBackend, IndexConfig,
+    IntentWeights, Limits, OcrConfig, Parsing, QdrantConfig, QueryCache, Quotas, Rerank, Retention, Sources,
+    TopK, Web, WebSearch, Workers as WorkerConfig, resolve_keys,
 };
 pub use error::{Error, Resource};
 
+use crate::adapters::{Client, SystemResolver, WebPages};
 use crate::adapters::{
     DatabaseStore, MIGRATOR, MemoryIndex, ProcessReader, QdrantIndex, Router, RouterOcr, SystemClock,
 };
-use crate::app::{Desk, Progress, QueryVectors, Reembedder, Uploads, Workers};
+use crate::app::{Desk, Progress, QueryVectors, Reembedder, Uploads, WebLimit, Workers};
 use crate::embedders::Embedders;
 use crate::metrics::Metrics;
-use crate::ports::{Embedder, Inspector, LexicalIndex, Ocr, Reranker, VectorIndex};
+use crate::ports::{Embedder, Inspector, LexicalIndex, Ocr, Reranker, Resolver, VectorIndex};
+use crate::sources::Tools;
 
 /// The service's name: its folder, its database, its audience.
 pub const NAME: &str = "retrieval";
@@ -109,11 +115,45 @@ pub fn assemble_with(
     reranker: Option<Arc<dyn Reranker>>,
     ocr: Option<Arc<dyn Ocr>>,
 ) -> Service {
+    let outside = Outside { embedders, reranker, ocr, resolver: Arc::new(SystemResolver) };
+    assemble_from(config, database, context, outside)
+}
+
+/// What the service gets beside its settings and its rows.
+pub struct Outside {
+    /// The models of the dense leg.
+    pub embedders: Embedders,
+    /// The models of a second look.
+    pub reranker: Option<Arc<dyn Reranker>>,
+    /// A vision model.
+    pub ocr: Option<Arc<dyn Ocr>>,
+    /// Who looks up the names of hosts on the web.
+    pub resolver: Arc<dyn Resolver>,
+}
+
+/// The same with everything from outside.
+pub fn assemble_from(
+    config: Config,
+    database: Database,
+    context: ServiceContext,
+    outside: Outside,
+) -> Service {
+    let Outside { embedders, reranker, ocr, resolver } = outside;
+    let client = Client::new(resolver, config.web.allowed(), &config.web.ports, &config.web.user_agent);
+    let config = Arc::new(config);
+    let tools = Tools {
+        pages: Arc::new(WebPages::new(client.clone(), &config.web)),
+        client: client.clone(),
+        config: Arc::clone(&config),
+        folder: context.data_dir.join("sources"),
+    };
     let store = Arc::new(DatabaseStore::new(database));
     let Indexes { words, meanings, inspector, qdrant } = Indexes::open(&config, &store, &embedders);
     let desk = Desk {
         knowledge: store.clone(),
         ingestions: store.clone(),
+        sources: store.clone(),
+        tools,
         snapshots: store.clone(),
         folder: context.data_dir,
         words,
@@ -127,12 +167,14 @@ pub fn assemble_with(
         reader: Arc::new(ProcessReader::new(config.parsing.program.clone())),
         ocr,
         ocr_texts: store.clone(),
+        searcher: searchers::open(config.web.search.as_ref(), &client),
+        web_limit: Arc::new(WebLimit::new(config.web.calls_per_minute)),
         clock: Arc::new(SystemClock),
         progress: Arc::new(Progress::default()),
         uploads: Uploads::new(&config.limits),
         metrics: Metrics::new(&context.meter),
         minter: context.minter,
-        config: Arc::new(config),
+        config,
     };
     let workers = Workers::new(desk.clone());
     let reembedder = Reembedder::new(desk.clone());

@@ -7,6 +7,8 @@ use opentelemetry::metrics::{Counter, Meter};
 pub const SEARCHES: &str = "copydesk.retrieval.searches";
 /// Documents of uploads that a worker has finished, by `outcome`.
 pub const DOCUMENTS: &str = "copydesk.retrieval.documents";
+/// Questions to the web, by `kind` and `outcome`.
+pub const WEB: &str = "copydesk.retrieval.web";
 /// Child chunks written.
 pub const CHUNKS: &str = "copydesk.retrieval.chunks";
 
@@ -16,6 +18,7 @@ pub struct Metrics {
     searches: Counter<u64>,
     documents: Counter<u64>,
     chunks: Counter<u64>,
+    web: Counter<u64>,
 }
 
 impl Metrics {
@@ -25,6 +28,7 @@ impl Metrics {
             searches: meter.u64_counter(SEARCHES).build(),
             documents: meter.u64_counter(DOCUMENTS).build(),
             chunks: meter.u64_counter(CHUNKS).build(),
+            web: meter.u64_counter(WEB).build(),
         }
     }
 
@@ -36,6 +40,11 @@ impl Metrics {
             KeyValue::new("cached", cached),
         ];
         self.searches.add(1, &labels);
+    }
+
+    /// The web was asked.
+    pub fn asked_web(&self, kind: &'static str, outcome: &'static str) {
+        self.web.add(1, &[KeyValue::new("kind", kind), KeyValue::new("outcome", outcome)]);
     }
 
     /// A document was finished, with so many chunks written.

@@ -10,6 +10,8 @@ mod knowledge;
 mod models;
 mod reading;
 mod snapshots;
+mod sources;
+mod web;
 
 pub use embedding::{
     EmbedCause, EmbedError, Embedder, KnownVector, NewReembedding, Purpose, ReembeddingJob, ReembeddingStart,
@@ -27,6 +29,8 @@ pub use knowledge::{Created, DocumentFilter, KnowledgeStore, RequestKey};
 pub use models::{Ranking, RerankError, Reranker};
 pub use reading::{Ocr, OcrError, OcrStore, Reader};
 pub use snapshots::{Snapshot, SnapshotStore, Source, WholeDocument};
+pub use sources::{Fetched, JobSource, SourceStore};
+pub use web::{Page, Pages, Resolver, SearchError, WebQuery, WebResult, WebSearcher, WebTimeRange, WebTopic};
 
 /// Tells the time, in milliseconds since 1970, UTC.
 pub trait Clock: Send + Sync {

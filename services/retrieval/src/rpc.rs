@@ -8,7 +8,9 @@ mod ingestion;
 mod knowledge;
 mod search;
 mod snapshots;
+mod source;
 mod stages;
+mod web;
 
 use copydesk_proto::retrieval::v1 as pb;
 use copydesk_rpc::{Kind, ServiceError, Violations, paging};
@@ -18,11 +20,12 @@ use tonic::service::Routes;
 use crate::app::Desk;
 
 /// Full names of the gRPC services behind the door.
-pub(crate) const GRPC_SERVICES: [&str; 4] = [
+pub(crate) const GRPC_SERVICES: [&str; 5] = [
     "copydesk.retrieval.v1.KnowledgeService",
     "copydesk.retrieval.v1.IngestionService",
     "copydesk.retrieval.v1.SearchService",
     "copydesk.retrieval.v1.SnapshotService",
+    "copydesk.retrieval.v1.WebService",
 ];
 
 /// The services over one desk.
@@ -42,8 +45,10 @@ pub(crate) fn routes(desk: Desk) -> Routes {
         .max_encoding_message_size(document.saturating_add(LARGEST_ANSWER));
     let ingestion = pb::ingestion_service_server::IngestionServiceServer::new(door.clone());
     let search = pb::search_service_server::SearchServiceServer::new(door.clone());
-    let snapshots = pb::snapshot_service_server::SnapshotServiceServer::new(door);
-    Routes::new(knowledge).add_service(ingestion).add_service(search).add_service(snapshots)
+    let snapshots = pb::snapshot_service_server::SnapshotServiceServer::new(door.clone());
+    let web = pb::web_service_server::WebServiceServer::new(door);
+    let routes = Routes::new(knowledge).add_service(ingestion).add_service(search);
+    routes.add_service(snapshots).add_service(web)
 }
 
 /// A value whose absence is told by the violations.

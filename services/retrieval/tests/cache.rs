@@ -11,7 +11,7 @@ use common::models::{Script, ScriptedReranker};
 use common::{benches, benches_with_models, doc, request, titles};
 use copydesk_proto::retrieval::v1::{DeleteDocumentRequest, RerankOptions, SearchRequest};
 use copydesk_proto::types::v1::SourceKind;
-use copydesk_retrieval::adapters::{DatabaseStore, MIGRATOR, MemoryIndex};
+use copydesk_retrieval::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, ProcessReader};
 use copydesk_retrieval::app::{Desk, Progress, Query, QueryCache, QueryVectors, Uploads};
 use copydesk_retrieval::domain::records::KnowledgeBase;
 use copydesk_retrieval::domain::source::KnowledgeBaseKind;
@@ -118,6 +118,9 @@ async fn an_answer_holds_for_its_time_and_memory_is_bounded() {
         queries: QueryVectors::new(8),
         reranker: None,
         cache: QueryCache::new(&config.query_cache),
+        reader: Arc::new(ProcessReader::new(None)),
+        ocr: None,
+        ocr_texts: store.clone(),
         clock: clock.clone(),
         progress: Arc::new(Progress::default()),
         uploads: Uploads::new(&config.limits),

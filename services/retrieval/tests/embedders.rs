@@ -188,6 +188,59 @@ async fn only_what_is_new_is_embedded() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_title_is_embedded_with_each_chunk() {
+    let model = Model::new("test/plain", 26, 0);
+    for bench in benches_of(small_chunks(), embedders(std::slice::from_ref(&model)), None).await {
+        let tenant = bench.tenant(1);
+        let base = tenant.new_base("company").await.knowledge_base_id;
+        let titled = |title: &str| {
+            let mut doc = post("a", &["badger", "okapi"].map(paragraph).concat());
+            doc.start.title = title.into();
+            [doc]
+        };
+        let under = |title: &str| {
+            ["badger", "okapi"].map(|word| format!("{title}\n\n{}", paragraph(word).trim())).to_vec()
+        };
+        tenant.ingest("1", &base, &titled("Night animals")).await;
+        assert_eq!(model.documents(), under("Night animals"), "on {}", bench.name);
+        let same = tenant.ingest("2", &base, &titled("Night animals")).await;
+        assert_eq!((same.documents_unchanged, model.documents()), (1, Vec::new()));
+        let same = tenant.ingest("3", &base, &titled("")).await;
+        assert_eq!((same.documents_unchanged, model.documents()), (1, Vec::new()), "the title stays");
+
+        // Another title is another meaning, whatever the bytes.
+        let changed = tenant.ingest("4", &base, &titled("Day animals")).await;
+        assert_eq!((changed.documents_unchanged, model.documents()), (0, under("Day animals")));
+        let document = tenant.documents(&base).await.pop().unwrap();
+        assert_eq!((document.title.as_str(), document.version, document.chunk_count), ("Day animals", 2, 2));
+        let hits = |answer: copydesk_proto::retrieval::v1::SearchResponse| {
+            answer.hits.iter().filter(|hit| hit.lexical_rank.is_some()).count()
+        };
+        for (word, found) in [("day", 2), ("night", 0), ("okapi", 1)] {
+            let answer = tenant.search_with(request(&[&base], word, 5)).await.unwrap();
+            assert_eq!(hits(answer), found, "{word}");
+        }
+        assert_eq!(tenant.base(&base).await.chunk_count, 2);
+
+        // Without an embedder a title is only said anew, and is found all the same.
+        let words = tenant.new_base_with("words", "none").await.unwrap().knowledge_base_id;
+        tenant.ingest("5", &words, &titled("Night animals")).await;
+        tenant.search_with(request(&[&words], "night", 5)).await.unwrap();
+        tenant.ingest("6", &words, &titled("Day animals")).await;
+        let document = tenant.documents(&words).await.pop().unwrap();
+        assert_eq!((document.title.as_str(), document.version), ("Day animals", 1));
+        for again in [&bench, &again(&bench, std::slice::from_ref(&model))] {
+            for (word, found) in [("day", 2), ("night", 0), ("okapi", 1)] {
+                let answer = again.tenant(1).search_with(request(&[&words], word, 5)).await.unwrap();
+                assert_eq!(hits(answer), found, "{word}");
+            }
+        }
+        assert_eq!(model.documents(), Vec::<String>::new());
+        bench.database.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn passing_failures_are_asked_again_and_others_are_told() {
     let model = Model::new("test/plain", 26, 0);
     let passing = || EmbedError { cause: EmbedCause::Passing(None), reason: "busy".into() };

@@ -12,7 +12,7 @@ use common::{benches_with, doc, request};
 use copydesk_proto::retrieval::v1::{SearchMode, SearchRequest};
 use copydesk_proto::types::v1::SourceKind;
 use copydesk_retrieval::Config;
-use copydesk_retrieval::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, SystemClock};
+use copydesk_retrieval::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, ProcessReader, SystemClock};
 use copydesk_retrieval::app::{Desk, Progress, Query, QueryCache, QueryVectors, Uploads};
 use copydesk_retrieval::domain::lens::Lens;
 use copydesk_retrieval::domain::ranking::Leaf;
@@ -103,6 +103,9 @@ async fn desk(
         queries: QueryVectors::new(8),
         reranker: None,
         cache: QueryCache::new(&config.query_cache),
+        reader: Arc::new(ProcessReader::new(None)),
+        ocr: None,
+        ocr_texts: store.clone(),
         clock: Arc::new(SystemClock),
         progress: Arc::new(Progress::default()),
         uploads: Uploads::new(&config.limits),

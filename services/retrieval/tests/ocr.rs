@@ -84,7 +84,7 @@ impl LlmService for Model {
 }
 
 fn settings() -> OcrConfig {
-    let text = r#"{"model": "vllm/ocr", "extra": {"skip_special_tokens": false,
+    let text = r#"{"model": "vllm/ocr", "attempts": 1, "extra": {"skip_special_tokens": false,
         "vllm_xargs": {"ngram_size": 30, "window_size": 90, "whitelist_token_ids": [128821, 128822]}}}"#;
     serde_json::from_str(text).unwrap()
 }
@@ -131,14 +131,15 @@ async fn with_pages(tenant: &Tenant, key: &str, base: &str) -> Document {
     answer.into_inner().document.unwrap()
 }
 
-fn page<'a>(document: &'a Document, number: usize) -> &'a str {
+fn page(document: &Document, number: usize) -> &str {
     let span = document.pages[number - 1].span.unwrap();
     &document.text[span.start as usize..span.end as usize]
 }
 
 #[tokio::test]
 async fn scanned_pages_are_read_by_the_model_and_found() {
-    for (bench, model) in benches(Some(settings())).await {
+    // One page after the other, for the answers are given in the order of the calls.
+    for (bench, model) in benches(Some(OcrConfig { at_once: 1, ..settings() })).await {
         let tenant = bench.tenant(1);
         let base = tenant.new_base("scans").await.knowledge_base_id;
         model.say("<|ref|>title<|/ref|><|det|>[[1,2,3,4]]<|/det|>\n# Harpsichord prices\n\n| Van | Price |\n|---|---|\n| Small | 10 |");
@@ -219,6 +220,25 @@ async fn a_failed_page_fails_the_document_and_what_was_read_is_kept() {
         model.answers.lock().unwrap().push(Ok(answer));
         let failed = tenant.ingest("3", &base, &[auto("b.png", b"\x89PNG\r\n\x1a\n....".to_vec())]).await;
         assert_eq!(failed.failures[0].reason, "OCR_FAILED");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_that_may_pass_is_asked_again_and_no_other() {
+    for (bench, model) in benches(Some(OcrConfig { attempts: 2, ..settings() })).await {
+        let tenant = bench.tenant(1);
+        let base = tenant.new_base("scans").await.knowledge_base_id;
+        model.answers.lock().unwrap().push(Err(Status::unavailable("busy")));
+        model.say("The only scan.");
+        // The same picture on both of its pages: it is read once.
+        let twice = files::pdf(&[Shown::Scan(1), Shown::Scan(1)], false);
+        assert_eq!(tenant.ingest("1", &base, &[auto("a.pdf", twice)]).await.failures, [], "{}", bench.name);
+        assert_eq!(model.calls(), 2, "one failure and one answer");
+        let document = with_pages(&tenant, "a.pdf", &base).await;
+        assert_eq!((page(&document, 1), page(&document, 2)), ("The only scan.", "The only scan."));
+        model.answers.lock().unwrap().push(Err(Status::invalid_argument("no pictures here")));
+        let failed = tenant.ingest("2", &base, &[auto("b.pdf", files::pdf(&[Shown::Scan(2)], false))]).await;
+        assert_eq!((failed.failures[0].reason.as_str(), model.calls()), ("OCR_FAILED", 3));
     }
 }
 

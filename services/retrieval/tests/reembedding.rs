@@ -73,6 +73,40 @@ async fn cosine(tenant: &Tenant, base: &str, query: &str) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn titles_are_embedded_anew_too() {
+    let models = two();
+    let [_, new] = &models;
+    for bench in benches_of(Config::default(), embedders(&models), None).await {
+        let tenant = bench.tenant(1);
+        let base = tenant.new_base_with("words", "none").await.unwrap().knowledge_base_id;
+        let titled = |key: &str, title: &str| {
+            let mut doc = post(key, "the badger");
+            doc.start.title = title.into();
+            doc
+        };
+        let docs = [titled("a", "Night"), titled("b", "Night"), titled("c", "c")];
+        tenant.ingest("1", &base, &docs).await;
+        new.documents();
+        new.hold(1);
+        reembed(&tenant, "r", &base, "new").await.unwrap();
+        when(&tenant, &base, |base| base.reembedding.as_ref().unwrap().chunks_done >= 1).await;
+        // A title that changes while vectors are made, with or without the one of the document's old title.
+        tenant.ingest("2", &base, &[titled("a", "Day"), titled("b", "Day")]).await;
+        new.open();
+        when(&tenant, &base, over).await;
+        for (query, documents) in [("Day the badger", 2), ("the badger", 1)] {
+            let answer = tenant.search_with(request(&[&base], query, 20)).await.unwrap();
+            let same = answer.hits.iter().filter(|hit| hit.dense_score.is_some_and(|score| score > 0.999));
+            assert_eq!(same.count(), documents, "{query} on {}", bench.name);
+        }
+        new.documents();
+        tenant.ingest("3", &base, &[titled("d", "Day"), titled("e", "e")]).await;
+        assert_eq!(new.documents(), Vec::<String>::new(), "their vectors are stored");
+        bench.database.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn searches_answer_from_the_old_vectors_until_all_have_new_ones() {
     let models = two();
     let [_, new] = &models;

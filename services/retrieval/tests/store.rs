@@ -13,13 +13,14 @@ use copydesk_retrieval::domain::attributes::Attributes;
 use copydesk_retrieval::domain::records::{Ingestion, IngestionState, KnowledgeBase, StagedDocument};
 use copydesk_retrieval::domain::source::{ContentType, Format, KnowledgeBaseKind, SourceKind};
 use copydesk_retrieval::domain::stages::Allowance;
+use copydesk_retrieval::domain::terms::DocumentTerms;
 use copydesk_retrieval::ports::{
     Change, Created, DocumentFilter, Finish, Finished, IndexSource, IngestionStore, ItemOutcome, Job,
     KnowledgeStore, NewChunk, NewIngestion, NewPassage, RequestKey,
 };
 use copydesk_retrieval::{Config, assemble};
 use copydesk_rpc::{Delegation, testing};
-use copydesk_store::{Database, Dialect};
+use copydesk_store::{Database, Dialect, Row};
 use copydesk_types::{DocumentId, IngestionId, KnowledgeBaseId, PassageId, TenantId};
 
 macro_rules! on_both {
@@ -38,6 +39,7 @@ macro_rules! on_both {
 on_both! {
     migrations_go_down_and_up
     a_document_is_replaced_as_a_whole
+    terms_that_are_not_kept_are_found_and_kept
     changes_tell_what_happened_since
     an_old_holder_writes_nothing
     a_job_is_taken_by_one_worker
@@ -116,7 +118,7 @@ impl Shelf {
         };
         let delegation = serde_json::to_string(&delegation).unwrap();
         let (knowledge_base, bytes) = (self.base, 0);
-        let new = NewIngestion { id, knowledge_base, documents, bytes, delegation, time: 100 };
+        let new = NewIngestion { id, knowledge_base, documents, bytes, delegation, time: 100, source: None };
         self.store.commit(self.tenant, &new, &key(request, "body"), &Allowance::default()).await.unwrap()
     }
 
@@ -186,6 +188,7 @@ fn indexed(item: &StagedDocument) -> ItemOutcome {
             span: start..start + word.len() as u64,
             tokens: 1,
             vector: Some(vec![start as f32, 1.5]),
+            text_hash: Some([start as u8; 16]),
         })
     });
     let passage = NewPassage {
@@ -198,6 +201,7 @@ fn indexed(item: &StagedDocument) -> ItemOutcome {
         new_id: DocumentId::generate(),
         title: item.key.clone(),
         format: Format::Text,
+        terms: DocumentTerms::of(&item.key, text.split(' ')),
         text,
         pages: Vec::new(),
         passages: vec![passage],
@@ -224,12 +228,45 @@ mod cases {
         assert_eq!((new.id, new.version, new.chunks), (old.id, 2, 450));
         assert_eq!((rows(&shelf.database, "passage").await, rows(&shelf.database, "chunk").await), (1, 450));
         let chunked = shelf.store.chunked(TENANT, &[new.id]).await.unwrap().pop().unwrap();
-        assert_eq!((chunked.text.as_str(), chunked.chunks.len()), (many.as_str(), 450));
+        assert_eq!((chunked.terms.chunks.len(), chunked.chunks.len()), (450, 450));
+        assert!(chunked.chunks.is_sorted_by_key(|chunk| chunk.span.start), "in order of the text");
         assert_eq!(chunked.chunks[1].vector, Some(vec![8.0, 1.5]));
         let passage = chunked.chunks[0].passage;
         let passage = shelf.store.passages(TENANT, &[passage]).await.unwrap().pop().unwrap();
         assert_eq!((passage.text, passage.version), (many, 2));
         assert_eq!((shelf.base().await.documents, shelf.base().await.chunks), (1, 450));
+    }
+
+    pub async fn terms_that_are_not_kept_are_found_and_kept(shelf: Shelf) {
+        shelf.index("1", &[staged(0, "first", "cold vans"), staged(1, "second", "warm vans")]).await;
+        let all = shelf.store.changes(TENANT, shelf.base, 0).await.unwrap();
+        let ids: Vec<DocumentId> = all.iter().map(|change| change.document).collect();
+        let read = || async {
+            let mut read = shelf.store.chunked(TENANT, &ids).await.unwrap();
+            read.sort_by_key(|document| document.facts.id);
+            read.into_iter().map(|document| document.terms).collect::<Vec<_>>()
+        };
+        let written = read().await;
+        assert!(written.iter().all(|terms| terms.chunks.len() == 2 && terms.title.len() == 1), "{written:?}");
+        // As rows of an earlier build are, of one whose work broke off, of one that knows another form, and of a document
+        // that was replaced meanwhile.
+        for statement in [
+            "DELETE FROM document_terms",
+            "DELETE FROM document_terms WHERE document_id = (SELECT MIN(document_id) FROM document)",
+            "UPDATE document_terms SET terms = substr(terms, 2)",
+            "UPDATE document_terms SET document_version = 7",
+        ] {
+            shelf.database.execute(statement, &[]).await.unwrap();
+            assert_eq!(read().await, written, "{statement}");
+            let kept = "SELECT terms FROM document_terms WHERE document_version = 1";
+            let kept = shelf.database.query(kept, &[]).await.unwrap();
+            let of = |row: &Row| DocumentTerms::from_bytes(&row.get::<Vec<u8>>("terms").unwrap());
+            assert!(
+                kept.len() == 2 && kept.iter().all(|row| of(row).is_some_and(|own| written.contains(&own)))
+            );
+        }
+        assert!(shelf.store.delete_document(TENANT, ids[0]).await.unwrap());
+        assert_eq!((read().await.len(), rows(&shelf.database, "document_terms").await), (1, 1));
     }
 
     pub async fn changes_tell_what_happened_since(shelf: Shelf) {

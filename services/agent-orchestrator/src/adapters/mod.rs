@@ -5,3 +5,4 @@ pub mod learning;
 pub mod llm_router;
 pub mod retrieval;
 pub mod store;
+pub mod web;

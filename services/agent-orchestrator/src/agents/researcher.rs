@@ -9,11 +9,11 @@ use crate::ports::{ModelCall, Task};
 /// The researcher.
 pub const AGENT: Agent = Agent {
     name: "researcher",
-    version: "researcher@1",
+    version: "researcher@2",
     role: "researcher",
     goal: "find what the brand's own documents say about the topic, and where they say it",
     backstory: "You have read too many texts that were made up. You quote, you count, and you leave out what you cannot point at.",
-    tools: &["knowledge_search"],
+    tools: &["knowledge_search", "web_search"],
     temperature: ANALYTICAL,
 };
 

@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use crate::config::Config;
 use crate::domain::run::Run;
 use crate::metrics::Metrics;
-use crate::ports::{Archive, Clock, LanguageModel, Library, RunStore};
+use crate::ports::{Archive, Clock, LanguageModel, Library, RunStore, Web};
 
 /// The type of a run in errors.
 pub(crate) const RUN: &str = "copydesk.agent_orchestrator.v1.Run";
@@ -31,6 +31,7 @@ pub(crate) struct Ports {
     pub(crate) store: Arc<dyn RunStore>,
     pub(crate) model: Arc<dyn LanguageModel>,
     pub(crate) library: Arc<dyn Library>,
+    pub(crate) web: Arc<dyn Web>,
     pub(crate) archive: Arc<dyn Archive>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) minter: Minter,

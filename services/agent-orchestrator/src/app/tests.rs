@@ -12,12 +12,13 @@ use super::*;
 use crate::adapters::store::SqlStore;
 use crate::domain::direction::Lesson;
 use crate::domain::outcome::Outcome;
-use crate::domain::passage::Passage;
+use crate::domain::passage::{Passage, WebNote};
 use crate::domain::run::{Ending, NewRun, RunState};
 use crate::domain::spec::Brand;
 use crate::domain::step::StepKey;
 use crate::ports::{
-    ClaimOrder, Created, FiguresQuery, Found, LessonQuery, ModelCall, ModelReply, Place, SearchQuery,
+    ClaimOrder, Created, FiguresQuery, Found, LessonQuery, ModelCall, ModelReply, Place, SearchQuery, Web,
+    WebQuery,
 };
 
 const START: i64 = 1_800_000_000_000;
@@ -81,6 +82,16 @@ impl Archive for EmptyArchive {
     }
 }
 
+/// A web that nobody asks.
+struct NoWeb;
+
+#[async_trait]
+impl Web for NoWeb {
+    async fn search(&self, _: &WebQuery) -> Result<Vec<WebNote>, ServiceError> {
+        panic!("no run here allows the web")
+    }
+}
+
 struct OneAnswerModel;
 
 #[async_trait]
@@ -118,6 +129,7 @@ async fn bench_with(searches: &[Search], archive: EmptyArchive) -> Bench {
         store: store.clone(),
         model: Arc::new(OneAnswerModel),
         library: Arc::new(ScriptedLibrary(Mutex::new(searches.iter().rev().copied().collect()))),
+        web: Arc::new(NoWeb),
         archive: Arc::new(archive),
         clock: clock.clone(),
         minter: testing::minter(),

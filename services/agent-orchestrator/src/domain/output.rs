@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::direction::Lesson;
-use super::passage::Passage;
+use super::passage::{Passage, WebNote};
 use super::safety::Checked;
 use super::step::StepKey;
 
@@ -63,6 +63,9 @@ pub struct Research {
     pub findings: Vec<Finding>,
     /// `lexical` or `hybrid`.
     pub search_mode: String,
+    /// What the web says, where the run allows to ask it: no evidence.
+    #[serde(default)]
+    pub web: Vec<WebNote>,
 }
 
 /// One statement of the evidence.

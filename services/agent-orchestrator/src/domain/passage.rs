@@ -53,6 +53,17 @@ pub struct Citation {
     pub quote: String,
 }
 
+/// What a page of the web says, in the words of strangers: no evidence.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebNote {
+    /// The page's title.
+    pub title: String,
+    /// Its URL.
+    pub url: String,
+    /// What of it answers the question.
+    pub content: String,
+}
+
 /// The smoothing of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009).
 const RANK_SMOOTHING: f64 = 60.0;
 

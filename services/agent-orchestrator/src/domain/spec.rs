@@ -52,6 +52,9 @@ pub struct RunSpec {
     pub deadline_ms: Option<i64>,
     /// The knowledge bases to draw on.
     pub knowledge_base_ids: Vec<KnowledgeBaseId>,
+    /// Whether research may search the web.
+    #[serde(default)]
+    pub with_web: bool,
 }
 
 /// Whether a budget allows no further model call; both in nano-dollars. As long as nothing was spent, calls may cost
@@ -123,6 +126,7 @@ pub(crate) mod tests {
             budget_nanos: None,
             deadline_ms: None,
             knowledge_base_ids: Vec::new(),
+            with_web: false,
         }
     }
 

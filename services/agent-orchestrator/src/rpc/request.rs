@@ -73,6 +73,7 @@ fn spec(spec: &pb::RunSpec, violations: &mut Violations) -> Option<RunSpec> {
         budget_nanos: spec.budget_nanos,
         deadline_ms: deadline_ms.flatten(),
         knowledge_base_ids,
+        with_web: spec.with_web,
     })
 }
 

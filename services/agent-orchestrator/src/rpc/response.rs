@@ -44,6 +44,7 @@ fn spec(spec: RunSpec, deadline_ms: i64) -> pb::RunSpec {
         budget_nanos: spec.budget_nanos,
         deadline: Some(timestamp(deadline_ms)),
         knowledge_base_ids: spec.knowledge_base_ids.iter().map(ToString::to_string).collect(),
+        with_web: spec.with_web,
     }
 }
 

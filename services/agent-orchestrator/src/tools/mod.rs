@@ -5,6 +5,7 @@
 pub mod brand_metrics;
 pub mod knowledge_search;
 pub mod lessons;
+pub mod web_search;
 
 /// A tool.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,7 +19,8 @@ pub struct Tool {
 }
 
 /// Every tool.
-pub const TOOLS: [&Tool; 3] = [&knowledge_search::TOOL, &brand_metrics::TOOL, &lessons::TOOL];
+pub const TOOLS: [&Tool; 4] =
+    [&knowledge_search::TOOL, &brand_metrics::TOOL, &lessons::TOOL, &web_search::TOOL];
 
 #[cfg(test)]
 mod tests {

@@ -52,6 +52,7 @@ fn new_run(tenant: TenantId, request_id: &str) -> NewRun {
             budget_nanos: Some(10),
             deadline_ms: None,
             knowledge_base_ids: Vec::new(),
+            with_web: false,
         },
         brand: Brand::default(),
         delegation: "{}".into(),

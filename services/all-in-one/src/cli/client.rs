@@ -20,10 +20,24 @@ pub struct ClientArgs {
 /// What to ingest.
 #[derive(Debug, Clone, Args)]
 pub struct IngestArgs {
-    /// Files and folders; of folders, what ends in .md, .markdown or .txt. Given several, each document's name begins
-    /// with that of its folder.
-    #[arg(required = true)]
+    /// Files and folders; of folders, what ends in .md, .txt, .html, .pdf, .docx, .pptx, .xlsx or .csv. Pictures (.png,
+    /// .jpg, .webp, .gif) and scans need a vision model, see the setting `retrieval.ocr`; pictures are to be named, not
+    /// their folder. Given several, each document's name begins with that of its folder. What begins with http:// or
+    /// https:// is a page of the web, which the mesh fetches.
+    #[arg(required_unless_present_any = ["git", "issues"])]
     pub paths: Vec<PathBuf>,
+    /// A git repository: an https URL, or a path on the mesh's machine below one of its `retrieval.sources.git_roots`.
+    #[arg(long, value_name = "REPOSITORY")]
+    pub git: Vec<String>,
+    /// The issues of a repository on GitHub, `owner/name`.
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub issues: Vec<String>,
+    /// Take commit messages of git repositories too.
+    #[arg(long, requires = "git")]
+    pub commits: bool,
+    /// Delete what pages, repositories and issues brought earlier and have no more.
+    #[arg(long)]
+    pub mirror: bool,
     /// The brand's name; it and its knowledge base are made when they are new.
     #[arg(long)]
     pub brand: String,
@@ -59,6 +73,9 @@ pub struct GenerateArgs {
     /// The most it may cost, in dollars.
     #[arg(long, allow_hyphen_values = true)]
     pub budget: Option<String>,
+    /// Let research send the topic to the web's search provider. What the web says is never evidence.
+    #[arg(long)]
+    pub web: bool,
     /// Print the run as JSON.
     #[arg(long)]
     pub json: bool,

@@ -21,6 +21,10 @@ pub struct RetrievalEvalArgs {
     /// Print one JSON document instead of the table.
     #[arg(long)]
     pub json: bool,
+    /// Keep what was ingested in this folder and take it from there the next time: only documents that changed are read
+    /// and embedded again. Without it the measurement leaves nothing behind.
+    #[arg(long, value_name = "FOLDER")]
+    pub keep: Option<PathBuf>,
     /// One setting, as for `up`, for example an embedder. Database and identity are the measurement's own.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
     pub settings: Vec<(String, String)>,

@@ -1,4 +1,5 @@
 //! `ingest`, `generate`, `watch`, `feedback`: the daily work, from the command line.
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -6,6 +7,8 @@ use anyhow::{Context, bail};
 use copydesk_proto::agent_orchestrator::v1::watch_run_response::Event;
 use copydesk_proto::agent_orchestrator::v1::{Run, RunSpec, RunState, WatchRunResponse};
 use copydesk_proto::learning::v1::{FeedbackKind, RecordFeedbackRequest};
+use copydesk_proto::retrieval::v1::ingest_source_start::Source;
+use copydesk_proto::retrieval::v1::{GitContent, GitSource, GithubIssuesSource, Ingestion, WebPagesSource};
 use copydesk_proto::types::v1::ContentType;
 
 use crate::cli::{ClientArgs, ContentKind, FeedbackArgs, GenerateArgs, IngestArgs, Verdict};
@@ -18,7 +21,13 @@ const NANOS: i64 = 1_000_000_000;
 const SAY_EVERY: Duration = Duration::from_secs(2);
 
 pub(super) async fn ingest(args: IngestArgs) -> anyhow::Result<()> {
-    let documents::Found { documents, skipped } = documents::read(&args.paths)?;
+    let (urls, paths): (Vec<PathBuf>, Vec<PathBuf>) =
+        args.paths.iter().cloned().partition(|path| is_url(path));
+    let documents::Found { documents, skipped } = match paths.as_slice() {
+        [] => documents::Found::default(),
+        paths => documents::read(paths)?,
+    };
+    let sources = sources(&args, &urls);
     let client = Client::connect(&args.client)?;
     skipped.iter().for_each(|skipped| eprintln!("skipped {skipped}"));
     let work = async {
@@ -28,26 +37,67 @@ pub(super) async fn ingest(args: IngestArgs) -> anyhow::Result<()> {
         }
         let base = brand.knowledge_base_ids.first().context("the brand has no knowledge base")?;
         let mut said = Instant::now();
-        let done = desk::ingest(&client, base, documents, |now| {
+        let mut progress = |now: &Ingestion| {
             if said.elapsed() >= SAY_EVERY {
                 said = Instant::now();
                 let (total, chunks) =
                     (count(now.documents_total, "document"), count(now.chunks_written, "chunk"));
                 eprintln!("  {} of {total}, {chunks}", now.documents_done);
             }
-        });
-        let done = done.await?;
-        outln!(
-            "{} {}: {} ingested, {} unchanged, {} in {base}",
-            brand.name,
-            brand.brand_id,
-            count(done.documents_total.saturating_sub(done.documents_unchanged), "document"),
-            done.documents_unchanged,
-            count(done.chunks_written, "chunk")
-        )?;
+        };
+        let mut all = Vec::new();
+        if !documents.is_empty() {
+            all.push(desk::ingest(&client, base, documents, &mut progress).await?);
+        }
+        for source in sources {
+            all.push(desk::ingest_source(&client, base, source, args.mirror, &mut progress).await?);
+        }
+        for done in all {
+            outln!(
+                "{} {}: {} ingested, {} unchanged, {}{} in {base}",
+                brand.name,
+                brand.brand_id,
+                count(done.documents_total.saturating_sub(done.documents_unchanged), "document"),
+                done.documents_unchanged,
+                count(done.chunks_written, "chunk"),
+                deleted(&done)
+            )?;
+        }
         Ok(())
     };
     client.scope(work).await
+}
+
+fn is_url(path: &Path) -> bool {
+    path.to_str().is_some_and(|path| path.starts_with("http://") || path.starts_with("https://"))
+}
+
+/// What the mesh is to fetch.
+fn sources(args: &IngestArgs, urls: &[PathBuf]) -> Vec<Source> {
+    let mut all = Vec::new();
+    if !urls.is_empty() {
+        let urls = urls.iter().map(|url| url.to_string_lossy().into_owned()).collect();
+        all.push(Source::WebPages(WebPagesSource { urls }));
+    }
+    let mut contents = vec![GitContent::Readme, GitContent::Docs, GitContent::Examples, GitContent::Code];
+    if args.commits {
+        contents.push(GitContent::Commits);
+    }
+    let contents: Vec<i32> = contents.into_iter().map(i32::from).collect();
+    let git =
+        |url: &String| GitSource { url: url.clone(), contents: contents.clone(), ..GitSource::default() };
+    all.extend(args.git.iter().map(|url| Source::Git(git(url))));
+    let issues =
+        |repository: &String| GithubIssuesSource { repository: repository.clone(), ..Default::default() };
+    all.extend(args.issues.iter().map(|repository| Source::GithubIssues(issues(repository))));
+    all
+}
+
+fn deleted(done: &Ingestion) -> String {
+    match done.source.as_ref().map_or(0, |source| source.documents_deleted) {
+        0 => String::new(),
+        deleted => format!(", {} deleted", count(deleted, "document")),
+    }
 }
 
 pub(super) async fn generate(args: GenerateArgs) -> anyhow::Result<ExitCode> {
@@ -63,6 +113,7 @@ pub(super) async fn generate(args: GenerateArgs) -> anyhow::Result<ExitCode> {
             content_type: content_type(args.content_type).into(),
             tone: args.tone.clone(),
             style: args.style.clone(),
+            with_web: args.web,
             budget_nanos: args.budget.as_deref().map(dollars).transpose()?,
             ..RunSpec::default()
         };

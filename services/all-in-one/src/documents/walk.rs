@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use super::{format_of, is_text};
+use super::{Named, READ, named};
 
 /// The largest document that the server takes, in bytes.
 const LARGEST: u64 = 16 << 20;
@@ -21,13 +21,10 @@ pub(super) struct File {
 /// A file that somebody named: what is wrong with it is an error.
 pub(super) fn named_file(path: &Path) -> anyhow::Result<File> {
     let key = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let known = format_of(&key).is_some();
+    let known = named(&key).is_some();
     match read(path)? {
         Ok(bytes) if known => Ok(File { path: path.to_path_buf(), key, bytes }),
-        Ok(_) => bail!(
-            "{}: is of no format that is read (.md, .txt, .html, .pdf, .docx, .pptx, .xlsx, .csv)",
-            path.display()
-        ),
+        Ok(_) => bail!("{}: is of no format that is read ({READ}; pictures)", path.display()),
         Err(fault) => bail!("{}: {fault}", path.display()),
     }
 }
@@ -51,7 +48,7 @@ pub(super) fn folder(
             }
             if kind.is_dir() && !NOT_OURS.contains(&name.as_str()) {
                 open.push(path);
-            } else if kind.is_file() && format_of(&name).is_some() {
+            } else if kind.is_file() && named(&name).is_some_and(|named| named != Named::Picture) {
                 match read(&path)? {
                     Ok(bytes) => found.push(File { key: key(root, &path, prefix), path, bytes }),
                     Err(fault) => skipped.push(format!("{}: {fault}", path.display())),
@@ -76,7 +73,7 @@ fn read(path: &Path) -> anyhow::Result<Result<Vec<u8>, &'static str>> {
     }
     let bytes = std::fs::read(path).with_context(failed)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    if !is_text(&name) {
+    if !matches!(named(&name), None | Some(Named::Text(_))) {
         return Ok(if bytes.is_empty() { Err("empty") } else { Ok(bytes) });
     }
     Ok(match std::str::from_utf8(&bytes) {
@@ -119,8 +116,11 @@ mod tests {
     #[test]
     fn what_is_no_document_is_skipped_in_a_folder_and_an_error_when_named() {
         let dir = tempfile::tempdir().expect("dir");
-        let files: [(&str, &[u8]); 7] = [
+        let files: [(&str, &[u8]); 10] = [
             ("good.md", b"text"),
+            ("any.pdf", b"%PDF-\xff"),
+            ("nothing.docx", b""),
+            ("logo.png", b"\x89PNG"),
             ("latin.txt", b"caf\xe9"),
             ("blank.md", b" \n"),
             ("code.rs", b"fn main() {}"),
@@ -132,11 +132,13 @@ mod tests {
         let large = std::fs::File::create(dir.path().join("large.txt")).expect("made");
         large.set_len(LARGEST + 1).expect("grown");
         let found = read_all(&[dir.path().to_path_buf()]).expect("found");
-        assert_eq!(found.documents.len(), 1);
+        assert_eq!(keys(&[dir.path().to_path_buf()]), ["any.pdf", "good.md"]);
+        assert_eq!(keys(&[dir.path().join("logo.png")]), ["logo.png"], "a picture that is named");
         let said = found.skipped.join("\n");
         for (name, why) in [
             ("latin.txt", "not UTF-8"),
             ("blank.md", "empty"),
+            ("nothing.docx", "empty"),
             ("large.txt", "over 16 MiB"),
             ("code.rs", "no format"),
         ] {
@@ -144,6 +146,6 @@ mod tests {
             assert!(error.contains(name) && error.contains(why), "{error}");
             assert_eq!(said.contains(&format!("{name}: {why}")), name != "code.rs", "{said}");
         }
-        assert_eq!(found.skipped.len(), 3);
+        assert_eq!(found.skipped.len(), 4);
     }
 }

@@ -6,7 +6,8 @@ use anyhow::{Context, bail};
 use copydesk_proto::retrieval::v1::ingest_request::Part;
 use copydesk_proto::retrieval::v1::{
     CreateKnowledgeBaseRequest, DocumentFormat, DocumentStart, GetKnowledgeBaseRequest, IngestRequest,
-    IngestStart, Ingestion, ListDocumentsRequest, WatchIngestionRequest,
+    IngestStart, Ingestion, ListDocumentsRequest, ListEmbeddersRequest, ListKnowledgeBasesRequest,
+    WatchIngestionRequest,
 };
 
 use super::SAY_EVERY;
@@ -19,6 +20,9 @@ const UPLOAD: usize = 2_000;
 /// Longest title that the contract takes, in characters.
 const TITLE: usize = 500;
 
+/// Longest name of a knowledge base that the contract takes, in characters.
+const NAME: usize = 200;
+
 /// The knowledge base with the set's documents.
 pub(super) struct Library {
     pub base: String,
@@ -30,13 +34,7 @@ pub(super) struct Library {
 
 /// Uploads the documents and waits until they can be searched.
 pub(super) async fn filled(client: &Client, set: &Dataset) -> anyhow::Result<Library> {
-    let request = CreateKnowledgeBaseRequest {
-        request_id: request_id("kb"),
-        name: "evaluation".to_owned(),
-        ..CreateKnowledgeBaseRequest::default()
-    };
-    let made = client.knowledge().create_knowledge_base(request).await.map_err(|s| explain(&s))?.into_inner();
-    let base = made.knowledge_base.context("the answer holds no knowledge base")?.knowledge_base_id;
+    let base = base(client, set).await?;
     let (mut said, mut done) = (Instant::now(), 0);
     for documents in set.documents.chunks(UPLOAD) {
         let last = upload(client, &base, documents, |now| {
@@ -56,6 +54,30 @@ pub(super) async fn filled(client: &Client, set: &Dataset) -> anyhow::Result<Lib
     let stored = stored.knowledge_base.context("the answer holds no knowledge base")?;
     let ids = stored_ids(client, &base).await?;
     Ok(Library { base, chunks: stored.chunk_count, embedder: stored.embedder, ids })
+}
+
+/// The knowledge base of this set with the embedder that new ones get: of a measurement before, or a new one.
+async fn base(client: &Client, set: &Dataset) -> anyhow::Result<String> {
+    let embedders =
+        client.knowledge().list_embedders(ListEmbeddersRequest {}).await.map_err(|s| explain(&s))?;
+    let usual = embedders.into_inner().embedders.into_iter().find(|embedder| embedder.is_default);
+    let embedder = usual.map(|embedder| embedder.embedder_id).unwrap_or_default();
+    let name: String = format!("evaluation of {}", set.name).chars().take(NAME).collect();
+    let request = ListKnowledgeBasesRequest { page_size: 500, ..ListKnowledgeBasesRequest::default() };
+    let before =
+        client.knowledge().list_knowledge_bases(request).await.map_err(|s| explain(&s))?.into_inner();
+    if let Some(base) =
+        before.knowledge_bases.into_iter().find(|base| base.name == name && base.embedder == embedder)
+    {
+        return Ok(base.knowledge_base_id);
+    }
+    let request = CreateKnowledgeBaseRequest {
+        request_id: request_id("kb"),
+        name,
+        ..CreateKnowledgeBaseRequest::default()
+    };
+    let made = client.knowledge().create_knowledge_base(request).await.map_err(|s| explain(&s))?.into_inner();
+    Ok(made.knowledge_base.context("the answer holds no knowledge base")?.knowledge_base_id)
 }
 
 async fn upload(

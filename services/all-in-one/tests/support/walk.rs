@@ -243,6 +243,18 @@ fn retrieval_case(method: &str, of: &Things) -> Option<(Value, Expect)> {
             let document = json!({ "document": { "key": "a.md", "format": "DOCUMENT_FORMAT_MARKDOWN" } });
             (json!([start, document, { "content": "b3Zlcg==" }]), Expect::NotFound)
         }
+        "IngestionService/IngestSource" => {
+            let start = json!({
+                "requestId": "fetch", "knowledgeBaseId": of.knowledge_base,
+                "webPages": { "urls": ["http://127.0.0.1/"] },
+            });
+            (json!([{ "start": start }]), Expect::NotFound)
+        }
+        // The house has no provider, and this machine is not let through.
+        "WebService/SearchWeb" => (json!({ "query": "alerts" }), Expect::Reason("WEB_SEARCH_NOT_CONFIGURED")),
+        "WebService/FetchPage" => {
+            (json!({ "url": "http://127.0.0.1/" }), Expect::Reason("WEB_ADDRESS_FORBIDDEN"))
+        }
         "IngestionService/GetIngestion" => (ingestion, Expect::NotFound),
         "IngestionService/WatchIngestion" => (ingestion, Expect::NotFound),
         "IngestionService/CancelIngestion" => (ingestion, Expect::NotFound),

@@ -2,7 +2,7 @@
 //! of its own, so that it goes on while anybody waits for it, and ends, down to the provider's socket, with the last one.
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -110,7 +110,8 @@ impl EventSink for Flight {
 /// A place on a flight. With the last one the flight ends.
 pub(super) struct Ride {
     flight: Arc<Flight>,
-    task: AbortHandle,
+    /// Set before the first caller gets its ride.
+    task: OnceLock<AbortHandle>,
     seat: (Flights, Key),
 }
 
@@ -167,7 +168,9 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
 
 impl Drop for Ride {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
         let (flights, key) = &self.seat;
         let mut map = lock(&flights.0);
         // A later flight may have taken the place already.
@@ -224,17 +227,21 @@ impl Flights {
             log: Mutex::default(),
             changed: watch::Sender::new(0),
         });
-        let finish = Finish(Arc::clone(&flight), self.clone(), key.clone());
-        let work = work(Arc::clone(&flight));
+        let seat = (self.clone(), key.clone());
+        let ride = Arc::new(Ride { flight: Arc::clone(&flight), task: OnceLock::new(), seat });
+        map.insert(key.clone(), Arc::downgrade(&ride));
+        // A runtime that is shutting down drops a new task at once, and with it what locks the map.
+        drop(map);
+        let finish = Finish(Arc::clone(&flight), self.clone(), key);
+        let work = work(flight);
         let task = async move {
             let end = work.await;
             finish.0.finish(end);
         };
         // Who waits decides how long it flies, so the first caller's own deadline is not in the context.
         let context = CallContext::current().with_deadline(None);
-        let task = tokio::spawn(context.scope(task).instrument(tracing::Span::current())).abort_handle();
-        let ride = Arc::new(Ride { flight, task, seat: (self.clone(), key.clone()) });
-        map.insert(key, Arc::downgrade(&ride));
+        let task = tokio::spawn(context.scope(task).instrument(tracing::Span::current()));
+        ride.task.get_or_init(|| task.abort_handle());
         Ok(Boarded::First(ride))
     }
 }
@@ -257,4 +264,43 @@ impl Drop for Finish {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What it holds is whole after every operation, so a panic elsewhere does not spoil it.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::thread;
+
+    /// Boards a flight when it is dropped.
+    struct Late(Flights, mpsc::Sender<bool>);
+
+    impl Drop for Late {
+        fn drop(&mut self) {
+            let key = (TenantId::generate(), "late".to_owned());
+            let deadline = Deadline::at(None);
+            let boarded = self.0.board(key, "words", &deadline, |_| std::future::pending());
+            let is_over = match boarded {
+                Ok(Boarded::First(ride)) => lock(&ride.flight.log).end.is_some(),
+                _ => false,
+            };
+            let _ = self.1.send(is_over && lock(&self.0.0).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_flight_that_begins_while_the_runtime_goes_down_ends_at_once() {
+        let (told, hears) = mpsc::channel();
+        let end = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+            let late = Late(Flights::default(), told);
+            runtime.spawn(async move {
+                let _late = late;
+                std::future::pending::<()>().await;
+            });
+            drop(runtime);
+        });
+        assert_eq!(hears.recv_timeout(Duration::from_secs(60)), Ok(true));
+        end.join().unwrap();
+    }
 }

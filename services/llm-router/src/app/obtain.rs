@@ -271,8 +271,9 @@ impl Drop for Claimed {
             return;
         }
         let (desk, tenant, id) = (Arc::clone(&self.desk), self.tenant, std::mem::take(&mut self.request_id));
-        // Bounded by the store's own limits; should it fail, the claim ends by itself.
-        tokio::spawn(async move {
+        // Bounded by the store's own limits; should it fail, or the runtime be gone, the claim ends by itself.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
             let _ = desk.store.release_claim(tenant, &id, desk.ledger.replica().run()).await;
         });
     }

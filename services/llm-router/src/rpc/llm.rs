@@ -16,6 +16,8 @@ use crate::wire;
 
 /// How many events of a stream may wait for their reader.
 const WAITING: usize = 64;
+/// The longest text, in bytes, that pieces are joined to while they wait for their reader.
+const JOINED: usize = 16 << 10;
 
 #[async_trait]
 impl LlmService for Rpc {
@@ -85,7 +87,25 @@ struct Sink(StreamSink<pb::StreamGenerateResponse>);
 
 impl Sink {
     async fn send(&self, event: Event) -> Result<(), Gone> {
-        self.0.send(pb::StreamGenerateResponse { event: Some(event) }).await.map_err(|_| Gone)
+        let response = pb::StreamGenerateResponse { event: Some(event) };
+        self.0.send_or_join(response, join).await.map_err(|_| Gone)
+    }
+}
+
+/// Joins a piece of text to the one before it, if that one still waits and is of the same kind.
+fn join(
+    last: &mut pb::StreamGenerateResponse,
+    next: pb::StreamGenerateResponse,
+) -> Option<pb::StreamGenerateResponse> {
+    match (&mut last.event, next.event) {
+        (Some(Event::Delta(last)), Some(Event::Delta(next)))
+        | (Some(Event::Reasoning(last)), Some(Event::Reasoning(next)))
+            if last.text.len() + next.text.len() <= JOINED =>
+        {
+            last.text.push_str(&next.text);
+            None
+        }
+        (_, event) => Some(pb::StreamGenerateResponse { event }),
     }
 }
 

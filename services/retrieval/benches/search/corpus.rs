@@ -8,6 +8,7 @@ use copydesk_retrieval::domain::attributes::{Attributes, Flat, Scalar};
 use copydesk_retrieval::domain::filter::{Facts, FieldPath, Filter, Test};
 use copydesk_retrieval::domain::lens::Lens;
 use copydesk_retrieval::domain::source::{ContentType, SourceKind};
+use copydesk_retrieval::domain::terms::DocumentTerms;
 use copydesk_retrieval::ports::{Change, ChunkedDocument, IndexSource, StoredChunk};
 use copydesk_store::StoreError;
 use copydesk_types::{DocumentId, KnowledgeBaseId, PassageId, TenantId};
@@ -64,21 +65,19 @@ impl Dice {
 /// A document, made from its number.
 pub fn document(number: u32) -> ChunkedDocument {
     let mut dice = Dice::new(u64::from(number) + 1_000_003);
-    let (mut text, mut chunks) = (String::new(), Vec::new());
+    let (mut texts, mut chunks) = (Vec::new(), Vec::new());
     for at in 0..CHUNKS {
-        let start = text.len() as u64;
-        let words: Vec<String> = (0..TERMS).map(|_| dice.word()).collect();
-        text.push_str(&words.join(" "));
+        texts.push((0..TERMS).map(|_| dice.word()).collect());
         let passage = u128::from(number * CHUNKS + at) / PER_PASSAGE;
         chunks.push(StoredChunk {
             passage: PassageId::from_u128(passage),
             ordinal: at % PER_PASSAGE as u32,
-            span: start..text.len() as u64,
+            span: u64::from(at) * 100..u64::from(at) * 100 + 99,
             vector: Some(dice.vector()),
         });
-        text.push('\n');
     }
-    ChunkedDocument { facts: facts(number), text, chunks }
+    let terms = DocumentTerms::of_terms(&[], texts.into_iter());
+    ChunkedDocument { facts: facts(number), terms, chunks }
 }
 
 fn facts(number: u32) -> Facts {

@@ -1,15 +1,14 @@
-//! From rows into an index: documents are read many at a time, split into terms, and entered one by one.
+//! From rows into an index: documents are read many at a time and entered one by one.
 
 use std::collections::HashMap;
 
-use copydesk_guard::text::terms;
 use copydesk_store::StoreError;
 use copydesk_types::{DocumentId, TenantId};
 use tokio::sync::RwLock;
 
 use super::memory_index::Loaded;
 use crate::domain::index::{IndexedChunk, IndexedDocument};
-use crate::ports::{Change, ChunkedDocument, IndexSource};
+use crate::ports::{Change, ChunkedDocument, IndexSource, StoredChunk};
 
 /// Chunks that are read at once, at least: with their vectors about four megabytes.
 const CHUNKS: u64 = 2_000;
@@ -55,7 +54,7 @@ impl<'a> Batches<'a> {
 }
 
 impl Batch {
-    /// Each change with its document, if that still exists, ready to be entered. Splits texts into terms: long work.
+    /// Each change with its document, if that still exists, ready to be entered.
     pub(super) fn documents(mut self) -> impl Iterator<Item = (Change, Option<IndexedDocument>)> {
         let documents = std::mem::take(&mut self.documents);
         self.changes.into_iter().scan(documents, |documents, change| {
@@ -76,22 +75,13 @@ pub(super) fn enter(batch: Batch, loaded: &RwLock<Loaded>) {
     }
 }
 
-/// A chunk is found by its own words and by those of its document's title: a part of a long text often does not say
-/// again what it is about.
 fn indexed(document: ChunkedDocument) -> IndexedDocument {
-    let title = terms(&document.facts.title);
-    let text = document.text;
-    let chunks = document.chunks.into_iter().map(|chunk| {
-        let span = chunk.span.start as usize..chunk.span.end as usize;
-        let mut words = terms(text.get(span).unwrap_or_default());
-        words.extend(title.iter().cloned());
-        IndexedChunk {
-            passage: chunk.passage,
-            ordinal: chunk.ordinal,
-            span: chunk.span,
-            terms: words,
-            vector: chunk.vector,
-        }
+    let ChunkedDocument { facts, terms, chunks } = document;
+    let chunks = chunks.into_iter().map(|StoredChunk { passage, ordinal, span, vector }| IndexedChunk {
+        passage,
+        ordinal,
+        span,
+        vector,
     });
-    IndexedDocument { chunks: chunks.collect(), facts: document.facts }
+    IndexedDocument { facts, terms, chunks: chunks.collect() }
 }

@@ -18,6 +18,7 @@ use crate::domain::index::KnowledgeIndex;
 use crate::domain::inspection::{self, Inspection};
 use crate::domain::lens::Lens;
 use crate::domain::ranking::Leaf;
+use crate::domain::terms::TermId;
 use crate::domain::{bm25, cosine};
 use crate::ports::{Corpus, IndexError, IndexSource, Inspector, LexicalIndex, VectorIndex};
 
@@ -55,6 +56,21 @@ struct Held {
 pub(super) struct Loaded {
     pub(super) version: u64,
     pub(super) index: KnowledgeIndex,
+    /// About how many bytes it took when it was last counted, and how many documents changed since.
+    bytes: usize,
+    changed: usize,
+}
+
+impl Loaded {
+    /// About how many bytes it takes. Counting goes through every list: it is done again only when the index may have
+    /// changed by a good part.
+    fn weighed(&mut self, changed: usize) -> usize {
+        self.changed += changed;
+        if self.bytes == 0 || self.changed >= self.index.documents() / 32 {
+            (self.bytes, self.changed) = (self.index.bytes(), 0);
+        }
+        self.bytes
+    }
 }
 
 impl MemoryIndex {
@@ -123,6 +139,7 @@ impl MemoryIndex {
         }
         let (tenant, knowledge_base) = key;
         let changes = self.source.changes(tenant, knowledge_base, shown).await?;
+        let changed = changes.len();
         let mut batches = Batches::new(self.source.as_ref(), tenant, changes);
         let mut next = batches.read().await?;
         while let Some(batch) = next {
@@ -136,17 +153,17 @@ impl MemoryIndex {
             turn = done?;
             next = read?;
         }
-        let bytes = finish(&held.loaded, version, turn).await;
+        let bytes = finish(&held.loaded, version, changed, turn).await;
         self.weigh(key, bytes);
         Ok(())
     }
 }
 
 /// The index shows this version now. Gives its size.
-async fn finish(loaded: &RwLock<Loaded>, version: u64, _turn: OwnedMutexGuard<()>) -> usize {
+async fn finish(loaded: &RwLock<Loaded>, version: u64, changed: usize, _turn: OwnedMutexGuard<()>) -> usize {
     let mut loaded = loaded.write().await;
     loaded.version = loaded.version.max(version);
-    loaded.index.bytes()
+    loaded.weighed(changed)
 }
 
 /// Runs long work beside the runtime's own threads. What was lost is told: it must not look like a document without
@@ -155,20 +172,31 @@ async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) ->
     Ok(tokio::task::spawn_blocking(work).await?)
 }
 
-/// Chunks that are searched on the runtime's own threads: it takes less than a tenth of a millisecond.
-const FEW: u64 = 2_000;
+/// Nanoseconds of work, about, that are done on the runtime's own threads: no more than a hop to another thread may cost
+/// on a busy machine.
+const SHORT: u64 = 100_000;
+/// What a posting and a vector cost to look at, in nanoseconds, about.
+const POSTING: u64 = 2;
+const VECTOR: u64 = 50;
 
 /// Searches, beside the runtime's own threads when that takes long.
 async fn searched<T: Send + 'static>(
     guards: Vec<OwnedRwLockReadGuard<Loaded>>,
+    cost: impl Fn(&KnowledgeIndex) -> u64,
     search: impl FnOnce(&[&KnowledgeIndex]) -> T + Send + 'static,
 ) -> Result<T, IndexError> {
-    let chunks: u64 = guards.iter().map(|guard| guard.index.chunks()).sum();
+    let cost: u64 = guards.iter().map(|guard| cost(&guard.index)).sum();
     let work = move || {
         let indexes: Vec<&KnowledgeIndex> = guards.iter().map(|guard| &guard.index).collect();
         search(&indexes)
     };
-    if chunks <= FEW { Ok(work()) } else { beside(work).await }
+    if cost <= SHORT { Ok(work()) } else { beside(work).await }
+}
+
+/// What it costs to go through the postings of these terms.
+fn of_words(index: &KnowledgeIndex, terms: &[String]) -> u64 {
+    let postings = |term: &String| index.postings(TermId::of(term)).len() as u64;
+    POSTING * terms.iter().map(postings).sum::<u64>()
 }
 
 #[async_trait]
@@ -181,8 +209,9 @@ impl LexicalIndex for MemoryIndex {
         parents: usize,
     ) -> Result<Vec<Leaf>, IndexError> {
         let guards = self.current(corpus).await?;
-        let (terms, lens) = (terms.to_vec(), lens.clone());
-        searched(guards, move |indexes| bm25::search(indexes, &terms, &lens, parents)).await
+        let (own, lens) = (terms.to_vec(), lens.clone());
+        let cost = |index: &KnowledgeIndex| of_words(index, terms);
+        searched(guards, cost, move |indexes| bm25::search(indexes, &own, &lens, parents)).await
     }
 
     fn forget(&self, tenant: TenantId, knowledge_base: KnowledgeBaseId) {
@@ -201,8 +230,9 @@ impl VectorIndex for MemoryIndex {
         parents: usize,
     ) -> Result<Vec<Leaf>, IndexError> {
         let guards = self.current(corpus).await?;
-        let lens = lens.clone();
-        searched(guards, move |indexes| cosine::search(indexes, vector, &lens, parents)).await
+        let own = lens.clone();
+        let cost = |index: &KnowledgeIndex| VECTOR * index.about_visible(lens);
+        searched(guards, cost, move |indexes| cosine::search(indexes, vector, &own, parents)).await
     }
 }
 
@@ -217,7 +247,8 @@ impl Inspector for MemoryIndex {
     ) -> Result<Inspection, IndexError> {
         let guards = self.current(corpus).await?;
         let (terms, passages) = (terms.to_vec(), passages.to_vec());
-        searched(guards, move |indexes| inspection::inspect(indexes, &terms, vector, &passages)).await
+        let cost = |index: &KnowledgeIndex| POSTING * index.chunks();
+        searched(guards, cost, move |indexes| inspection::inspect(indexes, &terms, vector, &passages)).await
     }
 }
 

@@ -1,4 +1,5 @@
-//! What the ports are made of: the database, the index in memory or in a Qdrant server, the router of models, the system's clock.
+//! What the ports are made of: the database, the index in memory or in a Qdrant server, the router of models, the web, the
+//! system's clock.
 
 mod catch_up;
 mod clock;
@@ -8,6 +9,7 @@ mod qdrant;
 mod reader;
 mod router;
 mod store;
+mod web;
 
 pub use clock::SystemClock;
 pub use memory_index::MemoryIndex;
@@ -16,3 +18,4 @@ pub use qdrant::QdrantIndex;
 pub use reader::{ARGUMENT, ProcessReader, run_child};
 pub use router::Router;
 pub use store::{DatabaseStore, MIGRATOR};
+pub use web::{Answer, Ask, Client, SystemResolver, WebPages};

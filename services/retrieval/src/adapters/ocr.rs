@@ -5,14 +5,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use copydesk_proto::llm_router::v1 as pb;
 use copydesk_proto::llm_router::v1::llm_service_client::LlmServiceClient;
-use copydesk_rpc::Channel;
-use prost_types::value::Kind;
+use copydesk_rpc::{Channel, Kind, ServiceError};
+use prost_types::value::Kind as JsonKind;
 use prost_types::{ListValue, Struct, Value};
 use tokio::sync::Semaphore;
 
 use crate::config::OcrConfig;
 use crate::domain::reading::Picture;
 use crate::ports::{Ocr, OcrError};
+
+/// Who answers for it.
+const PEER: &str = "llm-router";
+/// Most bytes of a picture: what the router takes, less what stands around it.
+const LARGEST: usize = (20 << 20) - 1024;
 
 /// A configured vision model.
 pub struct RouterOcr {
@@ -65,12 +70,14 @@ impl Ocr for RouterOcr {
     }
 
     async fn read(&self, picture: &Picture) -> Result<String, OcrError> {
+        if picture.bytes.len() > LARGEST {
+            return Err(failed("the picture has more bytes than the llm-router takes"));
+        }
         let _turn = self.turns.acquire().await.map_err(|_| failed("it is closed"))?;
         let mut request = tonic::Request::new(self.request(picture));
         request.set_timeout(Duration::from_secs(self.config.timeout_seconds));
         let answer = self.client.clone().generate(request).await;
-        // The router's own sentence names no content.
-        let answer = answer.map_err(|status| failed(status.message()))?.into_inner();
+        let answer = answer.map_err(|status| refused(&ServiceError::from_peer(status, PEER)))?.into_inner();
         let completion = answer.completion.unwrap_or_default();
         if completion.stop_reason == pb::StopReason::Refusal as i32 {
             return Err(failed("it refused"));
@@ -83,8 +90,18 @@ impl Ocr for RouterOcr {
     }
 }
 
+/// The router's word and sentence, without what a provider itself said: that may quote the page.
+fn refused(error: &ServiceError) -> OcrError {
+    let passing = matches!(error.kind(), Kind::Unavailable | Kind::ResourceExhausted);
+    OcrError {
+        reason: format!("the llm-router says {}: {}", error.reason(), error.message()),
+        again: (passing && error.reason() != "BUDGET_EXHAUSTED")
+            .then(|| error.retry_after().unwrap_or_default()),
+    }
+}
+
 fn failed(reason: &str) -> OcrError {
-    OcrError { reason: reason.to_owned() }
+    OcrError { reason: reason.to_owned(), again: None }
 }
 
 /// The text without the marks of places that some models put around it, and without a fence around the whole.
@@ -117,12 +134,12 @@ fn object(map: &serde_json::Map<String, serde_json::Value>) -> Struct {
 fn json(value: &serde_json::Value) -> Value {
     use serde_json::Value as Json;
     let kind = match value {
-        Json::Null => Kind::NullValue(0),
-        Json::Bool(value) => Kind::BoolValue(*value),
-        Json::Number(value) => Kind::NumberValue(value.as_f64().unwrap_or_default()),
-        Json::String(value) => Kind::StringValue(value.clone()),
-        Json::Array(values) => Kind::ListValue(ListValue { values: values.iter().map(json).collect() }),
-        Json::Object(map) => Kind::StructValue(object(map)),
+        Json::Null => JsonKind::NullValue(0),
+        Json::Bool(value) => JsonKind::BoolValue(*value),
+        Json::Number(value) => JsonKind::NumberValue(value.as_f64().unwrap_or_default()),
+        Json::String(value) => JsonKind::StringValue(value.clone()),
+        Json::Array(values) => JsonKind::ListValue(ListValue { values: values.iter().map(json).collect() }),
+        Json::Object(map) => JsonKind::StructValue(object(map)),
     };
     Value { kind: Some(kind) }
 }

@@ -2,12 +2,14 @@
 //!
 //! The other process is this program again, asked to read one document: bytes in by its standard input, text out by its
 //! standard output. It limits its own memory and processor time before it looks at the first byte, and is killed when
-//! its time is over. So the worst document costs one process, and its owner is told which limit it broke.
+//! its time is over or nobody waits for it any more. So the worst document costs one process, and its owner is told which
+//! limit it broke.
 
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -26,33 +28,49 @@ use crate::ports::Reader;
 /// The argument that makes the program a reader of one document.
 pub const ARGUMENT: &str = "parse-child";
 
-/// What a child's own code, stacks and libraries may take beside the memory that reading may.
-const BASE: u64 = 256 << 20;
+/// What a child's stack and the buffers of its streams may take beside the memory that reading may.
+const ROOM: u64 = 32 << 20;
 /// What a child may say of itself; more is not read.
 const SAID: u64 = 16 * 1024;
 /// Longest head of an answer.
 const HEAD: usize = 64 << 20;
 
+/// How the program's allocator takes its memory in a child: in small steps. It would set a gigabyte of addresses aside
+/// before the limit of memory is set, and nothing below that would be a limit.
+const ALLOCATOR: (&str, &str) = ("MIMALLOC_ARENA_RESERVE", "32MiB");
+
 /// The reader.
 pub struct ProcessReader {
     program: Option<PathBuf>,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 impl ProcessReader {
     /// `program` reads with the argument [`ARGUMENT`]; absent: the program that this is. At most one child a processor.
     pub fn new(program: Option<PathBuf>) -> Self {
         let turns = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { program: program.or_else(|| std::env::current_exe().ok()), turns: Semaphore::new(turns) }
+        Self { program: program.or_else(own_program), turns: Arc::new(Semaphore::new(turns)) }
     }
 
     async fn read_apart(&self, ask: Ask, bytes: Bytes) -> Result<Reading, ReadFailure> {
-        let _turn = self.turns.acquire().await.map_err(|_| ours("the reader is closed"))?;
+        let turn = self.turns.clone().acquire_owned().await.map_err(|_| ours("the reader is closed"))?;
         let program = self.program.clone().ok_or_else(|| ours("the program does not know its own path"))?;
-        // Whoever waits may go; the child still ends within its time, and its turn with it.
-        let work = tokio::task::spawn_blocking(move || read_in_child(&program, &ask, bytes));
+        let (sender, heard) = mpsc::channel();
+        // Dropped with this future: the child is killed at once when a job is cancelled.
+        let _leash = Leash(sender.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            // A turn ends with its child, not with the one who waited for it.
+            let _turn = turn;
+            read_in_child(&program, &ask, bytes, sender, &heard)
+        });
         work.await.unwrap_or_else(|_| Err(ours("the work was lost")))
     }
+}
+
+/// The running program, also after its file was replaced by a newer one or deleted.
+fn own_program() -> Option<PathBuf> {
+    let own = Path::new("/proc/self/exe");
+    if own.exists() { Some(own.to_owned()) } else { std::env::current_exe().ok() }
 }
 
 #[async_trait]
@@ -93,39 +111,68 @@ fn timeout(limits: &ReadLimits) -> ReadFailure {
     ReadFailure::new(reason::TIMEOUT, format!("reading it takes more than {} ms", limits.millis))
 }
 
-/// Reads a document in a child. Blocks for as long as that takes.
-fn read_in_child(program: &Path, ask: &Ask, bytes: Bytes) -> Result<Reading, ReadFailure> {
+fn memory(limits: &ReadLimits) -> ReadFailure {
+    let most = limits.memory_bytes >> 20;
+    ReadFailure::new(reason::MEMORY, format!("reading it takes more than {most} MiB of memory"))
+}
+
+/// What comes of a child.
+enum Heard {
+    /// Its whole answer.
+    Answered(Result<Reading, ReadFailure>),
+    /// Its streams ended before that; what it said of itself.
+    Ended(Vec<u8>),
+    /// Nobody waits for it any more.
+    Unwanted,
+}
+
+/// Whoever drops this wants no answer any more.
+struct Leash(mpsc::Sender<Heard>);
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        let _ = self.0.send(Heard::Unwanted);
+    }
+}
+
+/// Reads a document in a child. Blocks for as long as that takes, or until the other end of `heard` says that nobody waits.
+fn read_in_child(
+    program: &Path,
+    ask: &Ask,
+    bytes: Bytes,
+    sender: mpsc::Sender<Heard>,
+    heard: &mpsc::Receiver<Heard>,
+) -> Result<Reading, ReadFailure> {
     let head = serde_json::to_vec(ask).map_err(|_| ours("a question cannot be written"))?;
     let mut child = Command::new(program)
         .arg(ARGUMENT)
         // Nothing of the environment: keys and addresses are no business of a reader of hostile bytes.
         .env_clear()
+        .env(ALLOCATOR.0, ALLOCATOR.1)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|_| ours("a process for reading cannot be started"))?;
-    let answered = listen(&mut child, head, bytes, ask.limits);
-    let answer = answered.recv_timeout(Duration::from_millis(ask.limits.millis));
-    // Killing one that has ended does nothing; killing one that has not closes its streams, which ends the threads.
-    if answer.is_err() {
+    listen(&mut child, head, bytes, ask.limits, sender);
+    let heard = heard.recv_timeout(Duration::from_millis(ask.limits.millis));
+    // Nothing more is wanted of one that has answered, one that is late, or one that nobody waits for. One whose streams
+    // ended is at its end: how it ends says why. Killing closes the streams, which ends the threads.
+    if !matches!(heard, Ok(Heard::Ended(_))) {
         let _ = child.kill();
     }
     let ended = child.wait().map_err(|_| ours("a process for reading was lost"))?;
-    match answer {
+    match heard {
+        Ok(Heard::Answered(answer)) => answer,
+        Ok(Heard::Ended(said)) => Err(end(ended, &said, &ask.limits)),
+        Ok(Heard::Unwanted) => Err(ours("nobody waits for it any more")),
         Err(_) => Err(timeout(&ask.limits)),
-        Ok((Some(answer), _)) if ended.success() => answer,
-        Ok((_, said)) => Err(end(ended, &said, &ask.limits)),
     }
 }
 
-/// What a child answered, if it was whole, and what it said of itself.
-type Answered = (Option<Result<Reading, ReadFailure>>, Vec<u8>);
-
 /// Talks to a child on threads of their own: a child that does not read, or writes without end, holds up only these.
-fn listen(child: &mut Child, head: Vec<u8>, bytes: Bytes, limits: ReadLimits) -> mpsc::Receiver<Answered> {
+fn listen(child: &mut Child, head: Vec<u8>, bytes: Bytes, limits: ReadLimits, heard: mpsc::Sender<Heard>) {
     let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let (answered, receiver) = mpsc::channel();
     thread::spawn(move || {
         let Some(mut input) = input else { return };
         // A child that ends early breaks this stream; what it says of its end counts.
@@ -142,10 +189,9 @@ fn listen(child: &mut Child, head: Vec<u8>, bytes: Bytes, limits: ReadLimits) ->
     });
     thread::spawn(move || {
         let answer = output.and_then(|mut output| answer(&mut output, &limits));
-        let said = if answer.is_some() { Vec::new() } else { said.join().unwrap_or_default() };
-        let _ = answered.send((answer, said));
+        let ended = || Heard::Ended(said.join().unwrap_or_default());
+        let _ = heard.send(answer.map_or_else(ended, Heard::Answered));
     });
-    receiver
 }
 
 /// The child's answer; `None` when it is not whole.
@@ -159,9 +205,13 @@ fn answer(output: &mut impl Read, limits: &ReadLimits) -> Option<Result<Reading,
             if text as u64 > limits.unpacked_bytes.saturating_mul(2) {
                 return Some(Err(ReadFailure::too_large(limits.unpacked_bytes)));
             }
+            if pictures.iter().fold(0u64, |sum, size| sum.saturating_add(*size as u64)) > limits.memory_bytes
+            {
+                return Some(Err(memory(limits)));
+            }
             reading.text = String::from_utf8(exactly(output, text)?).ok()?;
             for (picture, size) in reading.pictures.iter_mut().zip(pictures) {
-                picture.bytes = exactly(output, size.min(limits.memory_bytes as usize))?;
+                picture.bytes = exactly(output, size)?;
             }
             Some(Ok(reading))
         }
@@ -188,9 +238,8 @@ fn end(ended: ExitStatus, said: &[u8], limits: &ReadLimits) -> ReadFailure {
     if signal == Some(SIGXCPU) {
         return timeout(limits);
     }
-    if said.contains("memory allocation of") || said.contains("capacity overflow") {
-        let most = limits.memory_bytes >> 20;
-        return ReadFailure::new(reason::MEMORY, format!("reading it takes more than {most} MiB of memory"));
+    if said.contains("memory allocation of") {
+        return memory(limits);
     }
     if said.contains("overflowed its stack") {
         return ReadFailure::unreadable("is nested too deeply");
@@ -203,20 +252,27 @@ fn end(ended: ExitStatus, said: &[u8], limits: &ReadLimits) -> ReadFailure {
 pub fn run_child() -> bool {
     // What a library says as it gives up may quote the document.
     std::panic::set_hook(Box::new(|_| ()));
-    let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
+    let mut input = std::io::stdin().lock();
+    let Some(mut output) = own_output() else { return false };
     let Some(ask) = asked(&mut input) else { return false };
     if !confine(&ask.limits) {
         return false;
     }
     let mut bytes = Vec::new();
-    if input.read_to_end(&mut bytes).is_err() {
-        return false;
-    }
-    let read = match Format::from_word(&ask.format) {
-        Some(format) => parsers::parse(format, &bytes, &ask.limits),
-        None => Err(ours("a process for reading is of another build")),
+    let read = match (input.read_to_end(&mut bytes), Format::from_word(&ask.format)) {
+        (Ok(_), Some(format)) => parsers::parse(format, &bytes, &ask.limits),
+        (Ok(_), None) => Err(ours("a process for reading is of another build")),
+        (Err(error), _) if error.kind() == ErrorKind::OutOfMemory => Err(memory(&ask.limits)),
+        (Err(_), _) => return false,
     };
     write_answer(&mut output, read).is_ok()
+}
+
+/// Standard output as a stream of its own; what a library prints goes where errors go, not into the answer.
+fn own_output() -> Option<File> {
+    let own = rustix::io::fcntl_dupfd_cloexec(std::io::stdout(), 3).ok()?;
+    rustix::stdio::dup2_stdout(std::io::stderr()).ok()?;
+    Some(File::from(own))
 }
 
 fn asked(input: &mut impl Read) -> Option<Ask> {
@@ -231,9 +287,25 @@ fn asked(input: &mut impl Read) -> Option<Ask> {
 fn confine(limits: &ReadLimits) -> bool {
     let limit = |most: u64| Rlimit { current: Some(most), maximum: Some(most) };
     let seconds = limits.millis.div_ceil(1000).max(1);
-    setrlimit(Resource::Cpu, limit(seconds)).is_ok()
+    // A second between the two: what is over its hard limit is killed without a word of why.
+    let processor = Rlimit { current: Some(seconds), maximum: Some(seconds + 1) };
+    // Whoever searches meanwhile goes first; where that cannot be had, reading goes on all the same.
+    let _ = rustix::process::nice(5);
+    setrlimit(Resource::Cpu, processor).is_ok()
         && setrlimit(Resource::Core, limit(0)).is_ok()
-        && setrlimit(Resource::As, limit(limits.memory_bytes.saturating_add(BASE))).is_ok()
+        && setrlimit(Resource::Fsize, limit(0)).is_ok()
+        // Where nothing tells how many addresses a program has at its start, no limit would be the right one.
+        && taken().is_none_or(|taken| {
+            let most = taken.saturating_add(ROOM).saturating_add(limits.memory_bytes);
+            setrlimit(Resource::As, limit(most)).is_ok()
+        })
+}
+
+/// Bytes of addresses that this process has already: its code, its libraries, its allocator. Linux only.
+fn taken() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:"))?;
+    size.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 fn write_answer(output: &mut impl Write, read: Result<Reading, ReadFailure>) -> std::io::Result<()> {

@@ -11,9 +11,9 @@ use crate::domain::records::{KnowledgeBase, reason, text_hash};
 use crate::error::Error;
 use crate::ports::{EmbedCause, EmbedError, Embedder, KnownVector, Purpose};
 
-/// The first wait before an embedder is asked again, and the longest.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// The first wait before a model is asked again, and the longest.
+pub(super) const FIRST_WAIT: Duration = Duration::from_millis(500);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Whose texts are embedded, where and by what.
 pub(super) struct Texts<'a> {
@@ -51,7 +51,7 @@ impl Desk {
         Err(Error::NoEmbedder(reason::EMBEDDER_MISMATCH, message))
     }
 
-    /// One vector for each text, in order. Equal texts are embedded once; what a stored chunk of the tenant or an
+    /// One vector for each text, in order, with the text's hash. Equal texts are embedded once; what a stored chunk of the tenant or an
     /// interrupted work has a vector for is not embedded again.
     ///
     /// # Errors
@@ -59,8 +59,8 @@ impl Desk {
     pub(super) async fn document_vectors(
         &self,
         of: &Texts<'_>,
-        texts: &[&str],
-    ) -> Result<Vec<Vec<f32>>, Error> {
+        texts: Vec<String>,
+    ) -> Result<Vec<KnownVector>, Error> {
         let hashes: Vec<[u8; 16]> = texts.iter().map(|text| text_hash(text)).collect();
         let mut seen = HashSet::new();
         let different: Vec<_> =
@@ -77,7 +77,7 @@ impl Desk {
             if missing.is_empty() {
                 continue;
             }
-            let texts = missing.iter().map(|(_, text)| (**text).to_owned()).collect();
+            let texts = missing.iter().map(|(_, text)| text.clone()).collect();
             let made = self.ask(of.embedder, texts).await.map_err(Error::Embedder)?;
             let made: Vec<KnownVector> = missing.iter().map(|(hash, _)| *hash).zip(made).collect();
             if !alone {
@@ -85,7 +85,7 @@ impl Desk {
             }
             known.extend(made);
         }
-        Ok(hashes.iter().filter_map(|hash| known.get(hash).cloned()).collect())
+        Ok(hashes.into_iter().filter_map(|hash| Some((hash, known.get(&hash)?.clone()))).collect())
     }
 
     /// Keeps the vectors of a part of a document, so that a crash costs no more than one part.

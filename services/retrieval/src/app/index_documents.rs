@@ -14,10 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::progress::AtWork;
 use super::{Desk, index_one};
+use crate::domain::origin::SourceState;
 use crate::domain::records::{StagedDocument, reason};
 use crate::domain::stages::{OverQuota, Stage};
 use crate::error::Error;
-use crate::ports::{Finish, Finished, Item, ItemOutcome, Job};
+use crate::ports::{Finish, Finished, Item, ItemOutcome, Job, JobSource};
 
 /// How long a worker may be silent before another takes its job, in milliseconds. Each document renews it.
 const LEASE: i64 = 60_000;
@@ -160,6 +161,11 @@ impl Worker {
     }
 
     async fn work_off(&self, job: &Job, at_work: &Arc<AtWork>) -> Result<(), Error> {
+        if let Some(source) = job.source.as_ref().filter(|source| source.state == SourceState::Fetching)
+            && self.fetched(job, source, at_work).await? == Turn::Ended
+        {
+            return Ok(());
+        }
         let since = self.desk.clock.now();
         while let Some(item) = self.desk.ingestions.next_item(job).await? {
             let now = self.desk.clock.now();
@@ -169,6 +175,9 @@ impl Worker {
             if self.work_alone_or_not(job, item, at_work).await? == Turn::Ended {
                 return Ok(());
             }
+        }
+        if let Some(source) = &job.source {
+            self.desk.settle_source(job, source).await?;
         }
         self.desk.ingestions.finish_job(job, self.desk.clock.now()).await?;
         self.desk.progress.notify(job.id);
@@ -199,6 +208,23 @@ impl Worker {
         };
         at_work.tell(staged.ordinal, Stage::Storing);
         self.finish(job, &staged, outcome).await
+    }
+
+    /// Fetches what a source has, while the lease is renewed.
+    async fn fetched(&self, job: &Job, source: &JobSource, at_work: &Arc<AtWork>) -> Result<Turn, Error> {
+        let work = self.desk.fetch(job, source, LEASE);
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                held = &mut work => return Ok(if held? { Turn::More } else { Turn::Ended }),
+                () = at_work.stopped() => return Ok(Turn::Ended),
+                () = tokio::time::sleep(RENEW) => {}
+            }
+            let until = self.desk.clock.now() + LEASE;
+            if !self.desk.ingestions.renew(job, Stage::Waiting, until).await? {
+                return Ok(Turn::Ended);
+            }
+        }
     }
 
     /// What becomes of a document, while the lease is renewed. `None` when the job was stopped or lost meanwhile.

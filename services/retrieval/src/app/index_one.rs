@@ -16,14 +16,30 @@ use crate::domain::reading::{Page, Reading};
 use crate::domain::records::{StagedDocument, reason};
 use crate::domain::source::Format;
 use crate::domain::stages::Stage;
+use crate::domain::terms::DocumentTerms;
+use crate::domain::titled::Heading;
 use crate::error::Error;
-use crate::ports::{Embedder, ItemOutcome, Job, NewChunk, NewPassage, StoredPage};
+use crate::ports::{Embedder, ItemOutcome, Job, KnownVector, NewChunk, NewPassage, StoredPage};
 
 /// A document that was parsed and cut.
 struct Cut {
     title: String,
     text: String,
+    heading: Heading,
     parents: Vec<Parent>,
+    terms: DocumentTerms,
+}
+
+impl Cut {
+    /// Its chunks, in order.
+    fn chunks(&self) -> impl Iterator<Item = &str> {
+        chunks(&self.text, &self.parents)
+    }
+}
+
+fn chunks<'a>(text: &'a str, parents: &'a [Parent]) -> impl Iterator<Item = &'a str> {
+    let children = parents.iter().flat_map(|parent| &parent.children);
+    children.map(|child| text.get(child.span.clone()).unwrap_or_default())
 }
 
 /// Parses, cuts and embeds a document. What is wrong with it, or with us, is its outcome and not the job's end: also a
@@ -62,23 +78,24 @@ async fn passages(
     let base = desk.knowledge.knowledge_base(job.tenant, job.knowledge_base).await?;
     let embedder = base.as_ref().map(|base| desk.embedder_of(base)).transpose()?.flatten();
     at_work.tell(staged.ordinal, Stage::Chunking);
-    let (Cut { title, text, parents }, pages) = cut(desk, staged, reading, embedder.cloned()).await?;
-    if parents.is_empty() {
+    let (cut, pages) = cut(desk, staged, reading, embedder.cloned()).await?;
+    if cut.parents.is_empty() {
         return Ok(failed(reason::EMPTY, "there is no text to index"));
     }
     let vectors = match embedder {
         Some(embedder) => {
             at_work.tell(staged.ordinal, Stage::Embedding);
-            embed(desk, job, embedder.as_ref(), &text, &parents).await?
+            embed(desk, job, embedder.as_ref(), &cut).await?
         }
         None => Vec::new(),
     };
+    let Cut { title, text, parents, terms, .. } = cut;
     let passages = numbered(parents, vectors);
     let embedder = embedder.map(|embedder| embedder.id().to_owned()).unwrap_or_default();
     let stored = |page: Page| StoredPage { picture_hash: pictures.remove(&page.number), page };
     let pages = pages.into_iter().map(stored).collect();
     let new_id = DocumentId::generate();
-    Ok(ItemOutcome::Indexed { new_id, title, format, text, pages, passages, embedder })
+    Ok(ItemOutcome::Indexed { new_id, title, format, text, pages, passages, terms, embedder })
 }
 
 /// Cutting takes a second for the largest documents: it runs beside the runtime's own threads.
@@ -94,21 +111,24 @@ async fn cut(
     let work = move || {
         let form = if markdown { Format::Markdown } else { Format::Text };
         let mut outline = chunkers::outline(form, &text);
-        let found = title.or(outline.title.take()).unwrap_or(key);
+        let found = title.or(outline.title.take()).unwrap_or_else(|| key.clone());
         let title = if given.is_empty() { found } else { given };
         let measure = embedder.map(ReadBy);
         let clamp = measure.as_ref().and_then(ReadBy::clamp);
-        Ok::<_, Error>(Cut { parents: pack_within(&text, &outline, sizes, clamp)?, title, text })
+        let heading = Heading::new(&title, &key, clamp);
+        let parents = pack_within(&text, &outline, sizes, clamp.map(|clamp| heading.below(clamp)))?;
+        let terms = DocumentTerms::of(&title, chunks(&text, &parents));
+        Ok::<_, Error>(Cut { title, text, heading, parents, terms })
     };
     Ok((tokio::task::spawn_blocking(work).await??, pages))
 }
 
 /// The tokens that an embedder reads.
-struct ReadBy(Arc<dyn Embedder>);
+pub(super) struct ReadBy(pub(super) Arc<dyn Embedder>);
 
 impl ReadBy {
-    /// Chunks that it reads to their ends; no bound where it names none.
-    fn clamp(&self) -> Option<Clamp<'_>> {
+    /// Texts that it reads to their ends; no bound where it names none.
+    pub(super) fn clamp(&self) -> Option<Clamp<'_>> {
         self.0.max_tokens().map(|max| Clamp { measure: self, max })
     }
 }
@@ -123,28 +143,25 @@ async fn embed(
     desk: &Desk,
     job: &Job,
     embedder: &dyn Embedder,
-    text: &str,
-    parents: &[Parent],
-) -> Result<Vec<Vec<f32>>, Error> {
-    let children: Vec<&str> = (parents.iter().flat_map(|parent| &parent.children))
-        .map(|child| text.get(child.span.clone()).unwrap_or_default())
-        .collect();
+    cut: &Cut,
+) -> Result<Vec<KnownVector>, Error> {
+    let texts = cut.chunks().map(|chunk| cut.heading.over(chunk)).collect();
     let of = Texts { tenant: job.tenant, knowledge_base: job.knowledge_base, embedder };
-    desk.document_vectors(&of, &children).await
+    desk.document_vectors(&of, texts).await
 }
 
 /// Passages with ids, and their chunks with their vectors.
-fn numbered(parents: Vec<Parent>, vectors: Vec<Vec<f32>>) -> Vec<NewPassage> {
+fn numbered(parents: Vec<Parent>, vectors: Vec<KnownVector>) -> Vec<NewPassage> {
     let mut vectors = vectors.into_iter();
     let passages = parents.into_iter().map(|parent| NewPassage {
         id: PassageId::generate(),
         span: parent.chunk.span.start as u64..parent.chunk.span.end as u64,
         tokens: parent.chunk.tokens as u32,
         chunks: (parent.children.into_iter())
-            .map(|child| NewChunk {
-                span: child.span.start as u64..child.span.end as u64,
-                tokens: child.tokens as u32,
-                vector: vectors.next(),
+            .map(|child| {
+                let (text_hash, vector) = vectors.next().unzip();
+                let span = child.span.start as u64..child.span.end as u64;
+                NewChunk { span, tokens: child.tokens as u32, vector, text_hash }
             })
             .collect(),
     });

@@ -4,7 +4,9 @@ use copydesk_rpc::{Caller, Delegation};
 use copydesk_types::{IngestionId, KnowledgeBaseId, TenantId};
 
 use super::Desk;
+use crate::domain::origin::{SourceDocument, SourceState, Wish};
 use crate::domain::records::{Ingestion, StagedDocument};
+use crate::domain::source::ContentType;
 use crate::domain::upload::{Header, Refusal, Upload};
 use crate::error::{Error, Resource};
 use crate::ports::{Created, NewIngestion, RequestKey};
@@ -13,6 +15,8 @@ use crate::ports::{Created, NewIngestion, RequestKey};
 /// would make an upload wait for the disk most of its time.
 const BATCH_BYTES: usize = 1024 * 1024;
 const BATCH: usize = 256;
+/// Bytes of a part of a document that comes as a whole.
+const PART: usize = 512 * 1024;
 
 /// The first part of an upload.
 #[derive(Debug, Clone)]
@@ -21,6 +25,8 @@ pub struct IngestStart {
     pub request_id: String,
     /// Where to.
     pub knowledge_base: KnowledgeBaseId,
+    /// What it is fetched from, and how far that is; `None` for an upload.
+    pub source: Option<(Wish, SourceState)>,
 }
 
 /// An upload under way. Dropped before [`finish`](Self::finish) answered, it leaves nothing behind.
@@ -46,7 +52,10 @@ impl Desk {
         if before.is_none() {
             self.check_open_ingestions(caller.tenant).await?;
         }
-        let upload = Upload::new(self.config.upload_limits(), &start.knowledge_base.to_string());
+        let mut upload = Upload::new(self.config.upload_limits(), &start.knowledge_base.to_string());
+        if let Some((wish, _)) = &start.source {
+            upload = upload.of_source(wish);
+        }
         let staged = StagedArea {
             desk: self.clone(),
             tenant: caller.tenant,
@@ -74,6 +83,15 @@ impl Ingesting {
     /// `Refused` when they are too many or belong to no document.
     pub fn content(&mut self, bytes: &[u8]) -> Result<(), Error> {
         Ok(self.upload.content(bytes)?)
+    }
+
+    /// The next document as a whole.
+    ///
+    /// # Errors
+    /// As those of its parts.
+    pub async fn whole(&mut self, document: &SourceDocument, content_type: ContentType) -> Result<(), Error> {
+        self.document(document.header(content_type)).await?;
+        document.content.chunks(PART).try_for_each(|part| self.content(part))
     }
 
     /// The refusal for a part that must not come here.
@@ -104,6 +122,7 @@ impl Ingesting {
             bytes: finished.bytes,
             delegation: serde_json::to_string(&self.delegation)?,
             time: self.desk.clock.now(),
+            source: self.start.source.clone(),
         };
         let request = RequestKey { id: self.start.request_id.clone(), fingerprint: finished.fingerprint };
         let allowance = self.desk.config.quotas.allowance();

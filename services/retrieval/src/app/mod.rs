@@ -2,6 +2,7 @@
 
 mod documents;
 mod embed;
+mod fetch;
 mod forget;
 mod index_documents;
 mod index_one;
@@ -17,6 +18,7 @@ mod search;
 mod snapshots;
 mod uploads;
 mod watch;
+mod web;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,14 +35,16 @@ pub use snapshots::Restoring;
 pub(crate) use snapshots::send;
 pub use uploads::{UploadPermit, Uploads};
 pub use watch::Change;
+pub use web::{ReadPage, WebLimit};
 
 use crate::config::Config;
 use crate::embedders::Embedders;
 use crate::metrics::Metrics;
 use crate::ports::{
     Clock, IngestionStore, Inspector, KnowledgeStore, LexicalIndex, Ocr, OcrStore, Reader, Reranker,
-    SnapshotStore, VectorIndex, VectorStore,
+    SnapshotStore, SourceStore, VectorIndex, VectorStore, WebSearcher,
 };
+use crate::sources::Tools;
 
 /// Everything a use case may need. Cheap to clone.
 #[derive(Clone)]
@@ -49,6 +53,10 @@ pub struct Desk {
     pub knowledge: Arc<dyn KnowledgeStore>,
     /// Uploads and their jobs.
     pub ingestions: Arc<dyn IngestionStore>,
+    /// Where documents are fetched from, as rows.
+    pub sources: Arc<dyn SourceStore>,
+    /// What they are fetched with.
+    pub tools: Tools,
     /// Snapshots and originals.
     pub snapshots: Arc<dyn SnapshotStore>,
     /// Where files lie while they are made or checked: the service's own folder.
@@ -75,6 +83,10 @@ pub struct Desk {
     pub ocr: Option<Arc<dyn Ocr>>,
     /// What was read of pictures before.
     pub ocr_texts: Arc<dyn OcrStore>,
+    /// Who searches the web; absent: nobody.
+    pub searcher: Option<Arc<dyn WebSearcher>>,
+    /// How often the web may be asked.
+    pub web_limit: Arc<WebLimit>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Who waits for which ingestion and for work, and who is at which.

@@ -1,10 +1,11 @@
 //! Bytes into text: the parser, and a vision model for the pages that are pictures.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures_util::StreamExt;
 
 use super::Desk;
+use super::embed::{FIRST_WAIT, LONGEST_WAIT};
 use crate::config::OcrConfig;
 use crate::domain::reading::{Path, Picture, ReadFailure, Reading};
 use crate::domain::records::{StagedDocument, reason};
@@ -99,6 +100,7 @@ fn without(reading: &mut Reading, which: impl Fn(u32) -> bool, note: &str) -> Re
     Ok(())
 }
 
+/// The texts of pictures, by page; each different picture is read once.
 async fn texts(
     desk: &Desk,
     job: &Job,
@@ -107,38 +109,77 @@ async fn texts(
     pictures: &[Picture],
     hashes: &mut HashMap<u32, String>,
 ) -> Result<Result<Vec<(u32, String)>, ReadFailure>, Error> {
-    let work: Vec<_> = pictures.iter().map(|picture| text(desk, job, ocr, picture)).collect();
+    let (mut seen, mut shown) = (HashSet::new(), Vec::new());
+    for picture in pictures {
+        let hash = blake3::hash(&picture.bytes).to_hex().to_string();
+        if seen.insert(hash.clone()) {
+            shown.push((hash.clone(), picture));
+        }
+        hashes.insert(picture.page, hash);
+    }
+    let asked = Asked { ocr, attempts: config.attempts };
+    let work: Vec<_> =
+        shown.into_iter().map(|(hash, picture)| text(desk, job, &asked, hash, picture)).collect();
     let mut results = futures_util::stream::iter(work).buffered(config.at_once as usize);
-    let mut texts = Vec::new();
+    let mut texts = HashMap::new();
     while let Some(result) = results.next().await {
-        let (page, hash, read) = result?;
-        match read {
-            Ok(text) => texts.push((page, text)),
-            Err(error) => {
+        match result? {
+            (_, hash, Ok(text)) => texts.insert(hash, text),
+            (page, _, Err(error)) => {
                 let message = format!("page {page}: {error}");
                 return Ok(Err(ReadFailure::new(reason::OCR_FAILED, message)));
             }
-        }
-        hashes.insert(page, hash);
+        };
     }
-    Ok(Ok(texts))
+    let of = |picture: &Picture| Some((picture.page, texts.get(hashes.get(&picture.page)?)?.clone()));
+    Ok(Ok(pictures.iter().filter_map(of).collect()))
 }
 
 /// The page, hash and text of a picture: as it was read before, else by the model.
 async fn text(
     desk: &Desk,
     job: &Job,
-    ocr: &dyn Ocr,
+    asked: &Asked<'_>,
+    hash: String,
     picture: &Picture,
 ) -> Result<(u32, String, Result<String, OcrError>), Error> {
-    let hash = blake3::hash(&picture.bytes).to_hex().to_string();
-    if let Some(text) = desk.ocr_texts.ocr_text(job.tenant, &hash, ocr.id()).await? {
+    let reader = asked.ocr.id();
+    if let Some(text) = desk.ocr_texts.ocr_text(job.tenant, &hash, reader).await? {
         return Ok((picture.page, hash, Ok(text)));
     }
-    let read = ocr.read(picture).await;
+    let read = asked.read(picture).await;
     if let Ok(text) = &read {
         let (tenant, base, now) = (job.tenant, job.knowledge_base, desk.clock.now());
-        desk.ocr_texts.keep_ocr_text(tenant, base, &hash, ocr.id(), text, now).await?;
+        desk.ocr_texts.keep_ocr_text(tenant, base, &hash, reader, text, now).await?;
     }
     Ok((picture.page, hash, read))
+}
+
+/// A model, and how often it is asked for one page.
+struct Asked<'a> {
+    ocr: &'a dyn Ocr,
+    attempts: u32,
+}
+
+impl Asked<'_> {
+    /// Asks, and again while the failure may pass.
+    async fn read(&self, picture: &Picture) -> Result<String, OcrError> {
+        let mut wait = FIRST_WAIT;
+        for _ in 1..self.attempts {
+            match self.ocr.read(picture).await {
+                Err(OcrError { again: Some(after), reason }) => {
+                    let pause = after.clamp(wait, LONGEST_WAIT);
+                    tracing::warn!(
+                        reason,
+                        wait_ms = pause.as_millis() as u64,
+                        "the vision model is asked again"
+                    );
+                    tokio::time::sleep(pause).await;
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+                answer => return answer,
+            }
+        }
+        self.ocr.read(picture).await
+    }
 }

@@ -4,6 +4,7 @@
 //! What is done is in the rows: a process that dies anywhere leaves whole documents, and the next one goes on. Documents
 //! that come meanwhile are documents without new vectors, nothing more.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use copydesk_rpc::Delegation;
@@ -11,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Desk;
 use super::embed::{Texts, told};
+use super::index_one::ReadBy;
+use crate::domain::titled::Heading;
 use crate::error::Error;
 use crate::ports::{ReembeddingJob, Switch, Unembedded};
 
@@ -121,17 +124,18 @@ impl Reembedder {
 
     async fn embed(&self, job: &ReembeddingJob, of: &Unembedded) -> Result<bool, Error> {
         let embedder = self.desk.embedder_with(&job.embedder, job.dimensions)?;
+        let stored = self.desk.knowledge.document_with_text(job.tenant, of.document).await?;
+        let Some((stored, text)) = stored else { return Ok(true) };
         let Some(document) = self.desk.vectors.chunked(job.tenant, &[of.document]).await?.pop() else {
             return Ok(true);
         };
-        let texts: Vec<&str> = (document.chunks.iter())
-            .map(|chunk| {
-                document.text.get(chunk.span.start as usize..chunk.span.end as usize).unwrap_or_default()
-            })
-            .collect();
+        let reader = ReadBy(embedder.clone());
+        let heading = Heading::new(&of.title, &stored.key, reader.clamp());
+        let chunk = |span: &Range<u64>| text.get(span.start as usize..span.end as usize).unwrap_or_default();
+        let texts = document.chunks.iter().map(|own| heading.over(chunk(&own.span))).collect();
         let whose =
             Texts { tenant: job.tenant, knowledge_base: job.knowledge_base, embedder: embedder.as_ref() };
-        let vectors = self.desk.document_vectors(&whose, &texts).await?;
+        let vectors = self.desk.document_vectors(&whose, texts).await?;
         let made: Vec<_> = document.chunks.into_iter().zip(vectors).collect();
         let lease_until = self.desk.clock.now() + LEASE;
         Ok(self.desk.vectors.put_vectors(job, of, &made, lease_until).await?)

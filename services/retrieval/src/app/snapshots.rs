@@ -344,6 +344,7 @@ fn passage_record(passage: NewPassage) -> SnapshotPassage {
         end: chunk.span.end,
         tokens: chunk.tokens,
         vector: chunk.vector.unwrap_or_default(),
+        text_hash: chunk.text_hash.map(|hash| hash.to_vec()).unwrap_or_default(),
     };
     SnapshotPassage {
         start: passage.span.start,
@@ -397,6 +398,7 @@ fn passage(record: SnapshotPassage) -> NewPassage {
         span: chunk.start..chunk.end,
         tokens: chunk.tokens,
         vector: (!chunk.vector.is_empty()).then_some(chunk.vector),
+        text_hash: chunk.text_hash.try_into().ok(),
     };
     NewPassage {
         id: PassageId::generate(),

@@ -43,7 +43,10 @@ pub struct OcrConfig {
     /// Pages that are read at once, of all documents, 1 to 64.
     #[serde(default = "ocr_at_once")]
     pub at_once: u32,
-    /// Seconds for one page, 1 to 600.
+    /// How often one page is asked for while the failure may pass, 1 to 10. The router asks its provider again by itself.
+    #[serde(default = "ocr_attempts")]
+    pub attempts: u32,
+    /// Seconds for one page, 1 to 600. The provider's own `timeout_s` in the router counts too.
     #[serde(default = "ocr_timeout")]
     pub timeout_seconds: u64,
     /// Pictures of one document, 1 to 100,000.
@@ -61,6 +64,10 @@ fn ocr_tokens() -> u32 {
 
 fn ocr_at_once() -> u32 {
     2
+}
+
+fn ocr_attempts() -> u32 {
+    3
 }
 
 fn ocr_timeout() -> u64 {
@@ -119,6 +126,7 @@ impl OcrConfig {
             (!self.prompt.is_empty(), "prompt: must not be empty"),
             ((256..=131_072).contains(&self.max_output_tokens), "max_output_tokens: must be 256 to 131,072"),
             ((1..=64).contains(&self.at_once), "at_once: must be 1 to 64"),
+            ((1..=10).contains(&self.attempts), "attempts: must be 1 to 10"),
             ((1..=600).contains(&self.timeout_seconds), "timeout_seconds: must be 1 to 600"),
             ((1..=100_000).contains(&self.max_pages), "max_pages: must be 1 to 100,000"),
         ];

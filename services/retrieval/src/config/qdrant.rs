@@ -1,13 +1,10 @@
 //! What an operator may set about a Qdrant server.
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use copydesk_types::Secret;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use super::Config;
 
 /// Where the search structures stand.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -170,48 +167,9 @@ fn grouped(number: u64) -> String {
     text
 }
 
-/// The most of a file that is read, in bytes. No key is as long.
-const LONGEST_KEY: u64 = 64 * 1024;
-
-/// Puts the key that `qdrant.api_key_env` or `qdrant.api_key_file` means into `qdrant.api_key` and takes the reference
-/// away. Blanks around a key do not count. The result is every fault, as `key: what is wrong`; a key itself is never in
-/// it. The program calls this when it reads the configuration: the service reads no environment and no file. Without the
-/// `qdrant` backend nothing is read.
-pub fn resolve_keys(config: &mut Config, env: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
-    if config.index.backend != IndexBackend::Qdrant {
-        return Vec::new();
-    }
-    let qdrant = &mut config.qdrant;
-    let (reference, found) = if let Some(name) = qdrant.api_key_env.take() {
-        ("api_key_env", env(&name).ok_or_else(|| format!("the environment has no {name}")))
-    } else if let Some(path) = qdrant.api_key_file.take() {
-        ("api_key_file", read(&path).map_err(|error| format!("{} cannot be read: {error}", path.display())))
-    } else {
-        return Vec::new();
-    };
-    let key = match found.as_deref().map(str::trim) {
-        Err(fault) => Err(fault.to_string()),
-        Ok("") => Err("the key is blank".to_owned()),
-        Ok(key) if key.contains(char::is_control) => Err("the key is more than one line".to_owned()),
-        Ok(key) => Ok(Secret::new(key)),
-    };
-    match key {
-        Ok(key) => {
-            qdrant.api_key = Some(key);
-            Vec::new()
-        }
-        Err(fault) => vec![format!("qdrant.{reference}: {fault}")],
-    }
-}
-
-fn read(path: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    std::fs::File::open(path)?.take(LONGEST_KEY).read_to_string(&mut text)?;
-    Ok(text)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::{Config, resolve_keys};
     use super::*;
 
     fn keys(faults: &[String]) -> Vec<&str> {
@@ -268,7 +226,7 @@ mod tests {
         let from_file =
             |path: PathBuf| with(QdrantConfig { api_key_file: Some(path), ..QdrantConfig::default() });
         let mut config = from_file(file);
-        assert_eq!(keys(&resolve_keys(&mut config, &env)), ["qdrant.api_key_file"]);
+        assert_eq!(keys(&resolve_keys(&mut config, &env)), ["qdrant.api_key"]);
         let mut config = from_file(folder.path().join("none"));
         assert_eq!(keys(&resolve_keys(&mut config, &env)), ["qdrant.api_key_file"]);
         let absent = QdrantConfig { api_key_env: Some("OTHER".into()), ..QdrantConfig::default() };

@@ -9,8 +9,9 @@
 //!
 //! DBSF is the default: it keeps how much better a hit is, and measured better on most collections.
 
-use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 
+use super::quick::{IdMap, IdSet};
 use super::ranking::{Hit, Leaf, Place, rank};
 use super::weights::SearchWeights;
 
@@ -59,8 +60,7 @@ impl Leg {
 
     /// Adds chunks that are not in it yet.
     pub fn add(&mut self, leaves: Vec<Leaf>) {
-        let held: std::collections::HashSet<_> =
-            self.leaves.iter().map(|leaf| (leaf.passage, leaf.ordinal)).collect();
+        let held: IdSet<_> = self.leaves.iter().map(|leaf| (leaf.passage, leaf.ordinal)).collect();
         self.leaves.extend(leaves.into_iter().filter(|leaf| !held.contains(&(leaf.passage, leaf.ordinal))));
     }
 
@@ -88,7 +88,8 @@ pub fn lexical_only(leg: &Leg, weights: &SearchWeights) -> Vec<Hit> {
 /// are not comparable: each leg has a scale of its own, and no chunk is in two of them. The order of the result says
 /// nothing; ranking is the next step.
 pub fn fuse(fusion: Fusion, lexical: &Leg, dense: &[Leg], weights: &SearchWeights) -> Vec<Hit> {
-    let mut hits: HashMap<_, Hit> = HashMap::with_capacity(2 * lexical.leaves.len());
+    let mut hits: IdMap<_, Hit> =
+        IdMap::with_capacity_and_hasher(2 * lexical.leaves.len(), BuildHasherDefault::default());
     let mut add = |leg: &Leg, counts: f64, set: fn(&mut Hit, Place)| {
         let scale = Scale::of(leg.leaves[..leg.best].iter().map(|leaf| leaf.score));
         for (at, leaf) in leg.leaves.iter().enumerate() {

@@ -18,11 +18,13 @@ use copydesk_types::{DocumentId, PassageId};
 
 pub use bits::{Bits, ones};
 pub use matrix::{Matrix, Probe, unit};
-pub use postings::{Cursor, Posting, Postings};
+pub use postings::{Cursor, Posting, Postings, Reach};
+pub use words::small;
 
 use super::filter::Facts;
 use super::lens::Lens;
 use super::source::SourceKind;
+use super::terms::{Count, DocumentTerms, TermId};
 use views::Views;
 use words::Words;
 
@@ -31,7 +33,9 @@ use words::Words;
 pub struct IndexedDocument {
     /// What filters may ask of it.
     pub facts: Facts,
-    /// Its child chunks.
+    /// The terms of its title and of each of its chunks.
+    pub terms: DocumentTerms,
+    /// Its child chunks, in order of the text.
     pub chunks: Vec<IndexedChunk>,
 }
 
@@ -44,8 +48,6 @@ pub struct IndexedChunk {
     pub ordinal: u32,
     /// Its bytes in the document's text.
     pub span: Range<u64>,
-    /// Its terms, repeats included.
-    pub terms: Vec<String>,
     /// Its embedding, if it has one.
     pub vector: Option<Vec<f32>>,
 }
@@ -99,15 +101,24 @@ struct Held {
 impl KnowledgeIndex {
     /// Puts a document in, replacing what was there under its id.
     pub fn put(&mut self, document: IndexedDocument) {
-        let IndexedDocument { facts, chunks } = document;
+        let IndexedDocument { facts, terms: own, chunks } = document;
         self.remove(facts.id);
-        let (mut slots, mut terms) = (Vec::with_capacity(chunks.len()), Vec::new());
-        for chunk in chunks {
-            slots.push(self.add(facts.kind, chunk, &mut terms));
+        // A chunk is found by its own words and by those of its document's title: a part of a long text often does not
+        // say again what it is about.
+        let mut numbers: Vec<Option<u32>> = vec![None; own.terms.len()];
+        let (mut slots, mut found) = (Vec::with_capacity(chunks.len()), Vec::new());
+        for (at, chunk) in chunks.into_iter().enumerate() {
+            found.clear();
+            found.extend(own.of_chunk(at).map(|one| {
+                let at = one.term as usize;
+                let term = *numbers[at].get_or_insert_with(|| self.words.number(own.terms[at]));
+                Count { term, ..one }
+            }));
+            slots.push(self.add(facts.kind, chunk, &found));
         }
         slots.sort_unstable();
+        let mut terms: Vec<u32> = numbers.into_iter().flatten().collect();
         terms.sort_unstable();
-        terms.dedup();
         self.views.add(&facts, &slots);
         let held = Held { slots: slots.into(), terms: terms.into(), facts };
         self.held += held.bytes();
@@ -129,8 +140,8 @@ impl KnowledgeIndex {
         self.free.extend(held.slots.iter().rev());
     }
 
-    fn add(&mut self, kind: SourceKind, chunk: IndexedChunk, terms: &mut Vec<u32>) -> u32 {
-        let length = chunk.terms.len() as u32;
+    fn add(&mut self, kind: SourceKind, chunk: IndexedChunk, terms: &[Count]) -> u32 {
+        let length = terms.iter().map(|one| one.count).sum();
         let (start, end) = (chunk.span.start as u32, chunk.span.end as u32);
         let slot = Slot { passage: chunk.passage, ordinal: chunk.ordinal, kind, start, end };
         let at = match self.free.pop() {
@@ -146,7 +157,7 @@ impl KnowledgeIndex {
         };
         self.used.insert(at);
         self.length += u64::from(length);
-        self.words.add(at, chunk.terms, terms);
+        self.words.add(at, length, terms);
         if let Some(vector) = chunk.vector {
             self.matrix.set(at, &vector);
         }
@@ -158,13 +169,18 @@ impl KnowledgeIndex {
         self.used.len() as u64
     }
 
+    /// How many documents there are.
+    pub fn documents(&self) -> usize {
+        self.documents.len()
+    }
+
     /// How many terms all chunks have together, repeats included.
     pub fn length(&self) -> u64 {
         self.length
     }
 
     /// The chunks that hold a term.
-    pub fn postings(&self, term: &str) -> &Postings {
+    pub fn postings(&self, term: TermId) -> &Postings {
         self.words.postings(term)
     }
 
@@ -191,6 +207,11 @@ impl KnowledgeIndex {
     /// The slots of the chunks that a lens lets through.
     pub fn visible(&self, lens: &Lens) -> Arc<Bits> {
         self.views.through(lens, self.documents.values().map(|held| (&held.facts, &*held.slots)))
+    }
+
+    /// How many chunks a lens lets through, where that is known; else how many there are.
+    pub fn about_visible(&self, lens: &Lens) -> u64 {
+        self.views.known(lens).map_or(self.chunks(), |slots| slots as u64)
     }
 
     /// What filters ask of a document that is in.

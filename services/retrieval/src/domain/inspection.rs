@@ -1,12 +1,13 @@
 //! What the indexes know of single passages: the numbers behind a score, for who wants to know why.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 use copydesk_types::PassageId;
 
 use super::bm25::{Norms, rarity};
-use super::index::{KnowledgeIndex, Probe};
+use super::index::{KnowledgeIndex, Probe, small};
+use super::terms::TermId;
 
 /// What a query's words are worth in the searched knowledge bases, and what single chunks have of them.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -84,7 +85,7 @@ fn weighed(indexes: &[&KnowledgeIndex], terms: &[String], chunks: u64) -> Vec<Te
         *query.entry(term).or_default() += 1;
     }
     let weighed = query.into_iter().map(|(term, in_query)| {
-        let holding = indexes.iter().map(|index| index.postings(term).len() as u64).sum();
+        let holding = indexes.iter().map(|index| index.postings(TermId::of(term)).len() as u64).sum();
         let idf = if chunks == 0 { 0.0 } else { rarity(chunks, holding) };
         Term { term: term.to_owned(), in_query, holding, idf }
     });
@@ -104,23 +105,22 @@ impl Look<'_> {
         let of_passages =
             |at: &u32| index.slot(*at).is_some_and(|slot| self.passages.contains(&slot.passage));
         let slots: Vec<u32> = (0..index.slots()).filter(of_passages).collect();
-        let places: HashMap<u32, usize> = slots.iter().enumerate().map(|(place, at)| (*at, place)).collect();
-        let mut counts = vec![vec![0u32; self.terms.len()]; slots.len()];
+        let mut counts = vec![vec![0u16; self.terms.len()]; slots.len()];
         for (column, term) in self.terms.iter().enumerate() {
-            for posting in index.postings(&term.term).iter() {
-                if let Some(place) = places.get(&posting.slot) {
-                    counts[*place][column] = posting.count;
-                }
+            let mut postings = index.postings(TermId::of(&term.term)).start();
+            for (counts, at) in counts.iter_mut().zip(&slots) {
+                counts[column] = postings.find(*at).map_or(0, |posting| posting.count);
             }
         }
         slots.into_iter().zip(counts).filter_map(|(at, counts)| self.chunk(index, at, &counts)).collect()
     }
 
-    fn chunk(&self, index: &KnowledgeIndex, at: u32, counts: &[u32]) -> Option<Inspected> {
+    fn chunk(&self, index: &KnowledgeIndex, at: u32, counts: &[u16]) -> Option<Inspected> {
         let (slot, length) = (index.slot(at)?, index.length_of(at));
-        let part = |(term, count): (&Term, &u32)| {
+        let short = small(length);
+        let part = |(term, count): (&Term, &u16)| {
             let weight = f64::from(term.in_query) * term.idf;
-            (*count, if *count == 0 { 0.0 } else { weight * self.norms.saturation(*count, length) })
+            (u32::from(*count), if *count == 0 { 0.0 } else { self.norms.part(weight, *count, short) })
         };
         let parts: Vec<(u32, f64)> = self.terms.iter().zip(counts).map(part).collect();
         let probe = self.probe.as_ref().filter(|probe| probe.width() == index.matrix().width());

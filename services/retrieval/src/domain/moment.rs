@@ -18,6 +18,23 @@ impl Moment {
         (self.seconds, self.nanos)
     }
 
+    /// As RFC 3339 writes it, to the second.
+    pub fn text(self) -> String {
+        let (days, of_day) = (self.seconds.div_euclid(86_400), self.seconds.rem_euclid(86_400));
+        let (year, month, day) = date(days);
+        format!(
+            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+            of_day / 3600,
+            of_day / 60 % 60,
+            of_day % 60
+        )
+    }
+
+    /// Milliseconds since 1970, UTC.
+    pub fn millis(self) -> i64 {
+        self.seconds * 1000 + i64::from(self.nanos / 1_000_000)
+    }
+
     /// Reads an RFC 3339 time; `None` when the text is none. A leap second is the last moment of its minute; digits
     /// after the ninth of a second's fraction are cut off.
     pub fn parse(text: &str) -> Option<Self> {
@@ -101,6 +118,17 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     year * 365 + leap_days + (month * 153 + 2) / 5 + day - 719_469
 }
 
+/// The inverse: the date of a day, counted in eras of 400 years that begin in March.
+fn date(days: i64) -> (i64, i64, i64) {
+    let (era, of_era) = ((days + 719_468).div_euclid(146_097), (days + 719_468).rem_euclid(146_097));
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (year + era * 400 + next, month, day)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -133,6 +161,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_written_is_read_back(seconds in -62_167_219_200i64..253_402_300_800) {
+            let moment = Moment { seconds, nanos: 0 };
+            prop_assert_eq!(Moment::parse(&moment.text()), Some(moment), "{}", moment.text());
+        }
+
         #[test]
         fn agrees_with_the_reader_of_protobuf(seconds in -62_135_596_800..253_402_300_799i64, nanos in 0..1_000_000_000i32) {
             let text = prost_types::Timestamp { seconds, nanos }.to_string();

@@ -1,10 +1,10 @@
 //! Ranked lists: of chunks in a leg, and of the passages that a search answers with.
 
-use std::collections::HashSet;
 use std::ops::Range;
 
 use copydesk_types::PassageId;
 
+use super::quick::IdSet;
 use super::source::SourceKind;
 
 /// A chunk that a leg found.
@@ -61,7 +61,7 @@ pub struct Hit {
 
 /// How many different passages the leaves are of.
 pub fn parents(leaves: &[Leaf]) -> usize {
-    leaves.iter().map(|leaf| leaf.passage).collect::<HashSet<_>>().len()
+    leaves.iter().map(|leaf| leaf.passage).collect::<IdSet<_>>().len()
 }
 
 /// The order of every list: higher scores, then lower passage ids, then earlier chunks.
@@ -77,8 +77,8 @@ pub fn rank(at: usize) -> u32 {
 
 /// Each passage once, by its best chunk: highest score first, equal scores in order of passage id.
 pub fn passages(mut hits: Vec<Hit>) -> Vec<Hit> {
-    hits.sort_by(|left, right| order(&left.leaf, &right.leaf));
-    let mut seen = HashSet::new();
+    hits.sort_unstable_by(|left, right| order(&left.leaf, &right.leaf));
+    let mut seen = IdSet::default();
     hits.retain(|hit| seen.insert(hit.leaf.passage));
     hits
 }

@@ -15,10 +15,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::bm25::{Norms, norm, rarity, weight_at};
-use super::index::Probe;
+use super::bm25::{Norms, norm, rarity, unrounded};
+use super::index::{Probe, small};
 use super::inspection::{Inspected, Inspection, Term};
 use super::ranking::{Leaf, order};
+use super::terms::TermId;
 
 /// What is known of all chunks that a search looks through, whatever its filter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -68,7 +69,7 @@ impl References {
 
 /// What a term that comes so often in a chunk of this length counts at a reference.
 pub fn weight(count: u32, length: u32, reference: f64) -> f32 {
-    weight_at(count, norm(length, reference)) as f32
+    unrounded(small(count), small(length), reference) as f32
 }
 
 /// A chunk as it was recalled.
@@ -79,21 +80,23 @@ pub struct Recalled {
     /// How many terms it has, repeats included.
     pub length: u32,
     /// Its terms with how often they come, if they were asked for.
-    pub terms: Vec<(String, u32)>,
+    pub terms: Vec<(TermId, u32)>,
     /// Its unit vector, if it has one and it was asked for.
     pub vector: Option<Vec<f32>>,
 }
 
 /// A question's words, weighed.
 pub struct Words {
-    /// In order of the alphabet: sums of floats depend on their order, scores must not.
-    weights: Vec<(String, f64)>,
+    /// In order of number.
+    weights: Vec<(TermId, f64)>,
     norms: Norms,
     bound: f64,
 }
 
 /// What the floats of the index elsewhere may lose, several times over.
 const SLACK: f64 = 1e-4;
+/// What rounding may give a term in one chunk, twice over: scores are sums of multiples of 2⁻³².
+const ROUNDED: f64 = 1.0 / (1u64 << 32) as f64;
 
 impl Words {
     /// The words of a question, each with how many chunks hold it; `None` when nothing can be found by them.
@@ -103,37 +106,34 @@ impl Words {
             return None;
         }
         let held = terms.iter().filter(|term| term.holding > 0);
-        let weigh = |term: &Term| (term.term.clone(), f64::from(term.in_query) * term.idf);
-        let weights: Vec<_> = held.map(weigh).collect();
-        let longest = |mean: f64| 1.0 + norm(statistics.longest, mean);
+        let weigh = |term: &Term| (TermId::of(&term.term), f64::from(term.in_query) * term.idf);
+        let mut weights: Vec<_> = held.map(weigh).collect();
+        weights.sort_unstable_by_key(|(term, _)| *term);
+        let longest = |mean: f64| 1.0 + norm(small(statistics.longest), mean);
         let bound = (longest(references.low) / longest(average)).max(1.0) * (1.0 + SLACK);
         (!weights.is_empty()).then(|| Self { weights, norms: Norms::new(average), bound })
     }
 
     /// Each word with what it counts beside what it counts in a chunk.
-    pub fn weights(&self) -> &[(String, f64)] {
+    pub fn weights(&self) -> &[(TermId, f64)] {
         &self.weights
     }
 
     /// The chunk with its score; `None` when it holds none of the words.
     pub fn score(&self, chunk: Recalled) -> Option<Leaf> {
-        let mut counts = vec![0u32; self.weights.len()];
-        for (term, count) in &chunk.terms {
-            if let Ok(at) = self.weights.binary_search_by(|(own, _)| own.cmp(term)) {
-                counts[at] = *count;
-            }
-        }
         let (mut score, mut found) = (0.0, false);
-        for ((_, weight), count) in self.weights.iter().zip(counts).filter(|(_, count)| *count > 0) {
-            score += weight * self.norms.saturation(count, chunk.length);
-            found = true;
+        for (term, count) in &chunk.terms {
+            if let Ok(at) = self.weights.binary_search_by_key(term, |(own, _)| *own) {
+                score += self.norms.part(self.weights[at].1, small(*count), small(chunk.length));
+                found = true;
+            }
         }
         found.then_some(Leaf { score, ..chunk.leaf })
     }
 
     /// The highest score that a chunk can have which was not recalled when this was the last one's.
     pub fn ceiling(&self, last: f64) -> f64 {
-        last * self.bound
+        last * self.bound + self.weights.len() as f64 * ROUNDED
     }
 }
 
@@ -216,9 +216,10 @@ pub fn inspection(
     let norms = Norms::new(statistics.average());
     let look = |chunk: Recalled| {
         let part = |term: &Term| {
-            let count = chunk.terms.iter().find(|(own, _)| *own == term.term).map_or(0, |(_, count)| *count);
-            let weight = f64::from(term.in_query) * term.idf;
-            (count, if count == 0 { 0.0 } else { weight * norms.saturation(count, chunk.length) })
+            let (id, weight) = (TermId::of(&term.term), f64::from(term.in_query) * term.idf);
+            let count = chunk.terms.iter().find(|(own, _)| *own == id).map_or(0, |(_, count)| small(*count));
+            let part = if count == 0 { 0.0 } else { norms.part(weight, count, small(chunk.length)) };
+            (u32::from(count), part)
         };
         let parts: Vec<(u32, f64)> = terms.iter().map(part).collect();
         let same = |vector: &&Vec<f32>| direction.is_some_and(|own| own.width() == vector.len());
@@ -249,7 +250,7 @@ mod tests {
     use super::*;
 
     fn chunk(passage: u128, length: u32, terms: &[(&str, u32)]) -> Recalled {
-        let terms = terms.iter().map(|(term, count)| ((*term).to_owned(), *count)).collect();
+        let terms = terms.iter().map(|(term, count)| (TermId::of(term), *count)).collect();
         Recalled { leaf: leaf(passage, 0, 0.0), length, terms, vector: None }
     }
 
@@ -301,8 +302,9 @@ mod tests {
             let references = References { low: reference / spread, high: reference * spread };
             let words = Words::new(&statistics, &terms, references).unwrap();
             let held: Vec<(&str, u32)> = names.iter().zip(&counts).map(|(name, (count, _))| (name.as_str(), *count)).collect();
-            let recalled: f64 = words.weights().iter().zip(&counts)
-                .map(|((_, query), (count, _))| f64::from(*query as f32 * weight(*count, length, reference))).sum();
+            let query = |term: &str| words.weights().iter().find(|(own, _)| *own == TermId::of(term)).unwrap().1 as f32;
+            let recalled: f64 = held.iter()
+                .map(|(term, count)| f64::from(query(term) * weight(*count, length, reference))).sum();
             let exact = words.score(chunk(1, length, &held)).unwrap().score;
             prop_assert!(exact <= words.ceiling(recalled), "{} {}", exact, words.ceiling(recalled));
         }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use copydesk_types::{DocumentId, IngestionId, KnowledgeBaseId, PassageId};
 
 use super::attributes::Attributes;
+use super::origin::IngestionSource;
 use super::source::{ContentType, Format, KnowledgeBaseKind, SourceKind};
 use super::stages::Stage;
 
@@ -64,7 +65,7 @@ pub struct Document {
     pub source_kind: SourceKind,
     /// What kind of content it is.
     pub content_type: ContentType,
-    /// From 1; one more each time its bytes change.
+    /// From 1; one more each time its bytes change, and where meanings are searched also each time its title does.
     pub version: u32,
     /// Length of the text in bytes.
     pub size: u64,
@@ -212,6 +213,8 @@ pub struct Ingestion {
     pub create_time: i64,
     /// When it ended.
     pub finish_time: Option<i64>,
+    /// What it is fetched from; `None` for an upload.
+    pub source: Option<IngestionSource>,
 }
 
 /// A document that could not be indexed.

@@ -270,7 +270,13 @@ mod tests {
     use super::*;
 
     fn document(text: &str) -> SnapshotDocument {
-        let chunk = SnapshotChunk { start: 0, end: text.len() as u64, tokens: 1, vector: vec![0.5, -1.0] };
+        let chunk = SnapshotChunk {
+            start: 0,
+            end: text.len() as u64,
+            tokens: 1,
+            vector: vec![0.5, -1.0],
+            text_hash: vec![7; 16],
+        };
         let passage = SnapshotPassage { start: 0, end: chunk.end, tokens: 1, chunks: vec![chunk] };
         SnapshotDocument {
             key: "a".into(),

@@ -1,11 +1,13 @@
 //! The best leaves of a leg, without sorting the others.
 
 use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashSet};
+use std::collections::BinaryHeap;
+use std::hash::BuildHasherDefault;
 
 use copydesk_types::PassageId;
 
 use super::index::KnowledgeIndex;
+use super::quick::IdSet;
 use super::ranking::Leaf;
 
 /// A chunk with its score, on its way into a list.
@@ -95,20 +97,27 @@ pub fn best(indexes: &[&KnowledgeIndex], parents: usize, mut collect: impl FnMut
         collect(&mut top);
         let complete = top.complete;
         let found = top.heap.into_sorted_vec();
-        let enough = enough(&found, parents);
-        if complete || enough.is_some() {
-            let length = enough.unwrap_or(found.len());
+        let (length, seen) = enough(&found, parents);
+        if complete || seen == parents {
             return found[..length].iter().filter_map(|ranked| leaf(indexes, ranked)).collect();
         }
-        capacity = capacity.saturating_mul(6);
+        capacity = capacity.saturating_mul(next(parents, seen));
     }
     Vec::new()
 }
 
-/// How many leaves it takes to see `parents` different passages.
-fn enough(found: &[Ranked], parents: usize) -> Option<usize> {
-    let mut seen = HashSet::with_capacity(parents);
-    found.iter().position(|ranked| seen.insert(ranked.passage) && seen.len() == parents).map(|at| at + 1)
+/// How many times as long a list has to be whose leaves are of so few passages: twice what would do if it went on so,
+/// because the best passages have the most good chunks.
+fn next(parents: usize, seen: usize) -> usize {
+    (2 * parents / seen.max(1)).clamp(2, 8)
+}
+
+/// How many of the leaves it takes to see `parents` different passages, and how many passages these are of: fewer when
+/// all leaves are not enough.
+fn enough(found: &[Ranked], parents: usize) -> (usize, usize) {
+    let mut seen = IdSet::with_capacity_and_hasher(parents, BuildHasherDefault::default());
+    let at = found.iter().position(|ranked| seen.insert(ranked.passage) && seen.len() == parents);
+    (at.map_or(found.len(), |at| at + 1), seen.len())
 }
 
 fn leaf(indexes: &[&KnowledgeIndex], ranked: &Ranked) -> Option<Leaf> {
@@ -130,6 +139,7 @@ mod tests {
     /// An index whose chunks belong to these passages.
     fn index(passages: &[u128]) -> KnowledgeIndex {
         let mut document = fixture::document(1, SourceKind::Post, &[]);
+        document.terms.chunks = vec![Vec::new(); passages.len()];
         document.chunks = passages
             .iter()
             .enumerate()
@@ -137,7 +147,6 @@ mod tests {
                 passage: PassageId::from_u128(*passage),
                 ordinal: at as u32,
                 span: 0..1,
-                terms: Vec::new(),
                 vector: None,
             })
             .collect();
@@ -175,7 +184,7 @@ mod tests {
             let index = index(&passages);
             let mut all: Vec<usize> = (0..chunks.len()).collect();
             all.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]).then((passages[*a], a).cmp(&(passages[*b], b))));
-            let mut seen = HashSet::new();
+            let mut seen = std::collections::HashSet::new();
             let cut = all.iter().position(|at| seen.insert(passages[*at]) && seen.len() == parents);
             all.truncate(if parents == 0 { 0 } else { cut.map_or(all.len(), |at| at + 1) });
             let expected: Vec<_> = all.iter().map(|at| (passages[*at], *at as u32)).collect();

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 
 use super::attributes::Attributes;
+use super::origin::Wish;
 use super::records::StagedDocument;
 use super::source::{ContentType, Format, SourceKind};
 
@@ -86,6 +87,7 @@ pub struct Upload {
     documents: u32,
     bytes: u64,
     all: blake3::Hasher,
+    may_be_empty: bool,
 }
 
 #[derive(Debug)]
@@ -100,7 +102,18 @@ impl Upload {
         let mut all = blake3::Hasher::new();
         say(&mut all, knowledge_base.as_bytes());
         let (keys, faults) = (HashSet::new(), Vec::new());
-        Self { limits, keys, faults, untold: 0, open: None, documents: 0, bytes: 0, all }
+        Self { limits, keys, faults, untold: 0, open: None, documents: 0, bytes: 0, all, may_be_empty: false }
+    }
+
+    /// The same for documents of a source: there may be none, and what is asked for counts for the fingerprint.
+    #[must_use]
+    pub fn of_source(mut self, wish: &Wish) -> Self {
+        let mirror = if wish.mirror { "mirror" } else { "" };
+        for word in ["\0source", &wish.kind, &wish.name, &wish.spec, wish.content_type.word(), mirror] {
+            say(&mut self.all, word.as_bytes());
+        }
+        self.may_be_empty = true;
+        self
     }
 
     /// Begins the next document and gives the one before, if everything was good so far.
@@ -152,7 +165,7 @@ impl Upload {
     /// With every fault that was found.
     pub fn finish(&mut self) -> Result<Finished, Refusal> {
         let last = self.close()?;
-        if self.documents == 0 {
+        if self.documents == 0 && !self.may_be_empty {
             self.fault("document", "at least one document is needed".into());
         }
         if !self.faults.is_empty() {

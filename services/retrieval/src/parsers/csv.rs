@@ -17,6 +17,8 @@ pub const ENTRY: Parser = Parser {
 
 /// How much is looked at to find the separator.
 const HEAD: usize = 8 * 1024;
+/// Values of one row; as many as the largest sheets of spreadsheet programs have.
+const COLUMNS: usize = 16_384;
 
 fn parse(bytes: &[u8], limits: &ReadLimits) -> Result<Reading, ReadFailure> {
     let wide = matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
@@ -33,6 +35,9 @@ fn parse(bytes: &[u8], limits: &ReadLimits) -> Result<Reading, ReadFailure> {
     let mut table = draft.table();
     let (mut record, mut rows) = (ByteRecord::new(), 0usize);
     while matches!(reader.read_byte_record(&mut record), Ok(true)) {
+        if record.len() > COLUMNS {
+            return Err(ReadFailure::unreadable(format!("has a row of more than {COLUMNS} values")));
+        }
         let cells: Vec<String> = record.iter().map(words).collect();
         if cells.iter().any(|cell| !cell.trim().is_empty()) {
             table.row(&cells)?;
@@ -87,6 +92,8 @@ mod tests {
             assert!(text.contains(word), "{word}: {text}");
         }
         assert_eq!(read(b""), "");
+        let commas = parse(&[b','; COLUMNS], &ReadLimits::default()).unwrap_err();
+        assert_eq!(commas.message, "has a row of more than 16384 values");
         assert_eq!(read(b"one\ntwo\nthree"), "| one |\n|---|\n| two |\n| three |");
     }
 }

@@ -1,7 +1,7 @@
 //! Markdown: stays as it is; its chunker knows what its marks mean.
 
+use super::Parser;
 use super::text::whole;
-use super::{Parser, utf8};
 use crate::domain::reading::{ReadFailure, ReadLimits, Reading};
 use crate::domain::source::Format;
 
@@ -9,6 +9,6 @@ use crate::domain::source::Format;
 pub const ENTRY: Parser =
     Parser { format: Format::Markdown, summary: "CommonMark as it is", apart: false, parse };
 
-fn parse(bytes: &[u8], _: &ReadLimits) -> Result<Reading, ReadFailure> {
-    Ok(whole(utf8(bytes)?, true))
+fn parse(bytes: &[u8], limits: &ReadLimits) -> Result<Reading, ReadFailure> {
+    whole(bytes, true, limits)
 }

@@ -93,18 +93,21 @@ fn entry(format: Format) -> &'static Parser {
     ALL.iter().find(|parser| parser.format == format).unwrap_or(&text::ENTRY)
 }
 
-/// Bytes as text: by a byte order mark, else UTF-8.
+/// Bytes as text: by a byte order mark, else UTF-8. What is UTF-8 stays as it is, mark included: its spans are those of
+/// its bytes.
 fn utf8(bytes: &[u8]) -> Result<String, ReadFailure> {
-    let wide = |decode: fn([u8; 2]) -> u16| {
-        let units = bytes[2..].as_chunks::<2>().0.iter().map(|pair| decode(*pair));
-        char::decode_utf16(units).collect::<Result<String, _>>().ok()
+    let wide = |pairs: &[u8], decode: fn([u8; 2]) -> u16| {
+        let units = pairs.as_chunks::<2>().0.iter().map(|pair| decode(*pair));
+        let text = char::decode_utf16(units).collect::<Result<String, _>>();
+        text.map_err(|_| ReadFailure::unreadable("is not valid UTF-16"))
     };
-    let text = match bytes {
-        [0xff, 0xfe, ..] => wide(u16::from_le_bytes),
-        [0xfe, 0xff, ..] => wide(u16::from_be_bytes),
-        _ => std::str::from_utf8(bytes).ok().map(str::to_owned),
-    };
-    text.ok_or_else(|| ReadFailure::unreadable("is not valid UTF-8"))
+    match bytes {
+        [0xff, 0xfe, pairs @ ..] => wide(pairs, u16::from_le_bytes),
+        [0xfe, 0xff, pairs @ ..] => wide(pairs, u16::from_be_bytes),
+        _ => std::str::from_utf8(bytes).map(str::to_owned).map_err(|error| {
+            ReadFailure::unreadable(format!("is not valid UTF-8 at byte {}", error.valid_up_to()))
+        }),
+    }
 }
 
 #[cfg(test)]
@@ -135,6 +138,7 @@ mod tests {
     fn marks_of_byte_order_are_heeded() {
         assert_eq!(utf8(b"\xff\xfeh\0i\0").unwrap(), "hi");
         assert_eq!(utf8(b"\xfe\xff\0h\0i").unwrap(), "hi");
+        assert_eq!(utf8(b"\xef\xbb\xbf# T").unwrap(), "\u{feff}# T");
         assert_eq!(utf8(b"a\xff").unwrap_err().reason, "UNREADABLE");
     }
 }

@@ -33,18 +33,26 @@ fn parse(bytes: &[u8], limits: &ReadLimits) -> Result<Reading, ReadFailure> {
     for name in names {
         draft.begin_page()?;
         draft.heading(2, &name)?;
-        let rows = sheet(&mut book, &name, &mut draft)?;
+        let (rows, columns) = sheet(&mut book, &name, &mut draft)?;
         let signals = Signals { tables: usize::from(rows > 0), columns: 1, ..Signals::default() };
-        draft.end_page(signals, vec![format!("sheet of {rows} rows")]);
+        let mut notes = vec![format!("sheet of {rows} rows")];
+        if columns > COLUMNS {
+            notes.push(format!("only the first {COLUMNS} of {columns} columns are read"));
+        }
+        draft.end_page(signals, notes);
     }
     Ok(draft.finish())
 }
 
-/// Writes a sheet and gives the number of its rows. Charts and dialogues have no cells.
-fn sheet(book: &mut Xlsx<Cursor<&[u8]>>, name: &str, draft: &mut Draft) -> Result<usize, ReadFailure> {
-    let Ok(mut cells) = book.worksheet_cells_reader(name) else { return Ok(0) };
+/// Writes a sheet and gives the numbers of its rows and of its columns. Charts and dialogues have no cells.
+fn sheet(
+    book: &mut Xlsx<Cursor<&[u8]>>,
+    name: &str,
+    draft: &mut Draft,
+) -> Result<(usize, usize), ReadFailure> {
+    let Ok(mut cells) = book.worksheet_cells_reader(name) else { return Ok((0, 0)) };
     let mut table = draft.table();
-    let (mut row, mut at, mut rows) = (Vec::new(), 0, 0);
+    let (mut row, mut at, mut rows, mut columns) = (Vec::new(), 0, 0, 0);
     while let Some(cell) = cells.next_cell().map_err(|error| broken(&error))? {
         let (line, column) = cell.get_position();
         if line != at {
@@ -52,6 +60,7 @@ fn sheet(book: &mut Xlsx<Cursor<&[u8]>>, name: &str, draft: &mut Draft) -> Resul
             at = line;
         }
         let column = column as usize;
+        columns = columns.max(column + 1);
         if column < COLUMNS {
             if row.len() <= column {
                 row.resize(column + 1, String::new());
@@ -60,7 +69,7 @@ fn sheet(book: &mut Xlsx<Cursor<&[u8]>>, name: &str, draft: &mut Draft) -> Resul
         }
     }
     rows += usize::from(end_row(&mut table, &mut row)?);
-    Ok(rows)
+    Ok((rows, columns))
 }
 
 fn end_row(table: &mut Table<'_>, row: &mut Vec<String>) -> Result<bool, ReadFailure> {

@@ -128,6 +128,8 @@ pub struct Unembedded {
     pub document: DocumentId,
     /// Its version.
     pub version: u32,
+    /// Its title, which is embedded with each chunk.
+    pub title: String,
 }
 
 /// What became of the change to the new vectors.
@@ -192,14 +194,15 @@ pub trait VectorStore: IndexSource {
         after: Option<DocumentId>,
     ) -> Result<Option<Unembedded>, StoreError>;
 
-    /// Keeps the new vectors of a document's chunks, in the order of [`ChunkedDocument`](super::ChunkedDocument), counts
-    /// them and renews the lease. False, with nothing written, when the job is gone or another worker holds it; a
-    /// document that was replaced meanwhile is left for later.
+    /// Keeps the new vectors of a document's chunks with the hashes of what was embedded, in the order of
+    /// [`ChunkedDocument`](super::ChunkedDocument), counts them and renews the lease. False, with nothing written, when
+    /// the job is gone or another worker holds it; a document that was replaced or got another title meanwhile is left
+    /// for later.
     async fn put_vectors(
         &self,
         job: &ReembeddingJob,
         of: &Unembedded,
-        vectors: &[(StoredChunk, Vec<f32>)],
+        vectors: &[(StoredChunk, KnownVector)],
         lease_until: i64,
     ) -> Result<bool, StoreError>;
 

@@ -11,6 +11,7 @@ use crate::domain::filter::Facts;
 use crate::domain::inspection::Inspection;
 use crate::domain::lens::Lens;
 use crate::domain::ranking::Leaf;
+use crate::domain::terms::DocumentTerms;
 
 /// That a document was changed or deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,9 +29,9 @@ pub struct Change {
 pub struct ChunkedDocument {
     /// What filters may ask of it, its id and its title among them.
     pub facts: Facts,
-    /// Its text.
-    pub text: String,
-    /// Its child chunks.
+    /// The terms of its title and of each of its chunks.
+    pub terms: DocumentTerms,
+    /// Its child chunks, in order of the text.
     pub chunks: Vec<StoredChunk>,
 }
 

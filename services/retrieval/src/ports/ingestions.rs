@@ -6,11 +6,13 @@ use async_trait::async_trait;
 use copydesk_store::StoreError;
 use copydesk_types::{DocumentId, IngestionId, KnowledgeBaseId, PassageId, TenantId};
 
-use super::{Created, RequestKey};
+use super::{Created, JobSource, RequestKey};
+use crate::domain::origin::{SourceState, Wish};
 use crate::domain::reading::Page;
 use crate::domain::records::{Ingestion, IngestionState, StagedDocument};
 use crate::domain::source::Format;
 use crate::domain::stages::{Allowance, IngestionDocument, OverQuota, Stage};
+use crate::domain::terms::DocumentTerms;
 
 /// A new ingestion.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub struct NewIngestion {
     pub delegation: String,
     /// Now.
     pub time: i64,
+    /// What it is fetched from, and how far that is; `None` for an upload.
+    pub source: Option<(Wish, SourceState)>,
 }
 
 /// Documents of an ended ingestion to be tried again.
@@ -64,6 +68,8 @@ pub struct Job {
     pub delegation: String,
     /// Grows with each holder; an old holder's writes are refused.
     pub fence: i64,
+    /// What it is fetched from; `None` for an upload.
+    pub source: Option<JobSource>,
 }
 
 /// The next document of a job.
@@ -73,7 +79,8 @@ pub struct Item {
     pub staged: StagedDocument,
     /// How often the work on it was lost since it was last asked for.
     pub lost: u32,
-    /// The content hash of the document that has its key now.
+    /// The content hash of the document that has its key now. Absent when there is none, and when that one has to be
+    /// made anew although its bytes are the same: its meaning is searched, and it gets another title.
     pub current_hash: Option<String>,
 }
 
@@ -99,6 +106,9 @@ pub struct NewChunk {
     pub tokens: u32,
     /// Its embedding, if it has one.
     pub vector: Option<Vec<f32>>,
+    /// The hash of what was embedded: the chunk under its document's title. Absent without an embedding, and where an
+    /// earlier build did not keep it.
+    pub text_hash: Option<[u8; 16]>,
 }
 
 /// A page to be stored.
@@ -143,6 +153,8 @@ pub enum ItemOutcome {
         pages: Vec<StoredPage>,
         /// Its passages.
         passages: Vec<NewPassage>,
+        /// The terms of its title and of all chunks of its passages, in their order.
+        terms: DocumentTerms,
         /// The id of the embedder that made their vectors; empty for none.
         embedder: String,
     },

@@ -1,5 +1,7 @@
 //! What the worker needs to make text of bytes.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use copydesk_store::StoreError;
@@ -21,6 +23,8 @@ pub trait Reader: Send + Sync {
 pub struct OcrError {
     /// What went wrong, without anything of the picture.
     pub reason: String,
+    /// Another attempt may go well, after so long at least; `None`: it will not.
+    pub again: Option<Duration>,
 }
 
 /// Reads pictures of pages.

@@ -6,6 +6,7 @@ use copydesk_rpc::Violations;
 use prost_types::Timestamp;
 
 use super::attributes;
+use crate::domain::origin::{IngestionSource, SourceState};
 use crate::domain::reading::{Complexity, Page, Path};
 use crate::domain::records::{Document, Ingestion, IngestionState, KnowledgeBase, Passage};
 use crate::domain::source::{ContentType, Format, KnowledgeBaseKind, SourceKind};
@@ -256,6 +257,21 @@ pub(super) fn ingestion(ingestion: Ingestion) -> pb::Ingestion {
         documents_waiting: ingestion.total.saturating_sub(ended),
         bytes_total: ingestion.bytes_total,
         bytes_done: ingestion.bytes_done,
+        source: ingestion.source.map(source),
+    }
+}
+
+fn source(source: IngestionSource) -> pb::IngestionSource {
+    let state = match source.state {
+        SourceState::Fetching => pb::SourceState::Fetching,
+        SourceState::Fetched => pb::SourceState::Fetched,
+        SourceState::Failed => pb::SourceState::Failed,
+    };
+    pb::IngestionSource {
+        kind: source.kind,
+        name: source.name,
+        state: state.into(),
+        documents_deleted: source.deleted,
     }
 }
 
@@ -285,8 +301,11 @@ mod tests {
         for kind in ContentType::ALL {
             assert_eq!(content_type(content_type_value(*kind)), Some(*kind));
         }
+        for kind in Format::ALL {
+            assert_eq!(format(format_value(Some(*kind))), Some(*kind));
+        }
         assert_eq!((source_kind(0), content_type(0)), (Some(SourceKind::Document), Some(ContentType::Blog)));
-        assert_eq!((source_kind(99), content_type(-1), format(0), format(7)), (None, None, None, None));
+        assert_eq!((source_kind(99), content_type(-1), format(0), format(99)), (None, None, None, None));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use copydesk_rpc::{Caller, ServiceError, Violations, paging, produce};
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Door, convert, stages};
+use super::{Door, convert, source, stages};
 use crate::app::{IngestStart, Ingesting};
 use crate::error::Error;
 
@@ -33,6 +33,25 @@ impl IngestionService for Door {
         }
         let ingestion = Some(convert::ingestion(ingesting.finish().await?));
         Ok(Response::new(pb::IngestResponse { ingestion }))
+    }
+
+    async fn ingest_source(
+        &self,
+        request: Request<Streaming<pb::IngestSourceRequest>>,
+    ) -> Result<Response<pb::IngestSourceResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let _permit = self.desk.uploads.begin(caller.tenant)?;
+        let mut parts = request.into_inner();
+        let (start, export) = source::start(parts.message().await?, &self.desk.config)?;
+        let content = source::content(&mut parts, export.is_some(), &self.desk.config).await?;
+        let mut ingesting = self.desk.begin_ingest(&caller, start).await?;
+        if let Some((spec, content_type)) = export {
+            for document in source::documents(&content, &spec)? {
+                ingesting.whole(&document, content_type).await?;
+            }
+        }
+        let ingestion = Some(convert::ingestion(ingesting.finish().await?));
+        Ok(Response::new(pb::IngestSourceResponse { ingestion }))
     }
 
     async fn get_ingestion(
@@ -137,7 +156,7 @@ fn start(first: Option<pb::IngestRequest>) -> Result<IngestStart, ServiceError> 
         violations.push("start", "must be the first part of an upload");
     }
     let knowledge_base = super::read(knowledge_base, violations)?;
-    Ok(IngestStart { request_id, knowledge_base })
+    Ok(IngestStart { request_id, knowledge_base, source: None })
 }
 
 async fn take(ingesting: &mut Ingesting, part: Option<Part>) -> Result<(), Error> {

@@ -154,6 +154,19 @@ pub fn pdf(pages: &[Shown<'_>], locked: bool) -> Vec<u8> {
     written(&objects, &trailer)
 }
 
+/// A PDF of one page whose drawing steps are these bytes, packed.
+pub fn pdf_of_content(content: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    packed.write_all(content).unwrap();
+    let objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>".to_vec(),
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>".to_vec(),
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Contents 4 0 R /Resources << >> >>".to_vec(),
+        stream("/Filter /FlateDecode", &packed.finish().unwrap()),
+    ];
+    written(&objects, "/Root 1 0 R")
+}
+
 fn stream(head: &str, content: &[u8]) -> Vec<u8> {
     let mut object = format!("<< {head} /Length {} >>\nstream\n", content.len()).into_bytes();
     object.extend_from_slice(content);

@@ -5,6 +5,9 @@
 
 pub mod letters;
 pub mod models;
+pub mod site;
+pub mod sources;
+pub mod web;
 
 use std::sync::Arc;
 

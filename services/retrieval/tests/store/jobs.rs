@@ -204,6 +204,7 @@ pub async fn an_older_upload_never_replaces_a_newer_one(shelf: Shelf) {
         bytes: 3,
         delegation: "{}".into(),
         time: 101,
+        source: None,
     };
     let made = shelf.store.commit(TENANT, &new, &key("2", "body"), &Allowance::default()).await.unwrap();
     assert!(matches!(made, Created::New(_)));
@@ -286,6 +287,7 @@ pub async fn quotas_hold_in_the_transaction_and_at_the_upload(shelf: Shelf) {
             bytes,
             delegation: "{}".into(),
             time: 100,
+            source: None,
         };
         let made = shelf.store.commit(TENANT, &new, &key(request, "body"), &allowance).await.unwrap();
         if matches!(made, Created::OverQuota(_)) {

@@ -7,11 +7,11 @@ use crate::agents::{analyst, researcher};
 use crate::app::desk::{BUDGET_EXHAUSTED, Desk};
 use crate::domain::direction::Lesson;
 use crate::domain::output::{BrandAnalysis, Research, Work};
-use crate::domain::passage::{Passage, fuse};
+use crate::domain::passage::{Passage, WebNote, fuse};
 use crate::error::StepError;
 use crate::ports::{FiguresQuery, Found, LessonQuery, Sources};
 use crate::tools::knowledge_search::{self, FACETS};
-use crate::tools::{brand_metrics, lessons};
+use crate::tools::{brand_metrics, lessons, web_search};
 
 /// The most passages that a run rests on: all sides of a topic, and still a small part of a model's context.
 const MOST_PASSAGES: usize = 12;
@@ -20,8 +20,10 @@ const MOST_PASSAGES: usize = 12;
 const PATIENCE: u32 = 2;
 
 pub(super) async fn research(desk: &Desk<'_>) -> Result<(Work, String), StepError> {
-    let found = evidence(desk).await?;
-    let mut research = Research { passages: found.passages, findings: Vec::new(), search_mode: found.mode };
+    let (found, web) = join!(evidence(desk), web(desk));
+    let (found, (web, without_web)) = (found?, web?);
+    let (passages, search_mode) = (found.passages, found.mode);
+    let mut research = Research { passages, findings: Vec::new(), search_mode, web };
     if research.passages.is_empty() {
         return Ok((Work::Research(research), "no evidence for the topic".to_owned()));
     }
@@ -31,8 +33,26 @@ pub(super) async fn research(desk: &Desk<'_>) -> Result<(Work, String), StepErro
     research.findings = answer.findings.into_iter().filter(|f| known(&f.passage_id)).collect();
     let passages = counted(research.passages.len(), "passage");
     let findings = counted(research.findings.len(), "finding");
-    let summary = format!("{passages}, {findings} ({} search)", research.search_mode);
+    let mut summary = format!("{passages}, {findings} ({} search)", research.search_mode);
+    if desk.run.spec.with_web {
+        let web =
+            without_web.unwrap_or_else(|| format!("{} of the web", counted(research.web.len(), "page")));
+        summary.push_str(&format!(", {web}"));
+    }
     Ok((Work::Research(research), summary))
+}
+
+/// What the web says about the topic, where the run allows to ask it. Research can do without.
+async fn web(desk: &Desk<'_>) -> Result<(Vec<WebNote>, Option<String>), StepError> {
+    if !desk.run.spec.with_web {
+        return Ok((Vec::new(), None));
+    }
+    let query = web_search::query(&desk.run.spec);
+    let work = web_search::call(&*desk.app.ports.web, &query);
+    let found: Result<Vec<WebNote>, StepError> =
+        desk.tool(&web_search::TOOL, "search.web", &query, work).await;
+    let (found, without) = optional(desk, found, "the web")?;
+    Ok((found.unwrap_or_default(), without))
 }
 
 /// What the run rests on. The topic alone decides whether there is anything: the words of a facet are found in

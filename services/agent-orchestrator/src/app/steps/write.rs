@@ -17,6 +17,7 @@ pub(super) async fn strategy(desk: &Desk<'_>) -> Result<(Work, String), StepErro
     scene.remarks = research(desk.finished)
         .map(|r| r.findings.iter().map(|f| f.statement.clone()).collect())
         .unwrap_or_default();
+    scene.web = research(desk.finished).map_or(&[], |research| &research.web);
     let strategy: Strategy = desk.ask("angles", &strategist::angles(&scene)).await?;
     if strategy.chosen >= strategy.angles.len() {
         return Err(StepError::fatal("BAD_ANSWER", "the chosen angle is not among the proposed ones"));

@@ -56,3 +56,27 @@ impl rt::search_service_server::SearchService for Search {
         Err(Status::unimplemented("not needed"))
     }
 }
+
+/// The web, as retrieval gives it.
+pub struct Web(pub Arc<Script>);
+
+#[tonic::async_trait]
+impl rt::web_service_server::WebService for Web {
+    async fn search_web(
+        &self,
+        request: Request<rt::SearchWebRequest>,
+    ) -> Result<Response<rt::SearchWebResponse>, Status> {
+        self.0.web_queries.lock().expect("lock").push(request.into_inner().query);
+        let Some(results) = self.0.web.lock().expect("lock").clone() else {
+            return Err(Status::failed_precondition("no search provider is configured"));
+        };
+        Ok(Response::new(rt::SearchWebResponse { results, provider: "scripted".into() }))
+    }
+
+    async fn fetch_page(
+        &self,
+        _: Request<rt::FetchPageRequest>,
+    ) -> Result<Response<rt::FetchPageResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+}

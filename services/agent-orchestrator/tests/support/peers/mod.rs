@@ -19,7 +19,7 @@ use tonic::Status;
 use tonic::service::Routes;
 
 use archive::{Brands, Lessons, Outcomes};
-use library::Search;
+use library::{Search, Web};
 use router::Router;
 
 /// Sentences of the only document; passages are cut from it.
@@ -55,6 +55,10 @@ pub struct Script {
     pub brand: Mutex<Option<lr::Brand>>,
     /// Every model call, in order.
     pub calls: Mutex<Vec<llm::GenerateRequest>>,
+    /// What the web says; `None`: nobody is configured who searches it.
+    pub web: Mutex<Option<Vec<rt::WebResult>>>,
+    /// What the web was asked.
+    pub web_queries: Mutex<Vec<String>>,
     /// How often was searched.
     pub searches: AtomicUsize,
     /// The outcomes told.
@@ -104,6 +108,8 @@ impl Default for Script {
             lessons: Mutex::default(),
             brand: Mutex::new(Some(brand)),
             calls: Mutex::default(),
+            web: Mutex::default(),
+            web_queries: Mutex::default(),
             searches: AtomicUsize::new(0),
             outcomes: Mutex::default(),
             told: Notify::new(),
@@ -176,10 +182,11 @@ pub fn llm_router(script: &Arc<Script>) -> Service {
 
 pub fn retrieval(script: &Arc<Script>) -> Service {
     let server = rt::search_service_server::SearchServiceServer::new(Search(script.clone()));
+    let web = rt::web_service_server::WebServiceServer::new(Web(script.clone()));
     Service::new(
         "retrieval",
-        Routes::new(server),
-        vec!["copydesk.retrieval.v1.SearchService"],
+        Routes::new(server).add_service(web),
+        vec!["copydesk.retrieval.v1.SearchService", "copydesk.retrieval.v1.WebService"],
         FILE_DESCRIPTOR_SET,
     )
 }

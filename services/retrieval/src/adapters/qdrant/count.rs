@@ -12,10 +12,12 @@ use qdrant_client::qdrant::{Condition, CountPoints, FacetCounts, Filter, Range};
 use super::layout::{Layout, key};
 use super::link::{Access, Fault};
 use super::mark::{Mark, of_base};
+use super::point::numbered;
 use super::{Key, QdrantIndex, filter};
 use crate::domain::inspection::Term;
 use crate::domain::lens::Lens;
 use crate::domain::recalled::{self, References, Statistics, counted};
+use crate::domain::terms::TermId;
 use crate::ports::IndexError;
 
 /// Different lengths that are counted. Chunks have at most some thousand terms.
@@ -116,7 +118,7 @@ impl QdrantIndex {
             return Ok(known);
         }
         let mut filter = view.filter();
-        filter.must.push(Condition::matches(key::TERMS, term.to_owned()));
+        filter.must.push(Condition::matches(key::TERMS, numbered(TermId::of(term))));
         let request = CountPoints {
             collection_name: self.alias().to_owned(),
             filter: Some(filter),

@@ -13,6 +13,7 @@ use super::point::{Origin, points};
 use super::{Key, QdrantIndex};
 use crate::adapters::catch_up::{Batch, Batches};
 use crate::domain::index::IndexedDocument;
+use crate::domain::terms::DocumentTerms;
 use crate::ports::{Change, IndexError};
 
 /// Documents whose replaced points are deleted by one condition each, at most so many together.
@@ -223,7 +224,7 @@ fn replaced(of: Key, changes: &[Change]) -> Filter {
     Filter::must([tenant, base, any.into()])
 }
 
-/// Splits texts into terms, beside the runtime's own threads.
+/// Puts together what a batch needs, beside the runtime's own threads.
 async fn prepared(batch: Batch) -> Result<Prepared, IndexError> {
     let work = move || {
         let (mut changes, mut documents, mut widths) = (Vec::new(), Vec::new(), BTreeSet::new());
@@ -231,7 +232,7 @@ async fn prepared(batch: Batch) -> Result<Prepared, IndexError> {
         for (change, document) in batch.documents() {
             if let Some(document) = document {
                 chunks += document.chunks.len() as u64;
-                length += document.chunks.iter().map(|chunk| chunk.terms.len() as u64).sum::<u64>();
+                length += (0..document.chunks.len()).map(|at| length_of(&document.terms, at)).sum::<u64>();
                 widths.extend(document.chunks.iter().filter_map(|chunk| chunk.vector.as_ref().map(Vec::len)));
                 documents.push((change.version, document));
             }
@@ -241,6 +242,11 @@ async fn prepared(batch: Batch) -> Result<Prepared, IndexError> {
         Prepared { changes, documents, widths, average }
     };
     Ok(tokio::task::spawn_blocking(work).await?)
+}
+
+/// How many terms a chunk has, repeats and those of the title included.
+fn length_of(terms: &DocumentTerms, chunk: usize) -> u64 {
+    terms.of_chunk(chunk).map(|one| u64::from(one.count)).sum()
 }
 
 /// Points in portions.

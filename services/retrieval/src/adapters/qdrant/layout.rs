@@ -43,7 +43,7 @@ pub(super) mod key {
     pub const BORN: &str = "born";
     /// How many terms it has, as a word: such can be counted by value.
     pub const SIZE: &str = "size";
-    /// Its terms, each once.
+    /// Its terms and its title's, each once: the numbers of the rows, as signed ones.
     pub const TERMS: &str = "terms";
     /// Which of them come more than once: `place:count`, by place in `terms`, with blanks between.
     pub const REPEATS: &str = "repeats";
@@ -64,8 +64,8 @@ pub(super) mod key {
 }
 
 /// Keys by which points are chosen by their words.
-const KEYWORDS: [&str; 8] =
-    [key::BASE, key::DOCUMENT, key::PASSAGE, key::KIND, key::SIZE, key::TERMS, key::FACTS, key::ROLE];
+const KEYWORDS: [&str; 7] =
+    [key::BASE, key::DOCUMENT, key::PASSAGE, key::KIND, key::SIZE, key::FACTS, key::ROLE];
 
 /// How often the collection is looked for while others make it too.
 const LOOKS: usize = 5;
@@ -309,11 +309,16 @@ fn indexes() -> Vec<(&'static str, (FieldType, payload_index_params::IndexParams
         let params = KeywordIndexParams { is_tenant, ..KeywordIndexParams::default() };
         (FieldType::Keyword, payload_index_params::IndexParams::KeywordIndexParams(params))
     };
-    let born = IntegerIndexParams { lookup: Some(false), range: Some(true), ..IntegerIndexParams::default() };
-    let mut all = vec![
-        (key::TENANT, keyword(Some(true))),
-        (key::BORN, (FieldType::Integer, payload_index_params::IndexParams::IntegerIndexParams(born))),
-    ];
+    let whole = |lookup| {
+        let params = IntegerIndexParams {
+            lookup: Some(lookup),
+            range: Some(!lookup),
+            ..IntegerIndexParams::default()
+        };
+        (FieldType::Integer, payload_index_params::IndexParams::IntegerIndexParams(params))
+    };
+    let mut all =
+        vec![(key::TENANT, keyword(Some(true))), (key::BORN, whole(false)), (key::TERMS, whole(true))];
     all.extend(KEYWORDS.map(|field| (field, keyword(None))));
     all
 }

@@ -16,6 +16,7 @@ use crate::domain::index::{IndexedChunk, IndexedDocument, unit};
 use crate::domain::ranking::Leaf;
 use crate::domain::recalled::{Recalled, weight};
 use crate::domain::source::SourceKind;
+use crate::domain::terms::TermId;
 
 pub(super) type Payload = HashMap<String, Value>;
 
@@ -32,9 +33,14 @@ pub(super) struct Origin {
 
 /// The points of a document. The same document at the same version has the same points.
 pub(super) fn points(document: IndexedDocument, origin: &Origin) -> Vec<PointStruct> {
-    let IndexedDocument { facts, chunks } = document;
+    let IndexedDocument { facts, terms, chunks } = document;
     let shared = shared(&facts, origin);
-    chunks.into_iter().map(|chunk| point(chunk, &facts, &shared, origin)).collect()
+    let made = chunks.into_iter().enumerate().map(|(at, chunk)| {
+        let counts =
+            terms.of_chunk(at).filter_map(|one| Some((*terms.terms.get(one.term as usize)?, one.count)));
+        point(chunk, counts.collect(), &facts, &shared, origin)
+    });
+    made.collect()
 }
 
 /// What all points of a document say.
@@ -50,9 +56,14 @@ fn shared(facts: &Facts, origin: &Origin) -> Payload {
     payload
 }
 
-fn point(chunk: IndexedChunk, facts: &Facts, shared: &Payload, origin: &Origin) -> PointStruct {
-    let length = chunk.terms.len() as u32;
-    let counts = counted(chunk.terms);
+fn point(
+    chunk: IndexedChunk,
+    counts: Vec<(TermId, u32)>,
+    facts: &Facts,
+    shared: &Payload,
+    origin: &Origin,
+) -> PointStruct {
+    let length: u32 = counts.iter().map(|(_, count)| count).sum();
     let mut payload = shared.clone();
     payload.insert(key::PASSAGE.to_owned(), chunk.passage.to_string().into());
     payload.insert(key::ORDINAL.to_owned(), whole(u64::from(chunk.ordinal)));
@@ -65,8 +76,7 @@ fn point(chunk: IndexedChunk, facts: &Facts, shared: &Payload, origin: &Origin) 
         .collect();
     payload.insert(key::REPEATS.to_owned(), repeats.join(" ").into());
     let mut named = HashMap::new();
-    let weights =
-        counts.iter().map(|(term, count)| (term.as_str(), weight(*count, length, origin.reference)));
+    let weights = counts.iter().map(|(term, count)| (*term, weight(*count, length, origin.reference)));
     if let Some(words) = sparse(weights) {
         named.insert(WORDS.to_owned(), Vector::from(vector::Vector::Sparse(words)));
     }
@@ -74,7 +84,7 @@ fn point(chunk: IndexedChunk, facts: &Facts, shared: &Payload, origin: &Origin) 
         let name = dense(unit.len());
         named.insert(name, Vector::from(vector::Vector::Dense(DenseVector { data: unit })));
     }
-    let terms = counts.into_iter().map(|(term, _)| Value::from(term)).collect();
+    let terms = counts.into_iter().map(|(term, _)| Value::from(numbered(term))).collect();
     payload.insert(key::TERMS.to_owned(), list(terms));
     let place = format!("{} {} {} {}", facts.id, origin.born, chunk.passage, chunk.ordinal);
     PointStruct { id: Some(id_of(&place)), payload, vectors: Some(named_vectors(named)) }
@@ -85,23 +95,15 @@ pub(super) fn named_vectors(vectors: HashMap<String, Vector>) -> Vectors {
     Vectors { vectors_options: Some(vectors::VectorsOptions::Vectors(NamedVectors { vectors })) }
 }
 
-/// Each term once with how often it comes, in order of the alphabet.
-fn counted(mut terms: Vec<String>) -> Vec<(String, u32)> {
-    terms.sort_unstable();
-    let mut counts: Vec<(String, u32)> = Vec::with_capacity(terms.len());
-    for term in terms {
-        match counts.last_mut().filter(|(last, _)| *last == term) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((term, 1)),
-        }
-    }
-    counts
+/// A term's number as the server holds it.
+pub(super) fn numbered(term: TermId) -> i64 {
+    term.number().cast_signed()
 }
 
 /// Weighed terms as a sparse vector; `None` for none. Two terms that fall on one number share it: then too much is
-/// recalled, and what is recalled is told apart by the words themselves.
-pub(super) fn sparse<'a>(weights: impl Iterator<Item = (&'a str, f32)>) -> Option<SparseVector> {
-    let mut pairs: Vec<(u32, f32)> = weights.map(|(term, weight)| (number_of(term), weight)).collect();
+/// recalled, and what is recalled is told apart by the whole numbers.
+pub(super) fn sparse(weights: impl Iterator<Item = (TermId, f32)>) -> Option<SparseVector> {
+    let mut pairs: Vec<(u32, f32)> = weights.map(|(term, weight)| (term.number() as u32, weight)).collect();
     pairs.sort_unstable_by_key(|(number, _)| *number);
     pairs.dedup_by(|next, kept| {
         let same = next.0 == kept.0;
@@ -112,11 +114,6 @@ pub(super) fn sparse<'a>(weights: impl Iterator<Item = (&'a str, f32)>) -> Optio
     });
     let (indices, values): (Vec<u32>, Vec<f32>) = pairs.into_iter().unzip();
     (!indices.is_empty()).then_some(SparseVector { values, indices })
-}
-
-fn number_of(term: &str) -> u32 {
-    let hash = blake3::hash(term.as_bytes());
-    hash.as_bytes().first_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 
 /// A point's id is what it is of, hashed: written twice, it is there once.
@@ -190,15 +187,15 @@ pub(super) fn read(mut payload: Payload, vectors: Option<VectorsOutput>) -> Opti
 }
 
 /// The terms with their counts; none when they were not asked for.
-fn terms(payload: &mut Payload) -> Option<Vec<(String, u32)>> {
+fn terms(payload: &mut Payload) -> Option<Vec<(TermId, u32)>> {
     let Some(Kind::ListValue(found)) = payload.remove(key::TERMS).and_then(|value| value.kind) else {
         return Some(Vec::new());
     };
     let term = |value: Value| match value.kind {
-        Some(Kind::StringValue(term)) => Some((term, 1)),
+        Some(Kind::IntegerValue(number)) => Some((TermId::from_number(number.cast_unsigned()), 1)),
         _ => None,
     };
-    let mut terms: Vec<(String, u32)> = found.values.into_iter().map(term).collect::<Option<_>>()?;
+    let mut terms: Vec<(TermId, u32)> = found.values.into_iter().map(term).collect::<Option<_>>()?;
     for repeat in text(payload, key::REPEATS)?.split_whitespace() {
         let (place, count) = repeat.split_once(':')?;
         terms.get_mut(place.parse::<usize>().ok()?)?.1 = count.parse().ok()?;
@@ -247,10 +244,9 @@ mod tests {
         assert_eq!(sparse, 2, "words and d2");
         let back = read(point.payload, None).unwrap();
         assert_eq!((back.document, back.born, back.base), (one.facts.id, 7, origin().base));
-        assert_eq!(back.chunk.length, one.chunks[0].terms.len() as u32);
-        let mut counts = HashMap::new();
-        one.chunks[0].terms.iter().for_each(|term| *counts.entry(term.clone()).or_insert(0) += 1);
-        assert_eq!(back.chunk.terms.into_iter().collect::<HashMap<_, _>>(), counts);
+        let own = ["cold", "van", "truck"].map(TermId::of);
+        let counts: HashMap<TermId, u32> = own.into_iter().zip([3, 1, 1]).collect();
+        assert_eq!((back.chunk.length, back.chunk.terms.into_iter().collect()), (5, counts));
         assert_eq!(
             (back.chunk.leaf.passage, back.chunk.leaf.span),
             (one.chunks[0].passage, one.chunks[0].span.clone())
@@ -271,9 +267,9 @@ mod tests {
 
     #[test]
     fn terms_on_one_number_share_it() {
-        let shared = sparse([("van", 1.0), ("oil", 0.5), ("van", 2.0)].into_iter()).unwrap();
-        assert_eq!(shared.indices.len(), 2);
-        assert!((shared.values.iter().sum::<f32>() - 3.5).abs() < 1e-6);
+        let numbers = [7, 9, 7 | 1 << 40].map(TermId::from_number);
+        let shared = sparse(numbers.into_iter().zip([1.0, 0.5, 2.0])).unwrap();
+        assert_eq!((shared.indices, shared.values), (vec![7, 9], vec![3.0, 0.5]));
         assert!(sparse(std::iter::empty()).is_none());
     }
 }

@@ -119,7 +119,7 @@ impl QdrantIndex {
         let Some(words) = Words::new(&statistics, &weighed, references) else {
             return Ok(Outcome::Done(Vec::new()));
         };
-        let weights = words.weights().iter().map(|(term, weight)| (term.as_str(), *weight as f32));
+        let weights = words.weights().iter().map(|(term, weight)| (*term, *weight as f32));
         let Some(question) = sparse(weights) else { return Ok(Outcome::Done(Vec::new())) };
         let ask = Ask {
             query: Some(nearest(vector_input::Variant::Sparse(question))),

@@ -1,14 +1,16 @@
 //! The statements that change a document and tell its knowledge base of it.
 
-use copydesk_store::{StoreError, Tx, Value, params};
+use copydesk_store::{Row, StoreError, Tx, Value, params};
 use copydesk_types::DocumentId;
 
 use super::pages;
 use super::rows::{self, BATCH};
+use super::terms;
 use super::usage::Growth;
 use super::vectors;
-use crate::domain::records::{StagedDocument, text_hash};
+use crate::domain::records::StagedDocument;
 use crate::domain::source::Format;
+use crate::domain::terms::DocumentTerms;
 use crate::ports::{NewPassage, StoredPage};
 
 /// Moves a knowledge base's version and gives the new one; `None` when it is absent. The row stays locked until the
@@ -78,6 +80,12 @@ pub(super) async fn describe(
         return Ok(None);
     }
     let [title, source_kind, attributes, source_uri] = said;
+    if title != stored[0] {
+        terms::retitle(tx, tenant, &id, &title).await?;
+        // Made under the old title by a reembedding.
+        tx.execute("DELETE FROM new_vector WHERE tenant = $1 AND document_id = $2", &params![tenant, &id])
+            .await?;
+    }
     let update =
         "UPDATE document SET title = $3, source_kind = $4, attributes = $5, source_uri = $6, upload_time = $7
         WHERE tenant = $1 AND document_id = $2";
@@ -104,6 +112,7 @@ async fn delete_rows(tx: &mut Tx, tenant: &str, document: &str) -> Result<Vec<St
         "DELETE FROM chunk WHERE tenant = $1 AND document_id = $2",
         "DELETE FROM passage WHERE tenant = $1 AND document_id = $2",
         "DELETE FROM document_text WHERE tenant = $1 AND document_id = $2",
+        "DELETE FROM document_terms WHERE tenant = $1 AND document_id = $2",
         "DELETE FROM document_original WHERE tenant = $1 AND document_id = $2",
     ] {
         tx.execute(statement, &params![tenant, document]).await?;
@@ -137,6 +146,8 @@ pub(super) struct Write<'a> {
     pub text: &'a str,
     pub pages: &'a [StoredPage],
     pub passages: &'a [NewPassage],
+    /// Absent: an index that reads the document finds them.
+    pub terms: Option<&'a DocumentTerms>,
     /// When it was uploaded.
     pub upload_time: i64,
     pub now: i64,
@@ -166,11 +177,11 @@ impl Write<'_> {
     /// Puts the document in place of the one that has its key now, if any.
     pub(super) async fn run(&self, tx: &mut Tx) -> Result<Put, StoreError> {
         let find =
-            "SELECT document_id, version, content_hash, chunk_count, upload_bytes, upload_time FROM document
+            "SELECT document_id, title, version, content_hash, chunk_count, upload_bytes, upload_time FROM document
             WHERE tenant = $1 AND knowledge_base_id = $2 AND key = $3";
         let found = tx.query_opt(find, &params![self.tenant, self.knowledge_base, &self.staged.key]).await?;
         let before = match &found {
-            Some(row) if row.get::<String>("content_hash")? == self.staged.content_hash => {
+            Some(row) if self.is_stored(row)? => {
                 let described =
                     describe(tx, self.tenant, self.knowledge_base, self.staged, self.upload_time).await?;
                 return Ok(described.map_or(Put::Same, Put::Described));
@@ -197,6 +208,14 @@ impl Write<'_> {
         };
         count(tx, self.tenant, self.knowledge_base, growth.documents, growth.chunks).await?;
         Ok(Put::Written { id: before.id, growth, chunks })
+    }
+
+    /// Whether a document's row is of the same bytes, and so are its vectors: they are of its title too.
+    fn is_stored(&self, row: &Row) -> Result<bool, StoreError> {
+        let mut chunks = self.passages.iter().flat_map(|passage| &passage.chunks);
+        let retitled = !self.staged.title.is_empty() && row.get::<String>("title")? != self.staged.title;
+        let same = row.get::<String>("content_hash")? == self.staged.content_hash;
+        Ok(same && !(retitled && chunks.any(|chunk| chunk.vector.is_some())))
     }
 
     async fn write_document(
@@ -257,6 +276,9 @@ impl Write<'_> {
         }
         write_rows(tx, PASSAGE, &passages).await?;
         write_rows(tx, CHUNK, &chunks).await?;
+        if let Some(terms) = self.terms {
+            terms::write(tx, self.tenant, id, version, terms).await?;
+        }
         pages::write(tx, self.tenant, id, self.pages).await?;
         pages::forget_pictures(tx, self.tenant, &shown).await?;
         vectors::drop_kept(tx, self.tenant, self.knowledge_base, id).await
@@ -287,18 +309,11 @@ impl Write<'_> {
                 rows::int(chunk.span.end),
                 chunk.tokens,
                 chunk.vector.as_deref().map(rows::vector_bytes),
-                self.text_hash(&chunk.span),
+                chunk.text_hash.map(|hash| hash.to_vec()),
             ]
             .to_vec()
         };
         passage.chunks.iter().enumerate().map(row).collect()
-    }
-}
-
-impl Write<'_> {
-    fn text_hash(&self, span: &std::ops::Range<u64>) -> Vec<u8> {
-        let text = self.text.get(span.start as usize..span.end as usize);
-        text_hash(text.unwrap_or_default()).to_vec()
     }
 }
 

@@ -5,6 +5,7 @@ use copydesk_store::{Database, Row, StoreError, Tx, Value, params};
 use copydesk_types::{IngestionId, TenantId};
 
 use super::{method, take_request};
+use crate::domain::origin::SourceState;
 use crate::domain::records::IngestionState;
 use crate::domain::stages::Stage;
 use crate::ports::{RequestKey, Retry};
@@ -68,7 +69,9 @@ pub(super) async fn retry(
     }
     let tenant = tenant.to_string();
     let again = Again::of(&mut tx, &tenant, &id).await?;
-    if again.failed + again.cancelled > 0 {
+    // A fetching that was cancelled goes on where it stood.
+    let to_fetch = row.get::<String>("source_state")? == SourceState::Fetching.word();
+    if again.failed + again.cancelled > 0 || (to_fetch && row.get::<Option<i64>>("finish_time")?.is_some()) {
         queue(&mut tx, &tenant, retry, &again, row.get("changes")?).await?;
     }
     tx.commit().await?;
@@ -170,7 +173,8 @@ async fn locked(tx: &mut Tx, tenant: TenantId, id: IngestionId) -> Result<Option
     if tx.query_opt(base, &of).await?.is_none() {
         return Ok(None);
     }
-    let sql =
-        format!("SELECT finish_time, changes FROM ingestion WHERE tenant = $1 AND ingestion_id = $2{lock}");
+    let sql = format!(
+        "SELECT finish_time, changes, source_state FROM ingestion WHERE tenant = $1 AND ingestion_id = $2{lock}"
+    );
     tx.query_opt(sql, &of).await
 }

@@ -1,11 +1,13 @@
 //! What an index in memory is built from: what `IndexSource` promises.
 
 use std::collections::HashMap;
+use std::mem::take;
 
 use async_trait::async_trait;
 use copydesk_store::{Row, Sql, StoreError, Value, params, placeholders};
 use copydesk_types::{DocumentId, KnowledgeBaseId, TenantId};
 
+use super::terms::{self, Unread};
 use super::{DatabaseStore, rows};
 use crate::domain::filter::Facts;
 use crate::ports::{Change, ChunkedDocument, IndexSource, StoredChunk};
@@ -93,13 +95,24 @@ impl DatabaseStore {
         for row in self.database.query(statement(CHUNKS, &list, ids), &values).await? {
             chunks.entry(row.get("document_id")?).or_default().push(row);
         }
-        let (mut whole, mut torn) = (Vec::new(), Vec::new());
+        let (mut whole, mut torn, mut unread) = (Vec::new(), Vec::new(), Vec::new());
         for row in &documents {
             let id: String = row.get("document_id")?;
             let own = chunks.remove(&id).unwrap_or_default();
-            match together(row, &own)? {
-                Some(document) => whole.push(document),
-                None => torn.push(rows::parsed(row, "document_id")?),
+            let Some((document, known)) = together(row, &own)? else {
+                torn.push(rows::parsed(row, "document_id")?);
+                continue;
+            };
+            if !known {
+                unread.push(unread_of(row, &document)?);
+            }
+            whole.push(document);
+        }
+        if !unread.is_empty() {
+            let mut found = self.find_terms(tenant, unread).await?;
+            for document in &mut whole {
+                document.terms =
+                    found.remove(&document.facts.id).unwrap_or_else(|| take(&mut document.terms));
             }
         }
         Ok((whole, torn))
@@ -114,13 +127,14 @@ fn statement(sql: &str, list: &str, ids: &[DocumentId]) -> Sql {
 
 const DOCUMENTS: &str =
     "SELECT d.document_id, d.key, d.title, d.source_kind, d.content_type, d.version, d.chunk_count,
-      d.update_time, d.attributes, t.text FROM document d
-    JOIN document_text t ON t.tenant = d.tenant AND t.document_id = d.document_id
+      d.update_time, d.attributes, t.terms FROM document d
+    LEFT JOIN document_terms t
+      ON t.tenant = d.tenant AND t.document_id = d.document_id AND t.document_version = d.version
     WHERE d.tenant = $1 AND d.document_id IN (LIST)";
 
 const CHUNKS: &str =
     "SELECT document_id, passage_id, ordinal, document_version, span_start, span_end, vector FROM chunk
-    WHERE tenant = $1 AND document_id IN (LIST) ORDER BY document_id, span_start";
+    WHERE tenant = $1 AND document_id IN (LIST)";
 
 fn change(row: &Row) -> Result<Change, StoreError> {
     Ok(Change {
@@ -130,8 +144,8 @@ fn change(row: &Row) -> Result<Change, StoreError> {
     })
 }
 
-/// A document with its chunks; `None` when they are of different versions.
-fn together(row: &Row, chunks: &[Row]) -> Result<Option<ChunkedDocument>, StoreError> {
+/// A document with its chunks, and whether its terms are known; `None` when they are of different versions.
+fn together(row: &Row, chunks: &[Row]) -> Result<Option<(ChunkedDocument, bool)>, StoreError> {
     let (version, count) = (row.get::<i64>("version")?, row.get::<i64>("chunk_count")?);
     for chunk in chunks {
         if chunk.get::<i64>("document_version")? != version {
@@ -141,11 +155,21 @@ fn together(row: &Row, chunks: &[Row]) -> Result<Option<ChunkedDocument>, StoreE
     if rows::size(chunks.len()) != count {
         return Ok(None);
     }
-    Ok(Some(ChunkedDocument {
-        facts: facts(row)?,
-        text: rows::text(row, "text")?,
-        chunks: chunks.iter().map(chunk).collect::<Result<_, _>>()?,
-    }))
+    let mut chunks = chunks.iter().map(chunk).collect::<Result<Vec<_>, _>>()?;
+    // Here and not by the database, which would sort the vectors too.
+    chunks.sort_unstable_by_key(|chunk| (chunk.span.start, chunk.ordinal));
+    let terms = terms::read(row, chunks.len())?;
+    let known = terms.is_some();
+    Ok(Some((ChunkedDocument { facts: facts(row)?, terms: terms.unwrap_or_default(), chunks }, known)))
+}
+
+fn unread_of(row: &Row, document: &ChunkedDocument) -> Result<Unread, StoreError> {
+    Ok(Unread {
+        id: document.facts.id,
+        version: row.get("version")?,
+        title: row.get("title")?,
+        spans: document.chunks.iter().map(|chunk| chunk.span.clone()).collect(),
+    })
 }
 
 fn facts(row: &Row) -> Result<Facts, StoreError> {

@@ -6,6 +6,7 @@ use copydesk_types::{IngestionId, TenantId};
 
 use super::ends::Retried;
 use super::{DatabaseStore, ends, items, jobs, method, rows, take_request, usage};
+use crate::domain::origin::{IngestionSource, Wish};
 use crate::domain::records::{Failure, Ingestion, IngestionState, StagedDocument};
 use crate::domain::stages::{Allowance, IngestionDocument, Stage};
 use crate::ports::{
@@ -238,12 +239,18 @@ impl DatabaseStore {
     }
 }
 
-const STAGE: &str = "INSERT INTO ingestion_item (tenant, ingestion_id, ordinal, state, key, title, format,
+pub(super) const STAGE: &str =
+    "INSERT INTO ingestion_item (tenant, ingestion_id, ordinal, state, key, title, format,
     source_kind, content_type, content_hash, content, size_bytes, reason, message, stage_time, update_time,
     attributes, source_uri)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, '', '', $13, $13, $14, $15)";
 
-fn item_row(tenant: TenantId, id: IngestionId, document: &StagedDocument, time: i64) -> Vec<Value> {
+pub(super) fn item_row(
+    tenant: TenantId,
+    id: IngestionId,
+    document: &StagedDocument,
+    time: i64,
+) -> Vec<Value> {
     params![
         tenant.to_string(),
         id.to_string(),
@@ -265,10 +272,13 @@ fn item_row(tenant: TenantId, id: IngestionId, document: &StagedDocument, time: 
 }
 
 const INSERT: &str = "INSERT INTO ingestion (tenant, ingestion_id, knowledge_base_id, state, documents_total,
-    bytes_total, documents_done, documents_unchanged, chunks_written, create_time, delegation, fence, lease_until)
-    VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0, $7, $8, 0, 0)";
+    bytes_total, documents_done, documents_unchanged, chunks_written, create_time, delegation, fence, lease_until,
+    source_kind, source_name, source_spec, source_content_type, source_mirror, source_state)
+    VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0, $7, $8, 0, 0, $9, $10, $11, $12, $13, $14)";
 
 fn ingestion_row(tenant: TenantId, new: &NewIngestion) -> Vec<Value> {
+    let wish = new.source.as_ref().map(|(wish, _)| wish);
+    let said = |what: fn(&Wish) -> &str| wish.map(what).unwrap_or_default();
     params![
         tenant.to_string(),
         new.id.to_string(),
@@ -278,6 +288,12 @@ fn ingestion_row(tenant: TenantId, new: &NewIngestion) -> Vec<Value> {
         rows::int(new.bytes),
         new.time,
         &new.delegation,
+        said(|wish| &wish.kind),
+        said(|wish| &wish.name),
+        said(|wish| &wish.spec),
+        said(|wish| wish.content_type.word()),
+        i64::from(wish.is_some_and(|wish| wish.mirror)),
+        new.source.as_ref().map_or("", |(_, state)| state.word()),
     ]
     .to_vec()
 }
@@ -313,5 +329,11 @@ fn queued(new: &NewIngestion) -> Ingestion {
         failures: Vec::new(),
         create_time: new.time,
         finish_time: None,
+        source: new.source.as_ref().map(|(wish, state)| IngestionSource {
+            kind: wish.kind.clone(),
+            name: wish.name.clone(),
+            state: *state,
+            deleted: 0,
+        }),
     }
 }

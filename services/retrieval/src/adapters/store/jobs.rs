@@ -5,7 +5,7 @@ use copydesk_types::TenantId;
 
 use super::documents::{self, Put, Write};
 use super::items::{self, Close};
-use super::{rows, usage};
+use super::{rows, sources, usage};
 use crate::domain::records::{IngestionState, StagedDocument, reason};
 use crate::domain::stages::{LOSSES, OverQuota, Stage};
 use crate::ports::{Finish, Finished, Item, ItemOutcome, Job};
@@ -60,10 +60,14 @@ fn free_jobs(busy: usize) -> String {
 
 /// The first document that waits, unless its work was lost before: that one is noted when it is begun.
 const TAKE: &str = "UPDATE ingestion SET state = $3, fence = fence + 1, lease_until = $4, at_stage = '',
-      at_ordinal = (SELECT MIN(ordinal) FROM ingestion_item w WHERE w.tenant = $1 AND w.ingestion_id = $2
-        AND w.state = 'waiting' AND w.lost = 0)
+      source_attempts = source_attempts + CASE WHEN source_state = 'fetching' THEN 1 ELSE 0 END,
+      at_ordinal = CASE WHEN source_state = 'fetching' THEN NULL ELSE
+        (SELECT MIN(ordinal) FROM ingestion_item w WHERE w.tenant = $1 AND w.ingestion_id = $2
+          AND w.state = 'waiting' AND w.lost = 0) END
     WHERE tenant = $1 AND ingestion_id = $2
-    RETURNING tenant, ingestion_id, knowledge_base_id, create_time, delegation, fence";
+    RETURNING tenant, ingestion_id, knowledge_base_id, create_time, delegation, fence, source_kind, source_name,
+      source_spec, source_content_type, source_mirror, source_state, source_cursor, source_attempts, documents_total,
+      bytes_total";
 
 fn job(row: &copydesk_store::Row) -> Result<Job, StoreError> {
     Ok(Job {
@@ -73,6 +77,7 @@ fn job(row: &copydesk_store::Row) -> Result<Job, StoreError> {
         create_time: row.get("create_time")?,
         delegation: row.get("delegation")?,
         fence: row.get("fence")?,
+        source: sources::of_job(row)?,
     })
 }
 
@@ -102,8 +107,10 @@ async fn lose(tx: &mut Tx, tenant: &str, id: &str, ordinal: u32, now: i64) -> Re
 }
 
 pub(super) async fn next_item(database: &Database, job: &Job) -> Result<Option<Item>, StoreError> {
-    let sql = "SELECT i.*, d.content_hash AS current_hash FROM ingestion_item i
+    let sql = "SELECT i.*, CASE WHEN i.title <> '' AND i.title <> d.title AND k.embedder <> ''
+          THEN NULL ELSE d.content_hash END AS current_hash FROM ingestion_item i
         LEFT JOIN document d ON d.tenant = i.tenant AND d.knowledge_base_id = $3 AND d.key = i.key
+        LEFT JOIN knowledge_base k ON k.tenant = i.tenant AND k.knowledge_base_id = $3
         WHERE i.tenant = $1 AND i.ingestion_id = $2 AND i.state = $4 ORDER BY i.lost, i.ordinal LIMIT 1";
     let (tenant, id) = (job.tenant.to_string(), job.id.to_string());
     let values = params![tenant, id, job.knowledge_base.to_string(), Stage::Waiting.word()];
@@ -206,7 +213,8 @@ async fn store(
     job: &Job,
     finish: Finish<'_>,
 ) -> Result<Result<End<'static>, OverQuota>, StoreError> {
-    let ItemOutcome::Indexed { new_id, title, format, text, pages, passages, .. } = finish.outcome else {
+    let ItemOutcome::Indexed { new_id, title, format, text, pages, passages, terms, .. } = finish.outcome
+    else {
         return Ok(Ok(End::of(Stage::Unchanged)));
     };
     let (tenant, knowledge_base) = (job.tenant.to_string(), job.knowledge_base.to_string());
@@ -220,6 +228,7 @@ async fn store(
         text,
         pages,
         passages,
+        terms: Some(terms),
         upload_time: job.create_time,
         now: finish.now,
     };
@@ -289,7 +298,8 @@ pub(super) async fn give_way(database: &Database, job: &Job, now: i64) -> Result
 
 /// The fence grows here too: whoever gave the job back writes nothing more.
 pub(super) async fn release(database: &Database, job: &Job, now: i64) -> Result<bool, StoreError> {
-    let give = "UPDATE ingestion SET lease_until = $3, fence = fence + 1, at_ordinal = NULL, at_stage = ''
+    let give = "UPDATE ingestion SET lease_until = $3, fence = fence + 1, at_ordinal = NULL, at_stage = '',
+          source_attempts = CASE WHEN source_attempts > 0 THEN source_attempts - 1 ELSE 0 END
         WHERE tenant = $1 AND ingestion_id = $2 AND fence = $4 AND finish_time IS NULL";
     let values = params![job.tenant.to_string(), job.id.to_string(), now - 1, job.fence];
     Ok(database.execute(give, &values).await? == 1)
@@ -319,7 +329,7 @@ async fn embedder_of(tx: &mut Tx, job: &Job) -> Result<String, StoreError> {
 
 /// Locks the knowledge base, then the ingestion, in the order in which every transaction here takes them. Its count of
 /// changes if this worker still holds the job.
-async fn holds(tx: &mut Tx, job: &Job) -> Result<Option<i64>, StoreError> {
+pub(super) async fn holds(tx: &mut Tx, job: &Job) -> Result<Option<i64>, StoreError> {
     let lock = tx.dialect().for_update();
     let (tenant, id) = (job.tenant.to_string(), job.id.to_string());
     let sql =

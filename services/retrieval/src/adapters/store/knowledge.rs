@@ -214,6 +214,8 @@ const DELETE_CONTENT: &[&str] = &[
        (SELECT document_id FROM document WHERE tenant = $1 AND knowledge_base_id = $2)",
     "DELETE FROM passage WHERE tenant = $1 AND document_id IN
        (SELECT document_id FROM document WHERE tenant = $1 AND knowledge_base_id = $2)",
+    "DELETE FROM document_terms WHERE tenant = $1 AND document_id IN
+       (SELECT document_id FROM document WHERE tenant = $1 AND knowledge_base_id = $2)",
     "DELETE FROM document_text WHERE tenant = $1 AND document_id IN
        (SELECT document_id FROM document WHERE tenant = $1 AND knowledge_base_id = $2)",
     "DELETE FROM document_original WHERE tenant = $1 AND document_id IN
@@ -222,6 +224,8 @@ const DELETE_CONTENT: &[&str] = &[
     "DELETE FROM document_change WHERE tenant = $1 AND knowledge_base_id = $2",
     "DELETE FROM new_vector WHERE tenant = $1 AND knowledge_base_id = $2",
     "DELETE FROM kept_vector WHERE tenant = $1 AND knowledge_base_id = $2",
+    "DELETE FROM source_document WHERE tenant = $1 AND knowledge_base_id = $2",
+    "DELETE FROM source_mark WHERE tenant = $1 AND knowledge_base_id = $2",
     "DELETE FROM reembedding WHERE tenant = $1 AND knowledge_base_id = $2",
     "DELETE FROM ingestion_item WHERE tenant = $1 AND ingestion_id IN
        (SELECT ingestion_id FROM ingestion WHERE tenant = $1 AND knowledge_base_id = $2)",

@@ -12,6 +12,8 @@ mod pages;
 mod reembeddings;
 mod rows;
 mod snapshots;
+mod sources;
+mod terms;
 mod usage;
 mod vectors;
 

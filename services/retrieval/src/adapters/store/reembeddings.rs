@@ -124,7 +124,8 @@ impl VectorStore for DatabaseStore {
         let of = params![job.tenant.to_string(), job.knowledge_base.to_string(), after];
         let row = self.database.query_opt(UNEMBEDDED, &of).await?;
         row.map(|row| {
-            Ok(Unembedded { document: rows::parsed(&row, "document_id")?, version: row.get("version")? })
+            let document = rows::parsed(&row, "document_id")?;
+            Ok(Unembedded { document, version: row.get("version")?, title: row.get("title")? })
         })
         .transpose()
     }
@@ -133,7 +134,7 @@ impl VectorStore for DatabaseStore {
         &self,
         job: &ReembeddingJob,
         of: &Unembedded,
-        made: &[(StoredChunk, Vec<f32>)],
+        made: &[(StoredChunk, KnownVector)],
         lease_until: i64,
     ) -> Result<bool, StoreError> {
         let mut tx = self.database.begin().await?;
@@ -142,12 +143,11 @@ impl VectorStore for DatabaseStore {
         }
         let (tenant, id) = (job.tenant.to_string(), job.knowledge_base.to_string());
         let document = of.document.to_string();
-        let same = "SELECT 1 AS one FROM document WHERE tenant = $1 AND document_id = $2 AND version = $3";
         let mut done = 0;
-        if tx.query_opt(same, &params![&tenant, &document, of.version]).await?.is_some() {
-            let row = |(chunk, vector): &(StoredChunk, Vec<f32>)| {
-                let passage = chunk.passage.to_string();
-                params![&tenant, &id, &document, passage, chunk.ordinal, rows::vector_bytes(vector)].to_vec()
+        if tx.query_opt(SAME, &params![&tenant, &document, of.version, &of.title]).await?.is_some() {
+            let row = |(chunk, (hash, vector)): &(StoredChunk, KnownVector)| {
+                let (passage, vector) = (chunk.passage.to_string(), rows::vector_bytes(vector));
+                params![&tenant, &id, &document, passage, chunk.ordinal, vector, hash.to_vec()].to_vec()
             };
             let new = made.iter().map(row).collect::<Vec<_>>();
             for batch in new.chunks(BATCH) {
@@ -212,21 +212,25 @@ const CLAIM: &str = "UPDATE reembedding SET fence = fence + 1, lease_until = $3,
     RETURNING tenant, knowledge_base_id, embedder, dimensions, delegation, fence";
 
 /// A document has all of its new vectors or none, and loses them when it is replaced.
-const UNEMBEDDED: &str = "SELECT d.document_id, d.version FROM document d
+const UNEMBEDDED: &str = "SELECT d.document_id, d.version, d.title FROM document d
     WHERE d.tenant = $1 AND d.knowledge_base_id = $2 AND d.document_id COLLATE \"C\" > $3 AND d.chunk_count > 0
       AND NOT EXISTS (SELECT 1 FROM new_vector v WHERE v.tenant = d.tenant AND v.document_id = d.document_id)
     ORDER BY d.document_id COLLATE \"C\" LIMIT 1";
 
-const NEW: &str = "new_vector (tenant, knowledge_base_id, document_id, passage_id, ordinal, vector)";
+const SAME: &str =
+    "SELECT 1 AS one FROM document WHERE tenant = $1 AND document_id = $2 AND version = $3 AND title = $4";
+
+const NEW: &str =
+    "new_vector (tenant, knowledge_base_id, document_id, passage_id, ordinal, vector, text_hash)";
 
 const COUNT: &str = "UPDATE reembedding SET chunks_done = chunks_done + $3, error = '', lease_until = $4
     WHERE tenant = $1 AND knowledge_base_id = $2";
 
-const PLACE: &str = "UPDATE chunk SET vector = v.vector FROM new_vector v
+const PLACE: &str = "UPDATE chunk SET vector = v.vector, text_hash = v.text_hash FROM new_vector v
     WHERE v.tenant = $1 AND v.knowledge_base_id = $2 AND chunk.tenant = v.tenant
       AND chunk.document_id = v.document_id AND chunk.passage_id = v.passage_id AND chunk.ordinal = v.ordinal";
 
-const CLEAR: &str = "UPDATE chunk SET vector = NULL WHERE tenant = $1 AND document_id IN
+const CLEAR: &str = "UPDATE chunk SET vector = NULL, text_hash = NULL WHERE tenant = $1 AND document_id IN
     (SELECT document_id FROM document WHERE tenant = $1 AND knowledge_base_id = $2)";
 
 const CHANGE: &str = "UPDATE knowledge_base SET embedder = $3, dimensions = $4, version = version + 1

@@ -152,6 +152,7 @@ pub(super) fn ingestion(row: &Row) -> Result<Ingestion, StoreError> {
         failures: Vec::new(),
         create_time: row.get("create_time")?,
         finish_time: row.get("finish_time")?,
+        source: super::sources::shown(row)?,
     })
 }
 

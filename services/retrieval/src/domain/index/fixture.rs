@@ -21,8 +21,8 @@ pub(crate) fn document(id: u128, kind: SourceKind, texts: &[&str]) -> IndexedDoc
         passage: PassageId::from_u128(id + at as u128),
         ordinal: 0,
         span: 0..text.len() as u64,
-        terms: copydesk_guard::text::terms(text),
         vector: None,
     });
-    IndexedDocument { facts: facts(id, kind), chunks: chunks.collect() }
+    let terms = DocumentTerms::of("", texts.iter().copied());
+    IndexedDocument { facts: facts(id, kind), terms, chunks: chunks.collect() }
 }

@@ -10,8 +10,8 @@ use super::super::lens::Lens;
 use super::super::source::SourceKinds;
 use super::bits::Bits;
 
-/// Filters that are remembered.
-const REMEMBERED: usize = 16;
+/// Filters that are remembered: a bit for each chunk and each of them, at most eight bytes a chunk.
+const REMEMBERED: usize = 64;
 
 /// The remembered filters, the one that was used last at the end.
 #[derive(Debug, Default)]
@@ -62,6 +62,12 @@ impl Views {
         }
         views.push(view);
         slots
+    }
+
+    /// How many slots a lens lets through, if that was asked before.
+    pub fn known(&self, lens: &Lens) -> Option<usize> {
+        let views = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        views.iter().find(|view| view.is_of(lens)).map(|view| view.slots.len())
     }
 
     fn remembered(&self, lens: &Lens) -> Option<Arc<Bits>> {

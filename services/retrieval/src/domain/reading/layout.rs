@@ -52,6 +52,8 @@ const HEADING: usize = 160;
 /// Arranges a page's runs, which come in the order of the file.
 pub fn arrange(mut runs: Vec<Run>) -> Arranged {
     runs.retain(|run| !run.text.trim().is_empty() && run.left.is_finite() && run.y.is_finite());
+    // A font may say that its letters are narrower than nothing.
+    runs.iter_mut().for_each(|run| run.right = run.right.max(run.left));
     let usual = usual_size(&runs);
     let gaps = gaps(&rows(&runs));
     let mut blocks = Vec::new();
@@ -303,10 +305,17 @@ mod tests {
     #[test]
     fn any_places_can_be_arranged() {
         let odd = [f64::NAN, f64::INFINITY, -1e300, 0.0, 1e300, 5.0];
-        let runs = odd.iter().flat_map(|left| {
-            odd.iter().map(move |y| Run { left: *left, right: left + 1.0, y: *y, size: *y, text: "x".into() })
-        });
-        assert!(!arrange(runs.collect()).blocks.is_empty());
+        let run = |left: f64, right: f64, y: f64| Run { left, right, y, size: y, text: "x".into() };
+        for width in [1.0, -40.0, f64::NAN, f64::INFINITY] {
+            let runs = odd.iter().flat_map(|left| odd.map(|y| run(*left, left + width, y)));
+            assert!(!arrange(runs.collect()).blocks.is_empty());
+            // As many rows as tell of columns.
+            let rows = (0..40).map(|row| {
+                let left = f64::from(row % 7) * 90.0;
+                run(left, left + width, f64::from(row) * 12.0)
+            });
+            assert!(!arrange(rows.collect()).blocks.is_empty());
+        }
         assert_eq!(arrange(Vec::new()), Arranged { blocks: Vec::new(), columns: 1 });
     }
 }

@@ -40,6 +40,8 @@ pub fn kind(bytes: &[u8]) -> Kind {
         [b'{', b'\\', b'r', b't', b'f', ..] => Kind::Other("an RTF document"),
         _ if holds(head, b"%PDF-") => Kind::Known(Format::Pdf),
         _ if is_html(head) => Kind::Known(Format::Html),
+        // A byte order mark: text of two bytes a character.
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Kind::Words,
         _ if head.contains(&0) => Kind::Other("bytes of no known kind"),
         _ => Kind::Words,
     }
@@ -167,6 +169,7 @@ mod tests {
             ("a.png", b"words", Format::Text, true),
             ("a.png", b"\x89PNG....", Format::Image, false),
             ("a.zip", b"PK\x03\x04....", Format::Docx, false),
+            ("a.csv", b"\xff\xfea\0,\0b\0", Format::Csv, false),
         ] {
             let (found, note) = decide(key, bytes).unwrap();
             assert_eq!((found, note.is_some()), (format, noted), "{key}: {note:?}");

@@ -265,11 +265,17 @@ fn field_passes(field: &FieldCondition, payload: &Payload) -> Result<bool, Statu
         Some(Kind::StringValue(text)) => Some(text.clone()),
         _ => None,
     };
+    let whole = |value: &Value| match value.kind {
+        Some(Kind::IntegerValue(number)) => Some(number),
+        _ => None,
+    };
+    let mut wholes = values.clone().into_iter().filter_map(whole);
     let mut texts = values.into_iter().filter_map(text);
     match field.r#match.as_ref().and_then(|one| one.match_value.as_ref()) {
         Some(MatchValue::Keyword(wanted)) => Ok(texts.any(|text| text == *wanted)),
         Some(MatchValue::Keywords(wanted)) => Ok(texts.any(|text| wanted.strings.contains(&text))),
-        _ => Err(refused("the double knows keywords and ranges")),
+        Some(MatchValue::Integer(wanted)) => Ok(wholes.any(|number| number == *wanted)),
+        _ => Err(refused("the double knows keywords, whole numbers and ranges")),
     }
 }
 

@@ -1,0 +1,12 @@
+DROP TABLE source_mark;
+DROP TABLE source_document;
+ALTER TABLE ingestion DROP COLUMN documents_deleted;
+ALTER TABLE ingestion DROP COLUMN source_attempts;
+ALTER TABLE ingestion DROP COLUMN source_mark;
+ALTER TABLE ingestion DROP COLUMN source_cursor;
+ALTER TABLE ingestion DROP COLUMN source_state;
+ALTER TABLE ingestion DROP COLUMN source_mirror;
+ALTER TABLE ingestion DROP COLUMN source_content_type;
+ALTER TABLE ingestion DROP COLUMN source_spec;
+ALTER TABLE ingestion DROP COLUMN source_name;
+ALTER TABLE ingestion DROP COLUMN source_kind;

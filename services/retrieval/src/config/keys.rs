@@ -1,0 +1,98 @@
+//! Keys that stand outside the configuration.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use copydesk_types::Secret;
+
+use super::{Config, IndexBackend};
+
+/// The most of a file that is read, in bytes. No key is as long.
+const MAX_KEY: u64 = 64 << 10;
+
+/// The three places of a key: itself, an environment variable, a file.
+type Places<'a> = (&'static str, &'a mut Option<Secret>, &'a mut Option<String>, &'a mut Option<PathBuf>);
+
+/// Puts every key that stands in an environment variable or a file into its place, and takes the reference away. Blanks
+/// around a key do not count. The result is every fault, as `key: what is wrong`; a key itself is never in it. The program
+/// calls this when it has read the configuration: the service reads no environment and no file. Without the `qdrant`
+/// backend that server's key is not asked for.
+pub fn resolve_keys(config: &mut Config, env: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+    let faults = places(config).into_iter().filter_map(|place| resolve(place, env).err());
+    faults.collect()
+}
+
+fn places(config: &mut Config) -> Vec<Places<'_>> {
+    let search = config.web.search.as_mut().map(|search| {
+        let places = (&mut search.api_key, &mut search.api_key_env, &mut search.api_key_file);
+        ("web.search.api_key", places.0, places.1, places.2)
+    });
+    let github = &mut config.sources.github;
+    let github = ("sources.github.token", &mut github.token, &mut github.token_env, &mut github.token_file);
+    let wanted = config.index.backend == IndexBackend::Qdrant;
+    let qdrant = &mut config.qdrant;
+    let qdrant = ("qdrant.api_key", &mut qdrant.api_key, &mut qdrant.api_key_env, &mut qdrant.api_key_file);
+    search.into_iter().chain([github]).chain(wanted.then_some(qdrant)).collect()
+}
+
+fn resolve(
+    (name, key, variable, file): Places<'_>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<(), String> {
+    let found = if let Some(variable) = variable.take() {
+        env(&variable).ok_or_else(|| format!("{name}_env: the environment has no {variable}"))
+    } else if let Some(path) = file.take() {
+        let mut text = String::new();
+        let read = std::fs::File::open(&path).and_then(|file| file.take(MAX_KEY).read_to_string(&mut text));
+        read.map(|_| text).map_err(|error| format!("{name}_file: {} cannot be read: {error}", path.display()))
+    } else {
+        return Ok(());
+    };
+    match found?.trim() {
+        "" => Err(format!("{name}: the key is blank")),
+        found if found.contains(char::is_control) => Err(format!("{name}: the key is more than one line")),
+        found => {
+            *key = Some(Secret::new(found));
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::WebSearch;
+
+    fn with(search: WebSearch) -> Config {
+        let mut config = Config::default();
+        config.web.search = Some(search);
+        config
+    }
+
+    #[test]
+    fn keys_are_fetched_and_faults_never_show_them() {
+        let env = |name: &str| match name {
+            "GOOD" => Some(" s3cret\n".to_owned()),
+            "LINES" => Some("hush\nhush".to_owned()),
+            _ => None,
+        };
+        let named =
+            |name: &str| with(WebSearch { api_key_env: Some(name.to_owned()), ..WebSearch::default() });
+        let mut good = named("GOOD");
+        assert_eq!(resolve_keys(&mut good, &env), Vec::<String>::new());
+        assert_eq!(good.web.search.unwrap().api_key.unwrap().expose(), "s3cret");
+        for (name, fault) in [("ABSENT", "web.search.api_key_env: "), ("LINES", "web.search.api_key: ")] {
+            let faults = resolve_keys(&mut named(name), &env);
+            assert!(
+                faults.len() == 1 && faults[0].starts_with(fault) && !faults[0].contains("hush"),
+                "{faults:?}"
+            );
+        }
+        let file = Some("/does/not/exist".into());
+        let faults = resolve_keys(&mut with(WebSearch { api_key_file: file, ..WebSearch::default() }), &env);
+        assert!(
+            faults[0].starts_with("web.search.api_key_file: /does/not/exist cannot be read"),
+            "{faults:?}"
+        );
+    }
+}
