@@ -54,7 +54,7 @@ impl Source {
     }
 }
 
-/// Fetches the providers' keys from environment variables and files.
+/// Fetches keys from environment variables and files: the providers' and the search index's.
 ///
 /// # Errors
 /// Every key that cannot be fetched.

@@ -9,12 +9,14 @@ use serde::{Deserialize, Serialize};
 
 mod keys;
 mod parsing;
+mod qdrant;
 mod search;
 mod sources;
 mod web;
 
 pub use keys::resolve_keys;
 pub use parsing::{OcrConfig, Parsing};
+pub use qdrant::{IndexBackend, QdrantConfig};
 pub(crate) use search::weights;
 pub use search::{IntentWeights, QueryCache, Rerank};
 pub use sources::{Github, Sources};
@@ -37,8 +39,10 @@ pub struct Config {
     pub chunks: Chunks,
     /// Passages that a search returns when the caller does not say how many.
     pub top_k: TopK,
-    /// The search indexes in memory.
+    /// The search indexes.
     pub index: IndexConfig,
+    /// The Qdrant server, when `index.backend` is `qdrant`.
+    pub qdrant: QdrantConfig,
     /// What reading one document may take.
     pub parsing: Parsing,
     /// A vision model for scans and pictures, by way of llm-router. Absent: they are not read.
@@ -148,11 +152,13 @@ pub struct TopK {
     pub ad: u32,
 }
 
-/// The search indexes in memory, one for each knowledge base.
+/// The search indexes, one for each knowledge base.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct IndexConfig {
-    /// Bytes that all of them may take together, 1 or more; with 384-dimensional embeddings a chunk takes about 3,000.
+    /// Where they stand. Both give the same answers.
+    pub backend: IndexBackend,
+    /// For `embedded`: bytes that all of them may take together, 1 or more; with 384-dimensional embeddings a chunk takes about 3,000.
     /// The index that was not searched for the longest time is dropped first and built again from the database when it
     /// is searched; the one that is searched stays, whatever its size.
     pub memory_bytes: u64,
@@ -160,7 +166,7 @@ pub struct IndexConfig {
 
 impl Default for IndexConfig {
     fn default() -> Self {
-        Self { memory_bytes: 2 * 1024 * 1024 * 1024 }
+        Self { backend: IndexBackend::default(), memory_bytes: 2 * 1024 * 1024 * 1024 }
     }
 }
 
@@ -257,6 +263,9 @@ impl Config {
         check((1..=64).contains(&self.workers.count), "workers.count: must be 1 to 64".into());
         let days = self.retention.ingestion_days <= 36_500;
         check(days, "retention.ingestion_days: must be at most 36,500".into());
+        if self.index.backend == IndexBackend::Qdrant {
+            faults.extend(self.qdrant.faults());
+        }
         faults.extend(self.embedder_faults());
         faults.extend(search::faults(&self.intents, &self.query_cache, &self.rerank));
         faults.extend(self.parsing.faults());
@@ -329,7 +338,8 @@ mod tests {
             },
             chunks: Chunks { child: 8, parent_ad: 4, overlap: 128, ..Chunks::default() },
             top_k: TopK { ad: 101, ..TopK::default() },
-            index: IndexConfig { memory_bytes: 0 },
+            index: IndexConfig { backend: IndexBackend::Qdrant, memory_bytes: 0 },
+            qdrant: QdrantConfig { url: String::new(), batch: 0, ..QdrantConfig::default() },
             parsing: Parsing { max_pages: 0, max_millis: 0, ..Parsing::default() },
             ocr: Some(serde_json::from_str(r#"{"model": "", "at_once": 0}"#).unwrap()),
             embedders: BTreeMap::from([
@@ -377,6 +387,8 @@ mod tests {
             "index.memory_bytes",
             "workers.count",
             "retention.ingestion_days",
+            "qdrant.url",
+            "qdrant.batch",
             "embedding.query_timeout_ms",
             "embedding.batch",
             "embedding.attempts",

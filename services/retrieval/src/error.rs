@@ -103,6 +103,9 @@ pub enum Error {
     /// A document cannot be cut.
     #[error("a document cannot be cut")]
     Tokens(#[from] TokenError),
+    /// The server that holds the search index failed.
+    #[error("the search index failed")]
+    Index(#[source] IndexError),
     /// Work beside the runtime was lost: the process is ending, or the code has a fault.
     #[error("work beside the runtime was lost")]
     Lost(#[from] tokio::task::JoinError),
@@ -122,6 +125,7 @@ impl From<IndexError> for Error {
         match error {
             IndexError::Store(source) => Self::Store(source),
             IndexError::Lost(source) => Self::Lost(source),
+            elsewhere => Self::Index(elsewhere),
         }
     }
 }
@@ -177,6 +181,15 @@ impl From<Error> for ServiceError {
             Error::Store(source) if source.is_retryable() => {
                 ServiceError::unavailable("STORE_UNAVAILABLE", "the database is unavailable or busy", BUSY)
                     .with_source(source)
+            }
+            Error::Index(source @ IndexError::Unavailable(..)) => {
+                let message = "the server of the search index is not there, busy or late";
+                ServiceError::unavailable("INDEX_UNAVAILABLE", message, BUSY).with_source(source)
+            }
+            Error::Index(source @ IndexError::Unfit(..)) => {
+                let message =
+                    "the server of the search index refuses what it is asked; the operator's log says why";
+                ServiceError::new(Kind::FailedPrecondition, "INDEX_UNFIT", message).with_source(source)
             }
             Error::WebDisabled => {
                 let message = "the web is not asked here (retrieval.web.enabled)";

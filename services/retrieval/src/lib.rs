@@ -9,14 +9,17 @@
 //! embedders/   one file per kind of model: texts into vectors
 //! sources/     one file per place that documents are fetched from
 //! searchers/   one file per provider that searches the web
-//! ports.rs     what the desk needs; adapters/ is what it gets: rows, indexes in memory, the clock
+//! ports.rs     what the desk needs; adapters/ is what it gets: rows, indexes, the web, the clock
 //! ```
 //!
 //! Rows are the truth and indexes are made from them; a document's rows change in one transaction, together with its
 //! knowledge base's version, and a search reads at that version. So what was answered as stored survives any crash,
 //! what was answered as deleted is never found, and no document is ever half visible.
 //!
-//! Not here: query rewriting, vector databases. The ports are their places.
+//! The indexes are in this process's memory, or in a Qdrant server that several processes share; both give the same
+//! answers.
+//!
+//! Not here: query rewriting. The ports are its place.
 
 pub mod adapters;
 pub mod app;
@@ -40,18 +43,20 @@ use copydesk_store::{Database, DatabaseConfig};
 
 pub use adapters::{ARGUMENT as PARSE_CHILD, run_child as run_parse_child};
 pub use config::{
-    Chunks, Config, EmbedderConfig, EmbedderKind, Embedding, Github, IndexConfig, IntentWeights, Limits,
-    OcrConfig, Parsing, QueryCache, Quotas, Rerank, Retention, Sources, TopK, Web, WebSearch,
-    Workers as WorkerConfig, resolve_keys,
+    Chunks, Config, EmbedderConfig, EmbedderKind, Embedding, Github, IndexBackend, IndexConfig,
+    IntentWeights, Limits, OcrConfig, Parsing, QdrantConfig, QueryCache, Quotas, Rerank, Retention, Sources,
+    TopK, Web, WebSearch, Workers as WorkerConfig, resolve_keys,
 };
 pub use error::{Error, Resource};
 
 use crate::adapters::{Client, SystemResolver, WebPages};
-use crate::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, ProcessReader, Router, RouterOcr, SystemClock};
+use crate::adapters::{
+    DatabaseStore, MIGRATOR, MemoryIndex, ProcessReader, QdrantIndex, Router, RouterOcr, SystemClock,
+};
 use crate::app::{Desk, Progress, QueryVectors, Reembedder, Uploads, WebLimit, Workers};
 use crate::embedders::Embedders;
 use crate::metrics::Metrics;
-use crate::ports::{Embedder, Ocr, Reranker, Resolver};
+use crate::ports::{Embedder, Inspector, LexicalIndex, Ocr, Reranker, Resolver, VectorIndex};
 use crate::sources::Tools;
 
 /// The service's name: its folder, its database, its audience.
@@ -128,6 +133,16 @@ pub struct Outside {
 
 /// The desk behind the service, with everything from outside. For tests that put something else in a place of it.
 pub fn desk(config: Config, database: Database, context: ServiceContext, outside: Outside) -> Desk {
+    furnish(config, database, context, outside).0
+}
+
+/// The desk, and the index that wants to be kept up to date.
+fn furnish(
+    config: Config,
+    database: Database,
+    context: ServiceContext,
+    outside: Outside,
+) -> (Desk, Option<Arc<QdrantIndex>>) {
     let Outside { embedders, reranker, ocr, resolver } = outside;
     let client = Client::new(resolver, config.web.allowed(), &config.web.ports, &config.web.user_agent);
     let config = Arc::new(config);
@@ -138,17 +153,17 @@ pub fn desk(config: Config, database: Database, context: ServiceContext, outside
         folder: context.data_dir.join("sources"),
     };
     let store = Arc::new(DatabaseStore::new(database));
-    let index = Arc::new(MemoryIndex::new(store.clone(), config.index.clone()));
-    Desk {
+    let Indexes { words, meanings, inspector, qdrant } = Indexes::open(&config, &store, &embedders);
+    let desk = Desk {
         knowledge: store.clone(),
         ingestions: store.clone(),
         sources: store.clone(),
         tools,
         snapshots: store.clone(),
         folder: context.data_dir,
-        words: index.clone(),
-        meanings: index.clone(),
-        inspector: index,
+        words,
+        meanings,
+        inspector,
         vectors: store.clone(),
         queries: QueryVectors::new(config.embedding.cached_queries),
         embedders,
@@ -165,7 +180,8 @@ pub fn desk(config: Config, database: Database, context: ServiceContext, outside
         metrics: Metrics::new(&context.meter),
         minter: context.minter,
         config,
-    }
+    };
+    (desk, qdrant)
 }
 
 /// The same with everything from outside.
@@ -176,14 +192,53 @@ pub fn assemble_from(
     outside: Outside,
 ) -> Service {
     let store = DatabaseStore::new(database.clone());
-    let desk = desk(config, database, context, outside);
+    let (desk, qdrant) = furnish(config, database, context, outside);
     let workers = Workers::new(desk.clone());
     let reembedder = Reembedder::new(desk.clone());
-    Service::new(NAME, rpc::routes(desk), rpc::GRPC_SERVICES.to_vec(), copydesk_proto::FILE_DESCRIPTOR_SET)
-        .with_task("ingestion", move |stop| workers.run(stop))
-        .with_task("reembedding", move |stop| reembedder.run(stop))
-        .with_ready(move || {
-            let store = store.clone();
-            Box::pin(async move { store.ping().await.map_err(|error| error.to_string()) })
-        })
+    let service = Service::new(
+        NAME,
+        rpc::routes(desk),
+        rpc::GRPC_SERVICES.to_vec(),
+        copydesk_proto::FILE_DESCRIPTOR_SET,
+    )
+    .with_task("ingestion", move |stop| workers.run(stop))
+    .with_task("reembedding", move |stop| reembedder.run(stop))
+    .with_ready(move || {
+        let store = store.clone();
+        Box::pin(async move { store.ping().await.map_err(|error| error.to_string()) })
+    });
+    match qdrant {
+        Some(qdrant) => service.with_task("index", move |stop| qdrant.follow(stop)),
+        None => service,
+    }
+}
+
+/// Where the search structures stand.
+struct Indexes {
+    words: Arc<dyn LexicalIndex>,
+    meanings: Arc<dyn VectorIndex>,
+    inspector: Arc<dyn Inspector>,
+    /// The index that wants to be kept up to date.
+    qdrant: Option<Arc<QdrantIndex>>,
+}
+
+impl Indexes {
+    fn open(config: &Config, store: &Arc<DatabaseStore>, embedders: &Embedders) -> Self {
+        match config.index.backend {
+            IndexBackend::Embedded => {
+                let index = Arc::new(MemoryIndex::new(store.clone(), config.index.clone()));
+                Self { words: index.clone(), meanings: index.clone(), inspector: index, qdrant: None }
+            }
+            IndexBackend::Qdrant => {
+                let widths = embedders.all().iter().map(|entry| entry.embedder.dimensions());
+                let index = Arc::new(QdrantIndex::new(store.clone(), config.qdrant.clone(), widths));
+                Self {
+                    words: index.clone(),
+                    meanings: index.clone(),
+                    inspector: index.clone(),
+                    qdrant: Some(index),
+                }
+            }
+        }
+    }
 }

@@ -280,8 +280,11 @@ mod cases {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn few_indexes_in_memory_serve_many_knowledge_bases() {
-    for bench in
-        benches_with(Config { index: IndexConfig { memory_bytes: 1 }, ..Config::default() }, None).await
+    for bench in benches_with(
+        Config { index: IndexConfig { memory_bytes: 1, ..IndexConfig::default() }, ..Config::default() },
+        None,
+    )
+    .await
     {
         let tenant = bench.tenant(1);
         let mut bases = Vec::new();

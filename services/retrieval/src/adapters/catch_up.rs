@@ -53,10 +53,19 @@ impl<'a> Batches<'a> {
     }
 }
 
+impl Batch {
+    /// Each change with its document, if that still exists, ready to be entered.
+    pub(super) fn documents(mut self) -> impl Iterator<Item = (Change, Option<IndexedDocument>)> {
+        let documents = std::mem::take(&mut self.documents);
+        self.changes.into_iter().scan(documents, |documents, change| {
+            Some((change, documents.remove(&change.document).map(indexed)))
+        })
+    }
+}
+
 /// Enters a batch, each document in a moment of its own, and moves the version along with them. Blocks.
-pub(super) fn enter(mut batch: Batch, loaded: &RwLock<Loaded>) {
-    for change in batch.changes {
-        let document = batch.documents.remove(&change.document).map(indexed);
+pub(super) fn enter(batch: Batch, loaded: &RwLock<Loaded>) {
+    for (change, document) in batch.documents() {
         let mut loaded = loaded.blocking_write();
         match document {
             Some(document) => loaded.index.put(document),

@@ -1,10 +1,11 @@
-//! What the ports are made of: the database, the index in memory, the router of models, the web, the
+//! What the ports are made of: the database, the index in memory or in a Qdrant server, the router of models, the web, the
 //! system's clock.
 
 mod catch_up;
 mod clock;
 mod memory_index;
 mod ocr;
+mod qdrant;
 mod reader;
 mod router;
 mod store;
@@ -13,6 +14,7 @@ mod web;
 pub use clock::SystemClock;
 pub use memory_index::MemoryIndex;
 pub use ocr::RouterOcr;
+pub use qdrant::QdrantIndex;
 pub use reader::{ARGUMENT, ProcessReader, run_child};
 pub use router::Router;
 pub use store::{DatabaseStore, MIGRATOR};

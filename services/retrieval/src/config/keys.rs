@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use copydesk_types::Secret;
 
-use super::Config;
+use super::{Config, IndexBackend};
 
 /// The most of a file that is read, in bytes. No key is as long.
 const MAX_KEY: u64 = 64 << 10;
@@ -15,7 +15,8 @@ type Places<'a> = (&'static str, &'a mut Option<Secret>, &'a mut Option<String>,
 
 /// Puts every key that stands in an environment variable or a file into its place, and takes the reference away. Blanks
 /// around a key do not count. The result is every fault, as `key: what is wrong`; a key itself is never in it. The program
-/// calls this when it has read the configuration: the service reads no environment and no file.
+/// calls this when it has read the configuration: the service reads no environment and no file. Without the `qdrant`
+/// backend that server's key is not asked for.
 pub fn resolve_keys(config: &mut Config, env: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
     let faults = places(config).into_iter().filter_map(|place| resolve(place, env).err());
     faults.collect()
@@ -28,7 +29,10 @@ fn places(config: &mut Config) -> Vec<Places<'_>> {
     });
     let github = &mut config.sources.github;
     let github = ("sources.github.token", &mut github.token, &mut github.token_env, &mut github.token_file);
-    search.into_iter().chain([github]).collect()
+    let wanted = config.index.backend == IndexBackend::Qdrant;
+    let qdrant = &mut config.qdrant;
+    let qdrant = ("qdrant.api_key", &mut qdrant.api_key, &mut qdrant.api_key_env, &mut qdrant.api_key_file);
+    search.into_iter().chain([github]).chain(wanted.then_some(qdrant)).collect()
 }
 
 fn resolve(

@@ -119,6 +119,11 @@ impl Flat {
         &self.0[start..start + length]
     }
 
+    /// Everything: paths with what stands there, in order of path.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, Option<&Scalar>)> {
+        self.0.iter().map(|(path, value)| (path.as_ref(), value.as_ref()))
+    }
+
     /// About how many bytes of memory it takes.
     pub fn bytes(&self) -> usize {
         let text = |value: &Option<Scalar>| match value {

@@ -216,7 +216,14 @@ impl Norms {
     }
 }
 
-fn norm(length: u16, average: f64) -> f64 {
+/// What a term of weight 1 gives to a chunk of this length that holds it so often, beside this mean length; not rounded.
+pub(super) fn unrounded(count: u16, length: u16, average: f64) -> f64 {
+    let count = f64::from(count);
+    count * (K1 + 1.0) / (count + norm(length, average))
+}
+
+/// What the length of a chunk does, beside the mean length of all.
+pub(super) fn norm(length: u16, average: f64) -> f64 {
     K1 * (1.0 - B + B * f64::from(length) / average)
 }
 

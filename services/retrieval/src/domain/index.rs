@@ -17,8 +17,9 @@ use std::sync::Arc;
 use copydesk_types::{DocumentId, PassageId};
 
 pub use bits::{Bits, ones};
-pub use matrix::{Matrix, Probe};
+pub use matrix::{Matrix, Probe, unit};
 pub use postings::{Cursor, Posting, Postings, Reach};
+pub use words::small;
 
 use super::filter::Facts;
 use super::lens::Lens;

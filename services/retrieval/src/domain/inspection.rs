@@ -6,7 +6,7 @@ use std::ops::Range;
 use copydesk_types::PassageId;
 
 use super::bm25::{Norms, rarity};
-use super::index::{KnowledgeIndex, Probe};
+use super::index::{KnowledgeIndex, Probe, small};
 use super::terms::TermId;
 
 /// What a query's words are worth in the searched knowledge bases, and what single chunks have of them.
@@ -117,7 +117,7 @@ impl Look<'_> {
 
     fn chunk(&self, index: &KnowledgeIndex, at: u32, counts: &[u16]) -> Option<Inspected> {
         let (slot, length) = (index.slot(at)?, index.length_of(at));
-        let short = u16::try_from(length).unwrap_or(u16::MAX);
+        let short = small(length);
         let part = |(term, count): (&Term, &u16)| {
             let weight = f64::from(term.in_query) * term.idf;
             (u32::from(*count), if *count == 0 { 0.0 } else { self.norms.part(weight, *count, short) })

@@ -13,6 +13,11 @@ impl Moment {
         Self { seconds: millis.div_euclid(1000), nanos: millis.rem_euclid(1000) as u32 * 1_000_000 }
     }
 
+    /// Seconds since 1970, UTC, and nanoseconds after them.
+    pub const fn parts(&self) -> (i64, u32) {
+        (self.seconds, self.nanos)
+    }
+
     /// As RFC 3339 writes it, to the second.
     pub fn text(self) -> String {
         let (days, of_day) = (self.seconds.div_euclid(86_400), self.seconds.rem_euclid(86_400));

@@ -64,7 +64,8 @@ pub fn parents(leaves: &[Leaf]) -> usize {
     leaves.iter().map(|leaf| leaf.passage).collect::<IdSet<_>>().len()
 }
 
-fn order(left: &Leaf, right: &Leaf) -> std::cmp::Ordering {
+/// The order of every list: higher scores, then lower passage ids, then earlier chunks.
+pub fn order(left: &Leaf, right: &Leaf) -> std::cmp::Ordering {
     let by_score = right.score.total_cmp(&left.score);
     by_score.then_with(|| (left.passage, left.ordinal).cmp(&(right.passage, right.ordinal)))
 }

@@ -20,6 +20,11 @@ impl TermId {
         Self(u64::from_le_bytes(first[0]))
     }
 
+    /// The term of a number that [`number`](Self::number) gave.
+    pub const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
     /// The number itself, as good as random.
     pub const fn number(self) -> u64 {
         self.0

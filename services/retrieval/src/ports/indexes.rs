@@ -1,5 +1,6 @@
 //! What a search needs: the legs, and the rows that indexes are built from.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use async_trait::async_trait;
@@ -61,6 +62,18 @@ pub trait IndexSource: Send + Sync {
     /// Those of these documents that exist, in any order, each with its chunks, all of one version. At most a thousand.
     async fn chunked(&self, tenant: TenantId, ids: &[DocumentId])
     -> Result<Vec<ChunkedDocument>, StoreError>;
+
+    /// The versions of the knowledge base that last changed these documents, deletions included; those that never were
+    /// are left out. At most a thousand.
+    async fn last_changes(
+        &self,
+        tenant: TenantId,
+        knowledge_base: KnowledgeBaseId,
+        ids: &[DocumentId],
+    ) -> Result<HashMap<DocumentId, u64>, StoreError>;
+
+    /// Every knowledge base of every tenant with its version: for an index that is kept up to date for all of them.
+    async fn every_knowledge_base(&self) -> Result<Vec<(TenantId, KnowledgeBaseId, u64)>, StoreError>;
 }
 
 /// What a search looks through.
@@ -81,6 +94,12 @@ pub enum IndexError {
     /// Its work was lost: the process is ending, or the code has a fault.
     #[error("work on an index was lost")]
     Lost(#[from] tokio::task::JoinError),
+    /// The server that holds it is not there, busy or late: the caller repeats later.
+    #[error("the server of the search index: {0}")]
+    Unavailable(String),
+    /// The server that holds it refuses, or holds something else: the operator looks at it.
+    #[error("the server of the search index refuses: {0}")]
+    Unfit(String),
 }
 
 /// Finds chunks by words.

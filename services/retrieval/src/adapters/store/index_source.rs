@@ -50,6 +50,34 @@ impl IndexSource for DatabaseStore {
         // What is left was replaced faster than it can be read: the change after this one brings it.
         Ok(whole)
     }
+
+    async fn last_changes(
+        &self,
+        tenant: TenantId,
+        knowledge_base: KnowledgeBaseId,
+        ids: &[DocumentId],
+    ) -> Result<HashMap<DocumentId, u64>, StoreError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let sql = "SELECT document_id, version FROM document_change
+            WHERE tenant = $1 AND knowledge_base_id = $2 AND document_id IN (LIST)";
+        let mut values: Vec<Value> = params![tenant.to_string(), knowledge_base.to_string()].to_vec();
+        values.extend(ids.iter().map(|id| Value::from(id.to_string())));
+        let found = self.database.query(statement(sql, &placeholders(3, ids.len()), ids), &values).await?;
+        let pair = |row: &Row| Ok((rows::parsed(row, "document_id")?, rows::unsigned(row, "version")?));
+        found.iter().map(pair).collect()
+    }
+
+    async fn every_knowledge_base(&self) -> Result<Vec<(TenantId, KnowledgeBaseId, u64)>, StoreError> {
+        let sql = "SELECT tenant, knowledge_base_id, version FROM knowledge_base";
+        let found = self.database.query(sql, &[]).await?;
+        let base = |row: &Row| {
+            let (tenant, id) = (rows::parsed(row, "tenant")?, rows::parsed(row, "knowledge_base_id")?);
+            Ok((tenant, id, rows::unsigned(row, "version")?))
+        };
+        found.iter().map(base).collect()
+    }
 }
 
 impl DatabaseStore {

@@ -55,7 +55,7 @@ impl Wants {
 }
 
 impl Desk {
-    /// Both legs' lists. A scan of meanings that is lost makes the dense leg a failed one.
+    /// Both legs' lists. A scan of meanings that is lost, or a server that fails it, makes the dense leg a failed one.
     pub(super) async fn legs(
         &self,
         corpus: &Corpus,
@@ -69,15 +69,19 @@ impl Desk {
         let lexical = lexical?;
         match near {
             Ok(dense) => Ok(Legs { lexical, dense }),
-            Err(IndexError::Lost(error)) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the dense leg takes no part in a search"
-                );
-                *meaning = Meaning::Failed("the search by meaning was lost; the log says why".to_owned());
+            Err(IndexError::Store(error)) => Err(IndexError::Store(error).into()),
+            Err(error) => {
+                let source = &error as &dyn std::error::Error;
+                let reason = if matches!(error, IndexError::Unavailable(_)) {
+                    tracing::warn!(error = source, "the dense leg takes no part in a search");
+                    "the search by meaning did not answer in time"
+                } else {
+                    tracing::error!(error = source, "the dense leg takes no part in a search");
+                    "the search by meaning was lost; the log says why"
+                };
+                *meaning = Meaning::Failed(reason.to_owned());
                 Ok(Legs { lexical, dense: Vec::new() })
             }
-            Err(error) => Err(error.into()),
         }
     }
 

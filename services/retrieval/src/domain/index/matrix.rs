@@ -45,10 +45,7 @@ const SLACK: f32 = 2e-5;
 impl Probe {
     /// A vector as a probe; `None` for one without a direction.
     pub fn new(vector: Vec<f32>) -> Option<Self> {
-        let norm = vector.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt();
-        if !norm.is_finite() || norm == 0.0 {
-            return None;
-        }
+        let norm = norm(&vector)?;
         let unit: Vec<f64> = vector.iter().map(|value| f64::from(*value) / norm).collect();
         let largest = unit.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
         // So fine that the sum of all products still fits 32 bits.
@@ -64,6 +61,29 @@ impl Probe {
     pub fn width(&self) -> usize {
         self.full.len()
     }
+
+    /// Its direction, as another index takes it.
+    pub fn direction(&self) -> Vec<f32> {
+        self.full.iter().map(|value| (f64::from(*value) / self.norm) as f32).collect()
+    }
+
+    /// The cosine with a unit vector of the same width; the same number as [`Matrix::cosine`] gives for it.
+    pub fn cosine(&self, unit: &[f32]) -> f64 {
+        let dot = dispatch!(Level::new(), simd => dot_as(simd, &self.full, unit));
+        (dot / self.norm).clamp(-1.0, 1.0)
+    }
+}
+
+/// A vector as the matrix holds it; `None` for one without a direction.
+pub fn unit(vector: &[f32]) -> Option<Vec<f32>> {
+    let norm = norm(vector)?;
+    Some(vector.iter().map(|value| (f64::from(*value) / norm) as f32).collect())
+}
+
+/// The length of a vector that has a direction.
+fn norm(vector: &[f32]) -> Option<f64> {
+    let norm = vector.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt();
+    (norm.is_finite() && norm != 0.0).then_some(norm)
 }
 
 impl Matrix {
@@ -76,10 +96,7 @@ impl Matrix {
     /// another width is of another embedder: the knowledge base was reembedded, and the vectors that are here are those
     /// of documents whose new ones come next.
     pub fn set(&mut self, slot: u32, vector: &[f32]) {
-        let norm = vector.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt();
-        if !norm.is_finite() || norm == 0.0 {
-            return;
-        }
+        let Some(norm) = norm(vector) else { return };
         if vector.len() != self.width {
             self.width = vector.len();
             self.blocks.clear();
@@ -108,9 +125,7 @@ impl Matrix {
 
     /// The cosine of a slot's vector with a probe of the same width.
     pub fn cosine(&self, slot: u32, probe: &Probe) -> Option<f64> {
-        let row = self.row(slot)?;
-        let dot = dispatch!(Level::new(), simd => dot_as(simd, &probe.full, row));
-        Some((dot / probe.norm).clamp(-1.0, 1.0))
+        Some(probe.cosine(self.row(slot)?))
     }
 
     /// Looks at the vectors of these slots, a block at a time: `seen` is told the slot and the interval in which the

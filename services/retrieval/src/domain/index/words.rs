@@ -95,7 +95,7 @@ impl Words {
     }
 }
 
-/// No chunk is so large that what lies beyond counts.
-fn small(number: u32) -> u16 {
+/// A count or a length as scores take it: no chunk is so large that what lies beyond counts.
+pub fn small(number: u32) -> u16 {
     u16::try_from(number).unwrap_or(u16::MAX)
 }
