@@ -126,22 +126,29 @@ async fn changed_library(shelf: &Shelf) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_dies_at_any_write_leaves_nothing_half_seen() {
-    for act in [Act::Fail(Code::Unavailable), Act::DoneThenFail(Code::Unavailable), Act::DoneThenCut] {
-        for at in 0.. {
-            let shelf = Shelf::new().await;
-            ends(changed_library(&shelf)).await;
-            shelf.double.on("update_batch", at, 1, act);
-            let died = ends(shelf.search(&shelf.index())).await.is_err();
-            shelf.double.calm();
-            // Another changes the same documents again before somebody starts anew.
-            if at % 2 == 1 {
-                shelf.ingest(&[document("a/1", 200)]).await;
-            }
-            ends(shelf.agrees(&shelf.index())).await;
-            if !died {
-                assert!(at >= 3, "there were {at} writes");
-                break;
-            }
+    let acts = [Act::Fail(Code::Unavailable), Act::DoneThenFail(Code::Unavailable), Act::DoneThenCut];
+    let mut all = tokio::task::JoinSet::new();
+    acts.into_iter().for_each(|act| drop(all.spawn(dies_at_each_write(act))));
+    while let Some(done) = all.join_next().await {
+        done.unwrap();
+    }
+}
+
+async fn dies_at_each_write(act: Act) {
+    for at in 0.. {
+        let shelf = Shelf::new().await;
+        ends(changed_library(&shelf)).await;
+        shelf.double.on("update_batch", at, 1, act);
+        let died = ends(shelf.search(&shelf.index())).await.is_err();
+        shelf.double.calm();
+        // Another changes the same documents again before somebody starts anew.
+        if at % 2 == 1 {
+            shelf.ingest(&[document("a/1", 200)]).await;
+        }
+        ends(shelf.agrees(&shelf.index())).await;
+        if !died {
+            assert!(at >= 3, "there were {at} writes");
+            break;
         }
     }
 }
