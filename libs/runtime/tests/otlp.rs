@@ -95,9 +95,10 @@ fn prometheus_text(registry: &prometheus::Registry) -> String {
 async fn an_exporter_without_a_collector_ends_within_its_limit() {
     use opentelemetry::trace::{Tracer, TracerProvider};
     use opentelemetry_otlp::{SpanExporter, WithExportConfig};
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("port");
-    let address = listener.local_addr().expect("address");
-    drop(listener);
+    // Bound and not listening: the port is ours, and connecting to it is refused.
+    let socket = tokio::net::TcpSocket::new_v4().expect("socket");
+    socket.bind("127.0.0.1:0".parse().expect("address")).expect("port");
+    let address = socket.local_addr().expect("address");
     let exporter = SpanExporter::builder()
         .with_tonic()
         .with_endpoint(format!("http://{address}"))

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 
 /// What to do with one request, step by step.
@@ -70,10 +70,11 @@ impl Server {
         Self { url, seen, arrived, gone, word }
     }
 
-    /// An address where nobody listens.
+    /// An address where nobody listens, nor ever will: its port stays bound until the process ends.
     pub async fn nobody() -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        format!("http://{}", listener.local_addr().unwrap())
+        let socket = Box::leak(Box::new(TcpSocket::new_v4().unwrap()));
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        format!("http://{}", socket.local_addr().unwrap())
     }
 
     pub fn seen(&self) -> Vec<Seen> {

@@ -129,7 +129,10 @@ async fn a_dense_leg_that_fails_leaves_the_words_and_is_admitted() {
 async fn nobody_there_and_a_wrong_key_are_told_apart() {
     let shelf = Shelf::new().await;
     shelf.ingest(&library("a", 2, 1)).await;
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Bound and not listening: the port is ours, and connecting to it is refused.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nobody = socket.local_addr().unwrap();
     let config = QdrantConfig { url: format!("http://{nobody}"), ..shelf.config.clone() };
     let failed = ends(shelf.search(&shelf.index_with(config))).await.unwrap_err();
     assert!(matches!(failed, IndexError::Unavailable(..)), "{failed:?}");
