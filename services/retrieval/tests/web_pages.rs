@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::site::{Say, Site, answer, html};
 use common::sources::{counts, failures, pages, succeeded, wish};
-use common::web::{Names, bench, bench_on, loopback};
+use common::web::{Names, bench_far, bench_on, loopback};
 use common::{Tenant, doc, parts, refusal, rows, titles};
 use copydesk_proto::retrieval::v1::{
     CancelIngestionRequest, GetIngestionRequest, IngestSourceStart, IngestionState, RetryIngestionRequest,
@@ -26,7 +26,7 @@ fn config() -> Config {
 }
 
 async fn tenant() -> Tenant {
-    bench(config(), Names::of(&[])).await.tenant(1)
+    bench_far(config(), Names::of(&[])).await.tenant(1)
 }
 
 /// A site whose pages a test may change.
@@ -241,7 +241,7 @@ async fn what_is_too_much_is_told() {
     config.limits.max_document_bytes = 1_500;
     config.limits.max_upload_bytes = 1_500;
     config.limits.max_documents_per_upload = 2;
-    let tenant = bench(config, Names::of(&[])).await.tenant(1);
+    let tenant = bench_far(config, Names::of(&[])).await.tenant(1);
     let base = tenant.new_base("x").await.knowledge_base_id;
     let done = tenant.fetched(wish("1", &base, pages(&site.urls(&["/a", "/b"])))).await;
     assert_eq!(failures(&done), [("/a", "TOO_LARGE")]);

@@ -49,6 +49,12 @@ pub async fn bench(config: Config, names: Arc<Names>) -> Bench {
     bench_on("sqlite", &database, config, names)
 }
 
+/// One service in process, on PostgreSQL where the tests have one: sources of the other kinds are tested on SQLite.
+pub async fn bench_far(config: Config, names: Arc<Names>) -> Bench {
+    let (name, database) = copydesk_store::testing::both(&MIGRATOR).await.pop().unwrap();
+    bench_on(name, &database, config, names)
+}
+
 pub fn bench_on(
     name: &'static str,
     database: &copydesk_store::Database,
