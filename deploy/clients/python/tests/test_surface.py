@@ -11,6 +11,7 @@ from copydesk.llm_router.v1 import llm_router_pb2 as llm_router
 from copydesk.options.v1 import access_pb2
 from copydesk.retrieval.v1 import retrieval_pb2 as retrieval
 from copydesk.retrieval.v1 import snapshot_pb2 as snapshot
+from copydesk.retrieval.v1 import web_pb2 as web
 from details import refusal
 from google.protobuf import descriptor_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -19,7 +20,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from conftest import new_id
 
-CONTRACTS = (orchestrator, gateway, learning, llm_router, retrieval, snapshot)
+CONTRACTS = (orchestrator, gateway, learning, llm_router, retrieval, snapshot, web)
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
