@@ -4,6 +4,9 @@ import grpc
 import pytest
 from copydesk.retrieval.v1 import retrieval_pb2 as retrieval
 from copydesk.retrieval.v1 import retrieval_pb2_grpc as retrieval_grpc
+from copydesk.retrieval.v1 import source_pb2 as source
+from copydesk.retrieval.v1 import web_pb2 as web
+from copydesk.retrieval.v1 import web_pb2_grpc as web_grpc
 from details import refusal
 from google.rpc import error_details_pb2
 
@@ -133,3 +136,55 @@ def test_creating_twice_with_one_request_id_makes_one(mesh, knowledge):
     assert knowledge.CreateKnowledgeBase(request, **mesh.auth).knowledge_base == first
     request.name = "another body"
     assert refusal(lambda: knowledge.CreateKnowledgeBase(request, **mesh.auth)).code == grpc.StatusCode.ALREADY_EXISTS
+
+
+def test_a_batch_answers_each_search_in_its_place(mesh, library, search):
+    queries = ["graded alerts", "delivery routes"]
+    asked = [retrieval.SearchRequest(knowledge_base_ids=[library.knowledge_base_id], query=q, top_k=3) for q in queries]
+    answer = search.BatchSearch(retrieval.BatchSearchRequest(searches=asked), **mesh.auth)
+    alone = [search.Search(request, **mesh.auth) for request in asked]
+    assert [[hit.passage.passage_id for hit in one.response.hits] for one in answer.results] == [
+        [hit.passage.passage_id for hit in one.hits] for one in alone
+    ]
+    asked[1].query = ""
+    refused = refusal(lambda: search.BatchSearch(retrieval.BatchSearchRequest(searches=asked), **mesh.auth))
+    assert (refused.code, refused.fields) == (grpc.StatusCode.INVALID_ARGUMENT, {"searches[1].query"})
+
+
+def test_an_explanation_has_the_rank_and_the_numbers_of_the_answer(mesh, library, search):
+    request = retrieval.SearchRequest(knowledge_base_ids=[library.knowledge_base_id], query="graded alerts", top_k=3)
+    hits = search.Search(request, **mesh.auth).hits
+    for rank, hit in enumerate(hits, start=1):
+        wish = retrieval.ExplainSearchRequest(search=request, passage_id=hit.passage.passage_id)
+        why = search.ExplainSearch(wish, **mesh.auth)
+        assert (why.returned, why.rank) == (True, rank)
+        assert why.hit.lexical_score == hit.lexical_score and why.message
+
+
+def test_the_web_is_asked_at_public_addresses_only(mesh):
+    stub = web_grpc.WebServiceStub(mesh.channel)
+    for url in ("http://127.0.0.1:9/", "http://169.254.169.254/latest", "http://[::ffff:10.0.0.1]/"):
+        answer = refusal(lambda url=url: stub.FetchPage(web.FetchPageRequest(url=url), **mesh.auth))
+        assert (answer.code, answer.reason) == (grpc.StatusCode.PERMISSION_DENIED, "WEB_ADDRESS_FORBIDDEN")
+    answer = refusal(lambda: stub.FetchPage(web.FetchPageRequest(url="file:///etc/passwd"), **mesh.auth))
+    assert (answer.code, answer.fields) == (grpc.StatusCode.INVALID_ARGUMENT, {"url"})
+    answer = refusal(lambda: stub.SearchWeb(web.SearchWebRequest(query="vans"), **mesh.auth))
+    assert (answer.code, answer.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "WEB_SEARCH_NOT_CONFIGURED")
+
+
+def test_a_source_that_may_not_be_asked_fails_by_document_and_a_bad_wish_names_every_fault(mesh):
+    base = new_knowledge_base(mesh, "web")
+    stub = retrieval_grpc.IngestionServiceStub(mesh.channel)
+
+    def wish(request_id: str, urls: list[str]):
+        start = source.IngestSourceStart(request_id=request_id, knowledge_base_id=base)
+        start.web_pages.urls.extend(urls)
+        return iter([source.IngestSourceRequest(start=start)])
+
+    job = stub.IngestSource(wish(new_id(), ["http://127.0.0.1:9/page"]), **mesh.auth).ingestion
+    watch = retrieval.WatchIngestionRequest(ingestion_id=job.ingestion_id)
+    ended = list(stub.WatchIngestion(watch, **mesh.auth))[-1].ingestion
+    assert ended.state == retrieval.INGESTION_STATE_FAILED
+    assert [failure.reason for failure in ended.failures] == ["WEB_ADDRESS_FORBIDDEN"]
+    answer = refusal(lambda: stub.IngestSource(wish("", ["ftp://a"]), **mesh.auth))
+    assert answer.code == grpc.StatusCode.INVALID_ARGUMENT and len(answer.fields) == 2
