@@ -3,12 +3,14 @@
 //! name; neither may leave.
 // A test's helper may stop the test.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::print_stdout)]
-use std::io::{BufRead, BufReader, Read, Write};
+mod support;
+
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use serde_json::{Value, json};
+use support::wire;
 
 const INVENTED: &str = "In a field study with 41 vans, graded alerts cut temperature alerts from 23 per shift to 3.4 per \
     shift. Drivers acknowledged 97 percent of graded alerts within five minutes. Gordon Freeman loves it.\n\nWhat about you?";
@@ -21,38 +23,21 @@ fn serve() -> (String, Receiver<(String, Value)>) {
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let asked = asked.clone();
-            std::thread::spawn(move || answer(stream, &asked));
+            std::thread::spawn(move || answer(&stream, &asked));
         }
     });
     (format!("http://{address}/v1"), seen)
 }
 
-fn answer(stream: TcpStream, asked: &std::sync::mpsc::Sender<(String, Value)>) -> Option<()> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let (mut length, mut key) = (0, String::new());
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        let lower = line.to_lowercase();
-        if let Some(value) = lower.strip_prefix("content-length:") {
-            length = value.trim().parse().ok()?;
-        }
-        if lower.starts_with("authorization:") {
-            key = line.trim().to_owned();
-        }
-        if line == "\r\n" {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    let call: Value = serde_json::from_slice(&body).ok()?;
-    let reply = reply(&call);
-    let _ = asked.send((key, call));
-    (&stream).write_all(reply.as_bytes()).ok()
+fn answer(stream: &TcpStream, asked: &Sender<(String, Value)>) -> Option<()> {
+    let call = wire::asked(stream)?;
+    let (media_type, reply) = reply(&call.body);
+    let _ = asked.send((call.authorization, call.body));
+    wire::answer(stream, media_type, &reply)
 }
 
-fn reply(call: &Value) -> String {
+/// The media type and the body of an answer.
+fn reply(call: &Value) -> (&'static str, String) {
     let usage = json!({ "prompt_tokens": 1000, "completion_tokens": 50 });
     if call["stream"] == json!(true) {
         let chunk = |choice: Value| format!("data: {}\n\n", json!({ "choices": [choice] }));
@@ -60,8 +45,7 @@ fn reply(call: &Value) -> String {
             INVENTED.split_inclusive(' ').map(|w| chunk(json!({ "index": 0, "delta": { "content": w } })));
         let end = chunk(json!({ "index": 0, "delta": {}, "finish_reason": "stop" }));
         let counted = format!("data: {}\n\ndata: [DONE]\n\n", json!({ "choices": [], "usage": usage }));
-        let body: String = words.chain([end, counted]).collect();
-        return http("text/event-stream", &body);
+        return ("text/event-stream", words.chain([end, counted]).collect());
     }
     let text = match call.pointer("/response_format/json_schema/schema") {
         Some(schema) => fill(schema).to_string(),
@@ -69,14 +53,7 @@ fn reply(call: &Value) -> String {
     };
     let choice =
         json!({ "index": 0, "message": { "role": "assistant", "content": text }, "finish_reason": "stop" });
-    http("application/json", &json!({ "choices": [choice], "usage": usage }).to_string())
-}
-
-fn http(kind: &str, body: &str) -> String {
-    format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-        body.len()
-    )
+    ("application/json", json!({ "choices": [choice], "usage": usage }).to_string())
 }
 
 /// The smallest value that a schema of ours accepts.

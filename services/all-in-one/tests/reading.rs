@@ -6,7 +6,6 @@
 mod files;
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -44,35 +43,18 @@ fn serve(texts: Vec<&'static str>) -> (String, Receiver<(String, Value)>) {
 }
 
 fn answer(
-    mut stream: &TcpStream,
+    stream: &TcpStream,
     asked: &Sender<(String, Value)>,
     texts: &mut impl Iterator<Item = &'static str>,
 ) -> Option<()> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let mut path = String::new();
-    reader.read_line(&mut path).ok()?;
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().ok()?;
-        }
-        if line == "\r\n" {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    asked.send((path.trim().to_owned(), serde_json::from_slice(&body).ok()?)).ok()?;
+    let call = wire::asked(stream)?;
+    asked.send((call.line, call.body)).ok()?;
     let message = json!({ "role": "assistant", "content": texts.next()? });
     let body = json!({
         "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }],
         "usage": { "prompt_tokens": 900, "completion_tokens": 40 },
     });
-    let body = body.to_string();
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length:";
-    stream.write_all(format!("{head} {}\r\n\r\n{body}", body.len()).as_bytes()).ok()
+    wire::answer(stream, "application/json", &body.to_string())
 }
 
 async fn up(data: &Path, settings: &[String]) -> (Program, Client) {

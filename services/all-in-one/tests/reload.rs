@@ -3,7 +3,6 @@
 mod support;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
@@ -73,31 +72,13 @@ fn provider() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("port");
     let address = listener.local_addr().expect("address");
     std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let mut reader = BufReader::new(stream.try_clone().expect("a reader"));
-            let (mut length, mut key, mut line) = (0, String::new(), String::new());
-            while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
-                match line.trim().split_once(": ") {
-                    Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
-                        length = value.parse().expect("a length");
-                    }
-                    Some((name, value)) if name.eq_ignore_ascii_case("authorization") => {
-                        key = value.to_owned()
-                    }
-                    _ => {}
-                }
-                line.clear();
-            }
-            let mut body = vec![0; length];
-            let Ok(()) = reader.read_exact(&mut body) else { continue };
-            let asked: Value = serde_json::from_slice(&body).expect("JSON");
-            let text = format!("{key} for {}", asked["model"].as_str().unwrap_or_default());
+        for stream in listener.incoming().flatten() {
+            let Some(call) = wire::asked(&stream) else { continue };
+            let model = call.body["model"].as_str().unwrap_or_default();
+            let text = format!("{} for {model}", call.authorization);
             let message = json!({ "role": "assistant", "content": text });
-            let reply = json!({ "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }] })
-                .to_string();
-            let head =
-                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length:";
-            let _ = write!(stream, "{head} {}\r\n\r\n{reply}", reply.len());
+            let choice = json!({ "index": 0, "message": message, "finish_reason": "stop" });
+            let _ = wire::answer(&stream, "application/json", &json!({ "choices": [choice] }).to_string());
         }
     });
     format!("http://{address}/v1")

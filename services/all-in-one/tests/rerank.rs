@@ -3,7 +3,6 @@
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use copydesk_proto::retrieval::v1::{RerankOptions, SearchRequest, SearchResponse};
@@ -18,35 +17,19 @@ fn serve(calls: usize) -> (String, std::thread::JoinHandle<()>) {
         let mut left = calls;
         while left > 0 {
             let (stream, _) = listener.accept().expect("a caller");
-            left -= usize::from(answer(stream).is_some());
+            left -= usize::from(answer(&stream).is_some());
         }
     });
     (format!("http://{address}"), served)
 }
 
-fn answer(stream: TcpStream) -> Option<()> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().ok()?;
-        }
-        if line == "\r\n" {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    let call: Value = serde_json::from_slice(&body).ok()?;
+fn answer(stream: &TcpStream) -> Option<()> {
+    let call = wire::asked(stream)?.body;
     let texts = call["texts"].as_array()?.iter().filter_map(Value::as_str);
     let score = |text: &str| text.find("lamp").map_or(0.0, |at| 1.0 / (1.0 + at as f64));
     let scored: Vec<Value> =
         texts.enumerate().map(|(at, text)| json!({ "index": at, "score": score(text) })).collect();
-    let body = Value::from(scored).to_string();
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length:";
-    (&stream).write_all(format!("{head} {}\r\n\r\n{body}", body.len()).as_bytes()).ok()
+    wire::answer(stream, "application/json", &Value::from(scored).to_string())
 }
 
 fn titles(answer: &SearchResponse) -> Vec<&str> {

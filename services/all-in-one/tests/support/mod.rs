@@ -3,6 +3,7 @@
 pub mod commands;
 pub mod contracts;
 pub mod walk;
+pub mod wire;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
