@@ -13,4 +13,4 @@ pub use id::{
 };
 pub use money::{NanoDollars, Price};
 pub use scope::{Scope, Scopes};
-pub use secret::Secret;
+pub use secret::{Secret, SecretFault, SecretPlace};

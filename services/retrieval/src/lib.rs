@@ -35,6 +35,7 @@ pub mod ports;
 mod rpc;
 pub mod searchers;
 pub mod sources;
+mod structs;
 
 use std::sync::Arc;
 

@@ -1,13 +1,7 @@
 //! Keys that stand outside the configuration.
-use std::io::Read;
-use std::path::Path;
+use copydesk_types::SecretPlace;
 
-use copydesk_types::Secret;
-
-use super::{Config, ProviderConfig};
-
-/// The most of a file that is read, in bytes. No key is as long.
-const MAX_KEY: u64 = 64 << 10;
+use super::Config;
 
 /// Puts every key that `api_key_env` or `api_key_file` means into `api_key`, and takes the reference away. Blanks around
 /// a key do not count. The result is every fault, as `key: what is wrong`; a key itself is never in it. The program calls
@@ -15,45 +9,24 @@ const MAX_KEY: u64 = 64 << 10;
 pub fn resolve_keys(config: &mut Config, env: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
     let mut faults = Vec::new();
     for (i, provider) in config.providers.iter_mut().enumerate() {
-        if let Err((reference, fault)) = resolve(provider, env) {
-            faults.push(format!("providers[{i}].{reference}: {fault}"));
+        let place = SecretPlace::take(&mut provider.api_key_env, &mut provider.api_key_file);
+        let Some(place) = place else { continue };
+        match place.fetch(env) {
+            Ok(key) => provider.api_key = Some(key),
+            Err(fault) => faults.push(format!("providers[{i}].api_key_{}: {fault}", place.ending())),
         }
     }
     faults
-}
-
-type Fault = (&'static str, String);
-
-fn resolve(provider: &mut ProviderConfig, env: &dyn Fn(&str) -> Option<String>) -> Result<(), Fault> {
-    let (reference, found) = if let Some(name) = provider.api_key_env.take() {
-        ("api_key_env", env(&name).ok_or_else(|| format!("the environment has no {name}")))
-    } else if let Some(path) = provider.api_key_file.take() {
-        ("api_key_file", read(&path).map_err(|error| format!("{} cannot be read: {error}", path.display())))
-    } else {
-        return Ok(());
-    };
-    let key = found.map_err(|fault| (reference, fault))?;
-    match key.trim() {
-        "" => Err((reference, "the key is blank".to_owned())),
-        key if key.contains(char::is_control) => Err((reference, "the key is more than one line".to_owned())),
-        key => {
-            provider.api_key = Some(Secret::new(key));
-            Ok(())
-        }
-    }
-}
-
-fn read(path: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    std::fs::File::open(path)?.take(MAX_KEY).read_to_string(&mut text)?;
-    Ok(text)
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
 
+    use copydesk_types::Secret;
+
     use super::*;
+    use crate::config::ProviderConfig;
 
     fn with(provider: ProviderConfig) -> Config {
         Config { providers: vec![provider], ..Config::default() }

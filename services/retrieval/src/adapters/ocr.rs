@@ -6,13 +6,12 @@ use async_trait::async_trait;
 use copydesk_proto::llm_router::v1 as pb;
 use copydesk_proto::llm_router::v1::llm_service_client::LlmServiceClient;
 use copydesk_rpc::{Channel, Kind, ServiceError};
-use prost_types::value::Kind as JsonKind;
-use prost_types::{ListValue, Struct, Value};
 use tokio::sync::Semaphore;
 
 use crate::config::OcrConfig;
 use crate::domain::reading::Picture;
 use crate::ports::{Ocr, OcrError};
+use crate::structs;
 
 /// Who answers for it.
 const PEER: &str = "llm-router";
@@ -56,7 +55,7 @@ impl RouterOcr {
             model: self.config.model.clone(),
             temperature: Some(0.0),
             max_output_tokens: Some(self.config.max_output_tokens),
-            extra: (!self.config.extra.is_empty()).then(|| object(&self.config.extra)),
+            extra: (!self.config.extra.is_empty()).then(|| structs::of_object(&self.config.extra)),
             attribution: Some(pb::Attribution { step: "ocr".into(), ..pb::Attribution::default() }),
             ..pb::GenerateRequest::default()
         }
@@ -125,23 +124,6 @@ fn cleaned(text: &str) -> String {
     let out = out.trim();
     let fenced = out.strip_prefix("```markdown").and_then(|inner| inner.strip_suffix("```"));
     fenced.unwrap_or(out).trim().to_owned()
-}
-
-fn object(map: &serde_json::Map<String, serde_json::Value>) -> Struct {
-    Struct { fields: map.iter().map(|(key, value)| (key.clone(), json(value))).collect() }
-}
-
-fn json(value: &serde_json::Value) -> Value {
-    use serde_json::Value as Json;
-    let kind = match value {
-        Json::Null => JsonKind::NullValue(0),
-        Json::Bool(value) => JsonKind::BoolValue(*value),
-        Json::Number(value) => JsonKind::NumberValue(value.as_f64().unwrap_or_default()),
-        Json::String(value) => JsonKind::StringValue(value.clone()),
-        Json::Array(values) => JsonKind::ListValue(ListValue { values: values.iter().map(json).collect() }),
-        Json::Object(map) => JsonKind::StructValue(object(map)),
-    };
-    Value { kind: Some(kind) }
 }
 
 #[cfg(test)]

@@ -1,14 +1,10 @@
 //! Keys that stand outside the configuration.
 
-use std::io::Read;
 use std::path::PathBuf;
 
-use copydesk_types::Secret;
+use copydesk_types::{Secret, SecretFault, SecretPlace};
 
 use super::{Config, IndexBackend};
-
-/// The most of a file that is read, in bytes. No key is as long.
-const MAX_KEY: u64 = 64 << 10;
 
 /// The three places of a key: itself, an environment variable, a file.
 type Places<'a> = (&'static str, &'a mut Option<Secret>, &'a mut Option<String>, &'a mut Option<PathBuf>);
@@ -39,23 +35,13 @@ fn resolve(
     (name, key, variable, file): Places<'_>,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(), String> {
-    let found = if let Some(variable) = variable.take() {
-        env(&variable).ok_or_else(|| format!("{name}_env: the environment has no {variable}"))
-    } else if let Some(path) = file.take() {
-        let mut text = String::new();
-        let read = std::fs::File::open(&path).and_then(|file| file.take(MAX_KEY).read_to_string(&mut text));
-        read.map(|_| text).map_err(|error| format!("{name}_file: {} cannot be read: {error}", path.display()))
-    } else {
-        return Ok(());
-    };
-    match found?.trim() {
-        "" => Err(format!("{name}: the key is blank")),
-        found if found.contains(char::is_control) => Err(format!("{name}: the key is more than one line")),
-        found => {
-            *key = Some(Secret::new(found));
-            Ok(())
-        }
-    }
+    let Some(place) = SecretPlace::take(variable, file) else { return Ok(()) };
+    let found = place.fetch(env).map_err(|fault| match fault {
+        SecretFault::Place(_) => format!("{name}_{}: {fault}", place.ending()),
+        SecretFault::Content(_) => format!("{name}: {fault}"),
+    })?;
+    *key = Some(found);
+    Ok(())
 }
 
 #[cfg(test)]

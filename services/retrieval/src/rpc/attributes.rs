@@ -1,10 +1,11 @@
 //! Attributes: protobuf's `Struct` into JSON and back.
 
 use prost_types::value::Kind;
-use prost_types::{ListValue, Struct, Value as PbValue};
+use prost_types::{Struct, Value as PbValue};
 use serde_json::{Map, Number, Value};
 
 use crate::domain::attributes::{Attributes, DEEPEST};
+use crate::structs;
 
 /// What a caller says of a document; absent is nothing.
 ///
@@ -17,7 +18,7 @@ pub(super) fn attributes(message: Option<Struct>) -> Result<Attributes, String> 
 /// As it was said; nothing is absent.
 pub(super) fn message(attributes: &Attributes) -> Option<Struct> {
     let object = attributes.object();
-    (!object.is_empty()).then(|| structure(object))
+    (!object.is_empty()).then(|| structs::of_object(object))
 }
 
 /// The levels are counted here too: a message may be deeper than a walk of it should be.
@@ -51,22 +52,6 @@ fn value(message: PbValue, levels: usize) -> Result<Value, String> {
             Value::Array(values.collect::<Result<_, _>>()?)
         }
     })
-}
-
-fn structure(object: &Map<String, Value>) -> Struct {
-    Struct { fields: object.iter().map(|(name, value)| (name.clone(), message_value(value))).collect() }
-}
-
-fn message_value(value: &Value) -> PbValue {
-    let kind = match value {
-        Value::Null => Kind::NullValue(0),
-        Value::Bool(flag) => Kind::BoolValue(*flag),
-        Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
-        Value::String(text) => Kind::StringValue(text.clone()),
-        Value::Array(list) => Kind::ListValue(ListValue { values: list.iter().map(message_value).collect() }),
-        Value::Object(object) => Kind::StructValue(structure(object)),
-    };
-    PbValue { kind: Some(kind) }
 }
 
 #[cfg(test)]
