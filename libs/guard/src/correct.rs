@@ -1,8 +1,10 @@
 //! Mending or dropping what a check flags.
 
 mod draft;
+mod soften;
 
 use draft::Draft;
+use soften::softened;
 
 use crate::check::judged;
 use crate::index::Index;
@@ -15,7 +17,8 @@ const MOST_ROUNDS: usize = 6;
 /// Corrects a text until no sentence in it is flagged.
 ///
 /// In the first round a sentence whose only faults are numbers or names with exactly one counterpart in its evidence
-/// is mended, when the result is supported and fewer than [`Thresholds::max_corrections`] sentences were mended; every
+/// is mended; one that stands without the clause or the strong word that is at fault is softened, by as little as will
+/// do. Both only when the result is supported and fewer than [`Thresholds::max_corrections`] sentences were mended; every
 /// other flagged sentence is dropped with its line if it leaves none behind. Later rounds only drop, since cutting one
 /// sentence may change how its neighbours read. Uncertain sentences stay: they are a judge's to decide.
 pub fn correct(text: &str, sources: &[Source<'_>], thresholds: &Thresholds) -> Corrected {
@@ -27,8 +30,8 @@ pub fn correct(text: &str, sources: &[Source<'_>], thresholds: &Thresholds) -> C
         if !claim.verdict.is_flagged() {
             continue;
         }
-        let cure =
-            (mended < thresholds.max_corrections).then(|| mend(&index, claim, finding, thresholds)).flatten();
+        let room = mended < thresholds.max_corrections;
+        let cure = if room { cured(&index, claim, finding, thresholds) } else { None };
         mended += usize::from(cure.is_some());
         draft.change(piece, cure.unwrap_or_default(), explain(claim));
     }
@@ -53,8 +56,16 @@ pub fn correct(text: &str, sources: &[Source<'_>], thresholds: &Thresholds) -> C
     Corrected { text: rendered.text, corrections: draft.corrections(), report }
 }
 
-/// The sentence with every faulty number and name replaced, when that makes it a supported one.
-fn mend(index: &Index<'_>, claim: &Claim, finding: &Finding, thresholds: &Thresholds) -> Option<String> {
+/// The sentence mended or softened, if one of both makes it a supported one.
+fn cured(index: &Index<'_>, claim: &Claim, finding: &Finding, thresholds: &Thresholds) -> Option<String> {
+    let holds =
+        |text: &String| judge(index, text, SentenceClass::Claim, thresholds).verdict == Verdict::Supported;
+    let softer = || softened(&claim.text).into_iter().find(holds);
+    mend(index, claim, finding).filter(holds).or_else(softer)
+}
+
+/// The sentence with every faulty number and name replaced, when each has its counterpart.
+fn mend(index: &Index<'_>, claim: &Claim, finding: &Finding) -> Option<String> {
     let curable = |kind| matches!(kind, ReasonKind::NumberMismatch | ReasonKind::EntityMismatch);
     if !finding.reasons.iter().all(|reason| curable(reason.kind)) {
         return None;
@@ -74,8 +85,7 @@ fn mend(index: &Index<'_>, claim: &Claim, finding: &Finding, thresholds: &Thresh
     for (span, replacement) in edits {
         cured.replace_range(span, replacement);
     }
-    let verdict = judge(index, &cured, SentenceClass::Claim, thresholds).verdict;
-    (verdict == Verdict::Supported).then_some(cured)
+    Some(cured)
 }
 
 fn explain(claim: &Claim) -> String {
@@ -110,6 +120,28 @@ mod tests {
             assert_eq!(result.corrections[0].before, given);
             assert_eq!(result.corrections[0].after, expected);
             assert!(result.report.is_safe, "{:?}", result.report);
+        }
+    }
+
+    #[test]
+    fn what_a_sentence_says_too_much_is_left_out() {
+        for (given, expected) in [
+            (
+                "Acme cut build times by 40 % in 2024, the fastest of all.",
+                "Acme cut build times by 40 % in 2024.",
+            ),
+            (
+                "The cache keeps every artefact for 30 days and serves 900 teams.",
+                "The cache keeps every artefact for 30 days.",
+            ),
+            (
+                "Maria Chen, who won 12 medals, leads the platform team.",
+                "Maria Chen leads the platform team.",
+            ),
+        ] {
+            let result = corrected(given);
+            assert_eq!(result.text, expected);
+            assert_eq!((result.corrections.len(), result.report.is_safe), (1, true), "{:?}", result.report);
         }
     }
 

@@ -23,6 +23,7 @@ use copydesk_retrieval::adapters::{MIGRATOR, RouterOcr};
 use copydesk_retrieval::embedders::Embedders;
 use copydesk_retrieval::{Config, OcrConfig, Parsing, assemble_with};
 use copydesk_rpc::{Service, testing};
+use copydesk_store::Database;
 use files::Shown;
 use tonic::{Request, Response, Status};
 
@@ -91,26 +92,26 @@ fn settings() -> OcrConfig {
 
 /// The service on every database, each with a model of its own; without settings there is no model.
 async fn benches(ocr: Option<OcrConfig>) -> Vec<(Bench, Model)> {
+    let databases = copydesk_store::testing::both(&MIGRATOR).await.into_iter();
+    databases.map(|(name, database)| bench(name, database, ocr.clone())).collect()
+}
+
+fn bench(name: &'static str, database: Database, ocr: Option<OcrConfig>) -> (Bench, Model) {
     let program = Some(env!("CARGO_BIN_EXE_copydesk-parse-child").into());
     let config = Config { parsing: Parsing { program, ..Parsing::default() }, ocr, ..Config::default() };
-    let mut benches = Vec::new();
-    for (name, database) in copydesk_store::testing::both(&MIGRATOR).await {
-        let model = Model::default();
-        let routes = tonic::service::Routes::new(LlmServiceServer::new(model.clone()));
-        let router = Service::new(
-            "llm-router",
-            routes,
-            vec!["copydesk.llm_router.v1.LlmService"],
-            copydesk_proto::FILE_DESCRIPTOR_SET,
-        );
-        let router = testing::local(router);
-        let ocr = config.ocr.as_ref().map(|ocr| Arc::new(RouterOcr::new(router, ocr)) as _);
-        let context = testing::context(&std::env::temp_dir());
-        let service =
-            assemble_with(config.clone(), database.clone(), context, Embedders::only(None), None, ocr);
-        benches.push((Bench { name, channel: testing::local(service), database }, model));
-    }
-    benches
+    let model = Model::default();
+    let routes = tonic::service::Routes::new(LlmServiceServer::new(model.clone()));
+    let router = Service::new(
+        "llm-router",
+        routes,
+        vec!["copydesk.llm_router.v1.LlmService"],
+        copydesk_proto::FILE_DESCRIPTOR_SET,
+    );
+    let router = testing::local(router);
+    let ocr = config.ocr.as_ref().map(|ocr| Arc::new(RouterOcr::new(router, ocr)) as _);
+    let context = testing::context(&std::env::temp_dir());
+    let service = assemble_with(config, database.clone(), context, Embedders::only(None), None, ocr);
+    (Bench { name, channel: testing::local(service), database }, model)
 }
 
 fn auto(key: &str, bytes: Vec<u8>) -> Doc {
@@ -313,6 +314,27 @@ async fn without_a_model_pictures_say_what_to_configure() {
         let document = with_pages(&tenant, "b.pdf", &base).await;
         assert_eq!((page(&document, 2), model.calls()), ("", 0));
         assert!(document.pages[1].reasons.iter().any(|reason| reason.contains("not read")));
+    }
+}
+
+#[tokio::test]
+async fn the_same_bytes_are_read_again_once_there_is_a_model_and_only_once() {
+    for (before, _) in benches(None).await {
+        let tenant = before.tenant(1);
+        let base = tenant.new_base("scans").await.knowledge_base_id;
+        let docs = [auto("a.pdf", scans())];
+        assert_eq!(tenant.ingest("1", &base, &docs).await.failures, [], "{}", before.name);
+        assert_eq!(tenant.ingest("2", &base, &docs).await.documents_unchanged, 1, "nothing could read it better");
+        let (after, model) = bench(before.name, before.database.clone(), Some(settings()));
+        let tenant = after.tenant(1);
+        model.say("A harpsichord.");
+        model.say("A lighthouse.");
+        assert_eq!(tenant.ingest("3", &base, &docs).await.failures, [], "{}", before.name);
+        assert_eq!(tenant.search(&base, "lighthouse", 3).await.len(), 1, "{}", before.name);
+        let document = with_pages(&tenant, "a.pdf", &base).await;
+        assert_eq!((document.version, model.calls()), (2, 2));
+        assert_eq!(tenant.ingest("4", &base, &docs).await.documents_unchanged, 1);
+        assert_eq!(model.calls(), 2, "what was read is not read again");
     }
 }
 

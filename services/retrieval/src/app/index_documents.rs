@@ -197,8 +197,9 @@ impl Worker {
     }
 
     async fn work_on(&self, job: &Job, item: Item, at_work: &Arc<AtWork>) -> Result<Turn, Error> {
-        let Item { staged, current_hash, .. } = item;
-        let outcome = if current_hash.as_ref() == Some(&staged.content_hash) {
+        let Item { staged, current_hash, waits_for_model, .. } = item;
+        let readable = waits_for_model && self.desk.ocr.is_some();
+        let outcome = if !readable && current_hash.as_ref() == Some(&staged.content_hash) {
             ItemOutcome::Unchanged
         } else {
             match self.indexed(job, &staged, at_work).await? {

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use super::Desk;
 use super::embed::{FIRST_WAIT, LONGEST_WAIT};
 use crate::config::OcrConfig;
-use crate::domain::reading::{Path, Picture, ReadFailure, Reading};
+use crate::domain::reading::{NO_MODEL, Path, Picture, ReadFailure, Reading};
 use crate::domain::records::{StagedDocument, reason};
 use crate::domain::source::Format;
 use crate::error::Error;
@@ -62,8 +62,7 @@ async fn read_pictures(
 ) -> Result<Result<(), ReadFailure>, Error> {
     let pictures = std::mem::take(&mut reading.pictures);
     let Some((ocr, config)) = desk.ocr.as_deref().zip(desk.config.ocr.as_ref()) else {
-        let note = "not read: no vision model is configured (retrieval.ocr.model)";
-        return Ok(without(reading, |_| true, note));
+        return Ok(without(reading, |_| true, NO_MODEL));
     };
     let without_picture = |number: u32| !pictures.iter().any(|picture: &Picture| picture.page == number);
     let note = "not read: the file holds no picture of the page that can be taken out";

@@ -82,6 +82,8 @@ pub struct Item {
     /// The content hash of the document that has its key now. Absent when there is none, and when that one has to be
     /// made anew although its bytes are the same: its meaning is searched, and it gets another title.
     pub current_hash: Option<String>,
+    /// Whether that document has pages that were not read because no vision model was configured.
+    pub waits_for_model: bool,
 }
 
 /// A passage to be written, with its chunks.

@@ -181,7 +181,7 @@ impl Write<'_> {
             WHERE tenant = $1 AND knowledge_base_id = $2 AND key = $3";
         let found = tx.query_opt(find, &params![self.tenant, self.knowledge_base, &self.staged.key]).await?;
         let before = match &found {
-            Some(row) if self.is_stored(row)? => {
+            Some(row) if self.is_stored(row)? && !self.reads_more(tx, row).await? => {
                 let described =
                     describe(tx, self.tenant, self.knowledge_base, self.staged, self.upload_time).await?;
                 return Ok(described.map_or(Put::Same, Put::Described));
@@ -216,6 +216,16 @@ impl Write<'_> {
         let retitled = !self.staged.title.is_empty() && row.get::<String>("title")? != self.staged.title;
         let same = row.get::<String>("content_hash")? == self.staged.content_hash;
         Ok(same && !(retitled && chunks.any(|chunk| chunk.vector.is_some())))
+    }
+
+    /// Whether it has the text of a page that was not read when the document was stored.
+    async fn reads_more(&self, tx: &mut Tx, row: &Row) -> Result<bool, StoreError> {
+        let mut read = self.pages.iter().filter_map(|stored| stored.picture_hash.as_ref()).peekable();
+        if read.peek().is_none() {
+            return Ok(false);
+        }
+        let before = pages::pictures(tx, self.tenant, &row.get::<String>("document_id")?).await?;
+        Ok(read.any(|hash| !before.contains(hash)))
     }
 
     async fn write_document(

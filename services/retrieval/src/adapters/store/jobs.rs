@@ -6,6 +6,7 @@ use copydesk_types::TenantId;
 use super::documents::{self, Put, Write};
 use super::items::{self, Close};
 use super::{rows, sources, usage};
+use crate::domain::reading::{NO_MODEL, Path};
 use crate::domain::records::{IngestionState, StagedDocument, reason};
 use crate::domain::stages::{LOSSES, OverQuota, Stage};
 use crate::ports::{Finish, Finished, Item, ItemOutcome, Job};
@@ -108,12 +109,18 @@ async fn lose(tx: &mut Tx, tenant: &str, id: &str, ordinal: u32, now: i64) -> Re
 
 pub(super) async fn next_item(database: &Database, job: &Job) -> Result<Option<Item>, StoreError> {
     let sql = "SELECT i.*, CASE WHEN i.title <> '' AND i.title <> d.title AND k.embedder <> ''
-          THEN NULL ELSE d.content_hash END AS current_hash FROM ingestion_item i
+          THEN NULL ELSE d.content_hash END AS current_hash,
+          CAST(CASE WHEN EXISTS (SELECT 1 FROM document_page p WHERE p.tenant = d.tenant
+            AND p.document_id = d.document_id AND p.path = $5 AND p.picture_hash = '' AND p.reasons LIKE $6)
+            THEN 1 ELSE 0 END AS BIGINT) AS waits_for_model
+        FROM ingestion_item i
         LEFT JOIN document d ON d.tenant = i.tenant AND d.knowledge_base_id = $3 AND d.key = i.key
         LEFT JOIN knowledge_base k ON k.tenant = i.tenant AND k.knowledge_base_id = $3
         WHERE i.tenant = $1 AND i.ingestion_id = $2 AND i.state = $4 ORDER BY i.lost, i.ordinal LIMIT 1";
     let (tenant, id) = (job.tenant.to_string(), job.id.to_string());
-    let values = params![tenant, id, job.knowledge_base.to_string(), Stage::Waiting.word()];
+    let unread = format!("%{NO_MODEL}%");
+    let values =
+        params![tenant, id, job.knowledge_base.to_string(), Stage::Waiting.word(), Path::Ocr.word(), unread];
     let Some(row) = database.query_opt(sql, &values).await? else { return Ok(None) };
     let staged = StagedDocument {
         ordinal: row.get("ordinal")?,
@@ -127,7 +134,12 @@ pub(super) async fn next_item(database: &Database, job: &Job) -> Result<Option<I
         attributes: rows::attributes(&row)?,
         source_uri: row.get("source_uri")?,
     };
-    Ok(Some(Item { staged, lost: row.get("lost")?, current_hash: row.get("current_hash")? }))
+    Ok(Some(Item {
+        staged,
+        lost: row.get("lost")?,
+        current_hash: row.get("current_hash")?,
+        waits_for_model: row.get("waits_for_model")?,
+    }))
 }
 
 pub(super) async fn finish_item(

@@ -17,6 +17,10 @@ pub use router::{Complexity, Path, Signals};
 
 use super::records::reason;
 
+/// What a page says that was not read because nothing is configured that reads pictures. Stored documents are asked for
+/// it: the same bytes are read again once there is a model.
+pub const NO_MODEL: &str = "not read: no vision model is configured (retrieval.ocr.model)";
+
 /// A document that was read.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
