@@ -1,6 +1,7 @@
 //! The map of one real request, drawn by the request itself and compared with the stored one: where CreateRun of a
 //! social post goes, through all five services, to the outcome in learning. `COPYDESK_BLESS=1` draws it anew.
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
+#[path = "black_box/support/mod.rs"]
 mod support;
 
 use std::path::Path;

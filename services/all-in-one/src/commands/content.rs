@@ -1,4 +1,5 @@
 //! `ingest`, `generate`, `watch`, `feedback`: the daily work, from the command line.
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -36,9 +37,10 @@ pub(super) async fn ingest(args: IngestArgs) -> anyhow::Result<()> {
             eprintln!("there is a brand `{}` already: --voice and --audience are ignored", args.brand);
         }
         let base = brand.knowledge_base_ids.first().context("the brand has no knowledge base")?;
-        let mut said = Instant::now();
+        // For somebody who watches; in a log or a pipe the outcome is enough.
+        let (mut said, watched) = (Instant::now(), io::stderr().is_terminal());
         let mut progress = |now: &Ingestion| {
-            if said.elapsed() >= SAY_EVERY {
+            if watched && said.elapsed() >= SAY_EVERY {
                 said = Instant::now();
                 let (total, chunks) =
                     (count(now.documents_total, "document"), count(now.chunks_written, "chunk"));

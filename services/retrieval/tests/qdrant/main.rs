@@ -11,7 +11,7 @@
     reason = "the lint's exception for tests does not see the cases as tests"
 )]
 
-#[path = "../common/mod.rs"]
+#[path = "../black_box/common/mod.rs"]
 mod common;
 mod double;
 mod library;

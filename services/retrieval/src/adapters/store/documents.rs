@@ -220,12 +220,13 @@ impl Write<'_> {
 
     /// Whether it has the text of a page that was not read when the document was stored.
     async fn reads_more(&self, tx: &mut Tx, row: &Row) -> Result<bool, StoreError> {
-        let mut read = self.pages.iter().filter_map(|stored| stored.picture_hash.as_ref()).peekable();
-        if read.peek().is_none() {
+        let read: Vec<&String> = self.pages.iter().filter_map(|page| page.picture_hash.as_ref()).collect();
+        if read.is_empty() {
             return Ok(false);
         }
-        let before = pages::pictures(tx, self.tenant, &row.get::<String>("document_id")?).await?;
-        Ok(read.any(|hash| !before.contains(hash)))
+        let id: String = row.get("document_id")?;
+        let before = pages::pictures(tx, self.tenant, &id).await?;
+        Ok(read.iter().any(|hash| !before.contains(hash)))
     }
 
     async fn write_document(

@@ -1,0 +1,9 @@
+//! The workshop as its callers and its neighbours know it. One program, for a program per file would link everything
+//! anew.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step must stop the test")]
+
+mod calls;
+mod durability;
+mod pipeline;
+mod support;
+mod watch;
