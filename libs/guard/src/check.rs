@@ -25,7 +25,17 @@ pub(crate) fn judged(index: &Index<'_>, text: &str, thresholds: &Thresholds) -> 
         claims.push(claim(raw, sentence.span, class, &finding));
         findings.push(finding);
     }
-    (report(index, claims, thresholds), findings)
+    (report(claims, !index.passages.is_empty(), thresholds), findings)
+}
+
+/// A report told anew with other claims.
+pub(crate) fn retold(
+    report: Report,
+    claims: Vec<Claim>,
+    has_sources: bool,
+    thresholds: &Thresholds,
+) -> Report {
+    Report { guard_version: report.guard_version, ..self::report(claims, has_sources, thresholds) }
 }
 
 fn claim(raw: &str, span: std::ops::Range<usize>, class: SentenceClass, finding: &Finding) -> Claim {
@@ -41,11 +51,11 @@ fn claim(raw: &str, span: std::ops::Range<usize>, class: SentenceClass, finding:
     }
 }
 
-fn report(index: &Index<'_>, claims: Vec<Claim>, thresholds: &Thresholds) -> Report {
+fn report(claims: Vec<Claim>, has_sources: bool, thresholds: &Thresholds) -> Report {
     let checked = claims.iter().filter(|claim| claim.verdict != Verdict::NotCheckable).count();
     let risk = claims.iter().map(|claim| claim.risk).fold(0.0, f64::max);
     let confidence = if checked > 0 { 1.0 - risk } else { 0.0 };
-    let not_safe_reason = fault(index, &claims, checked, confidence, thresholds);
+    let not_safe_reason = fault(has_sources, &claims, checked, confidence, thresholds);
     Report {
         is_safe: not_safe_reason.is_none(),
         confidence,
@@ -60,7 +70,7 @@ fn report(index: &Index<'_>, claims: Vec<Claim>, thresholds: &Thresholds) -> Rep
 
 /// Why the text is not safe.
 fn fault(
-    index: &Index<'_>,
+    has_sources: bool,
     claims: &[Claim],
     checked: usize,
     confidence: f64,
@@ -69,7 +79,7 @@ fn fault(
     let flagged = claims.iter().filter(|claim| claim.verdict.is_flagged()).count();
     if claims.is_empty() {
         Some("the text is empty".to_owned())
-    } else if index.passages.is_empty() {
+    } else if !has_sources {
         Some("there are no sources to check against".to_owned())
     } else if checked == 0 {
         Some("no sentence states anything that could be checked".to_owned())

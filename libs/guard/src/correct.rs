@@ -9,7 +9,9 @@ use soften::softened;
 use crate::check::judged;
 use crate::index::Index;
 use crate::judge::{Finding, judge};
-use crate::report::{Claim, Corrected, ReasonKind, SentenceClass, Source, Thresholds, Verdict};
+use crate::report::{
+    Claim, Corrected, Correction, ReasonKind, Report, SentenceClass, Source, Thresholds, Verdict,
+};
 
 /// Most rounds of checking and dropping before all of a text is dropped.
 const MOST_ROUNDS: usize = 6;
@@ -54,6 +56,16 @@ pub fn correct(text: &str, sources: &[Source<'_>], thresholds: &Thresholds) -> C
         rendered = draft.render();
     }
     Corrected { text: rendered.text, corrections: draft.corrections(), report }
+}
+
+/// The text without the sentences that a report of it flags, and what was left out. For what a judge flags: [`correct`]
+/// leaves nothing that the guard flags itself.
+pub fn drop_flagged(text: &str, report: &Report) -> (String, Vec<Correction>) {
+    let mut draft = Draft::new(text);
+    for (piece, claim) in report.claims.iter().enumerate().filter(|(_, claim)| claim.verdict.is_flagged()) {
+        draft.change(piece, String::new(), explain(claim));
+    }
+    (draft.render().text, draft.corrections())
 }
 
 /// The sentence mended or softened, if one of both makes it a supported one.
@@ -143,6 +155,17 @@ mod tests {
             assert_eq!(result.text, expected);
             assert_eq!((result.corrections.len(), result.report.is_safe), (1, true), "{:?}", result.report);
         }
+    }
+
+    #[test]
+    fn what_a_judge_flags_goes() {
+        let given = "Acme cut build times by 40 % in 2024. Maria Chen leads the platform team.";
+        let mut report = corrected(given).report;
+        assert_eq!(drop_flagged(given, &report), (given.to_owned(), Vec::new()));
+        report.claims[1].verdict = Verdict::Contradicted;
+        let (text, corrections) = drop_flagged(given, &report);
+        assert_eq!(text, "Acme cut build times by 40 % in 2024.");
+        assert_eq!(&given[corrections[0].span.clone()], "Maria Chen leads the platform team.");
     }
 
     #[test]

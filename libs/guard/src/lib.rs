@@ -3,6 +3,8 @@
 //! - [`text`] splits text into sentences and words, and finds stems, terms and syllables.
 //! - [`check`] judges each sentence of a text by the sources, with evidence and reasons.
 //! - [`correct`] mends or drops what a check flags.
+//! - [`llm_judge`] says what a judge model is asked and what its answers count for.
+//! - [`calibrate`] compares the guard with people and proposes thresholds.
 //! - [`rules`] finds what must not be published whoever says it.
 //! - [`contain`] makes text from outside harmless before a model reads it.
 //!
@@ -11,6 +13,7 @@
 //! what a judge model should look at.
 
 mod align;
+pub mod calibrate;
 mod check;
 mod class;
 pub mod contain;
@@ -18,6 +21,7 @@ mod correct;
 mod facts;
 mod index;
 mod judge;
+pub mod llm_judge;
 mod phrase;
 mod report;
 pub mod rules;
@@ -25,7 +29,7 @@ mod signals;
 pub mod text;
 
 pub use check::check;
-pub use correct::correct;
+pub use correct::{correct, drop_flagged};
 pub use report::{
     Claim, Corrected, Correction, Evidence, GUARD_VERSION, Reason, ReasonKind, Report, SentenceClass, Source,
     Thresholds, Verdict,

@@ -106,6 +106,14 @@ pub enum ReasonKind {
     AntonymOf,
     /// A superlative or absolute that the evidence does not use.
     SuperlativeUnsupported,
+    /// The judge finds it in the sources and shows the words.
+    JudgeSupports,
+    /// The judge finds the opposite in the sources and shows the words.
+    JudgeContradicts,
+    /// The judge finds nothing in the sources that says so.
+    JudgeFindsNothing,
+    /// The judge's answer does not count.
+    JudgeOverruled,
 }
 
 impl ReasonKind {
@@ -124,6 +132,10 @@ impl ReasonKind {
             Self::NegationDropped => "states what the evidence denies",
             Self::AntonymOf => "says the opposite of the evidence",
             Self::SuperlativeUnsupported => "superlative without evidence",
+            Self::JudgeSupports => "the judge finds it in the sources",
+            Self::JudgeContradicts => "the judge finds the opposite in the sources",
+            Self::JudgeFindsNothing => "the judge finds nothing that says so",
+            Self::JudgeOverruled => "the judge's answer does not count",
         }
     }
 }
