@@ -3,18 +3,23 @@
 mod draft;
 mod soften;
 
+use std::ops::Range;
+
 use draft::Draft;
 use soften::softened;
 
 use crate::check::judged;
 use crate::index::Index;
 use crate::judge::{Finding, judge};
+use crate::llm_judge::{Opinion, settle};
 use crate::report::{
     Claim, Corrected, Correction, ReasonKind, Report, SentenceClass, Source, Thresholds, Verdict,
 };
 
 /// Most rounds of checking and dropping before all of a text is dropped.
 const MOST_ROUNDS: usize = 6;
+/// Most rounds of dropping what a judge flags.
+const JUDGED_ROUNDS: usize = 2;
 
 /// Corrects a text until no sentence in it is flagged.
 ///
@@ -58,9 +63,40 @@ pub fn correct(text: &str, sources: &[Source<'_>], thresholds: &Thresholds) -> C
     Corrected { text: rendered.text, corrections: draft.corrections(), report }
 }
 
-/// The text without the sentences that a report of it flags, and what was left out. For what a judge flags: [`correct`]
-/// leaves nothing that the guard flags itself.
-pub fn drop_flagged(text: &str, report: &Report) -> (String, Vec<Correction>) {
+/// Corrects a text as [`correct`] does, and drops what a judge's opinions flag, by the claims' words. After two rounds what
+/// is still flagged stays, and the report says that the text is not safe.
+pub fn correct_by(
+    text: &str,
+    sources: &[Source<'_>],
+    thresholds: &Thresholds,
+    opinions: &[(String, Opinion)],
+) -> Corrected {
+    let mut corrected = correct(text, sources, thresholds);
+    for _ in 0..JUDGED_ROUNDS {
+        let report = settle(corrected.report.clone(), opinions, sources, thresholds).report;
+        if !report.claims.iter().any(|claim| claim.verdict.is_flagged()) {
+            break;
+        }
+        let (left, dropped) = drop_flagged(&corrected.text, &report);
+        let again = correct(&left, sources, thresholds);
+        let changes = dropped.into_iter().chain(again.corrections);
+        corrected
+            .corrections
+            .extend(changes.map(|change| Correction { span: place_of(&change.before, text), ..change }));
+        corrected.text = again.text;
+        corrected.report = again.report;
+    }
+    corrected.report = settle(corrected.report, opinions, sources, thresholds).report;
+    corrected
+}
+
+/// Where a text has these words; its end where it does not have them any more.
+fn place_of(words: &str, text: &str) -> Range<usize> {
+    text.find(words).map_or(text.len()..text.len(), |at| at..at + words.len())
+}
+
+/// The text without the sentences that a report of it flags, and what was left out.
+fn drop_flagged(text: &str, report: &Report) -> (String, Vec<Correction>) {
     let mut draft = Draft::new(text);
     for (piece, claim) in report.claims.iter().enumerate().filter(|(_, claim)| claim.verdict.is_flagged()) {
         draft.change(piece, String::new(), explain(claim));
@@ -166,6 +202,29 @@ mod tests {
         let (text, corrections) = drop_flagged(given, &report);
         assert_eq!(text, "Acme cut build times by 40 % in 2024.");
         assert_eq!(&given[corrections[0].span.clone()], "Maria Chen leads the platform team.");
+    }
+
+    #[test]
+    fn what_a_judge_finds_false_is_dropped_and_what_it_finds_true_stays() {
+        use crate::llm_judge::Statement;
+        let sources = [Source {
+            id: "s1",
+            text: "Acme does not store source code.\nThe cache keeps every artefact for 30 days.",
+        }];
+        let given = "The cache keeps every artefact for 30 days. Acme does store source code.";
+        let by = |verdict, quote: &str| {
+            let statements = vec![Statement { text: "s".into(), verdict, quote: quote.into() }];
+            let opinions = [("Acme does store source code.".to_owned(), Opinion { statements })];
+            correct_by(given, &sources, &Thresholds::default(), &opinions)
+        };
+        let dropped = by(Verdict::Contradicted, "Acme does not store source code.");
+        assert_eq!(dropped.text, "The cache keeps every artefact for 30 days.");
+        assert_eq!(&given[dropped.corrections[0].span.clone()], "Acme does store source code.");
+        assert!(dropped.report.is_safe, "{:?}", dropped.report);
+        let kept = by(Verdict::Supported, "Acme does not store source code.");
+        assert_eq!((kept.text.as_str(), kept.corrections.len(), kept.report.is_safe), (given, 0, true));
+        let unsure = by(Verdict::Supported, "words that no source has");
+        assert_eq!((unsure.text.as_str(), unsure.report.is_safe), (given, false));
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod signals;
 pub mod text;
 
 pub use check::check;
-pub use correct::{correct, drop_flagged};
+pub use correct::{correct, correct_by};
 pub use report::{
     Claim, Corrected, Correction, Evidence, GUARD_VERSION, Reason, ReasonKind, Report, SentenceClass, Source,
     Thresholds, Verdict,

@@ -24,6 +24,7 @@ pub mod tools;
 
 use std::sync::Arc;
 
+use copydesk_proto::agent_orchestrator::v1::guard_service_server::GuardServiceServer;
 use copydesk_proto::agent_orchestrator::v1::run_service_server::RunServiceServer;
 use copydesk_rpc::{Channel, Service, ServiceContext};
 use copydesk_store::{Database, DatabaseConfig, Migrator};
@@ -38,7 +39,8 @@ pub const NAME: &str = "agent-orchestrator";
 /// The service's tables.
 pub static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
 
-const RUN_SERVICE: &str = "copydesk.agent_orchestrator.v1.RunService";
+const SERVICES: [&str; 2] =
+    ["copydesk.agent_orchestrator.v1.RunService", "copydesk.agent_orchestrator.v1.GuardService"];
 
 /// Whom this service calls.
 #[derive(Clone)]
@@ -68,8 +70,10 @@ pub async fn build(
     let db = Database::open(database, NAME, &MIGRATOR).await?;
     let config = config.resolved(db.dialect());
     let expire_leases = config.expire_leases_at_start == Some(true);
+    let store = Arc::new(adapters::store::SqlStore::new(db));
     let ports = app::Ports {
-        store: Arc::new(adapters::store::SqlStore::new(db)),
+        store: store.clone(),
+        guard: store,
         model: Arc::new(adapters::llm_router::RoutedModel::new(peers.llm_router)),
         library: Arc::new(adapters::retrieval::Retrieval::new(peers.retrieval.clone())),
         web: Arc::new(adapters::web::RetrievalWeb::new(peers.retrieval)),
@@ -78,9 +82,10 @@ pub async fn build(
         minter: context.minter,
     };
     let app = Arc::new(app::App::new(ports, config, metrics::Metrics::new(&context.meter)));
-    let routes = Routes::new(RunServiceServer::new(rpc::Runs::new(app.clone())));
+    let routes = Routes::new(RunServiceServer::new(rpc::Runs::new(app.clone())))
+        .add_service(GuardServiceServer::new(rpc::Guard::new(app.clone())));
     let (engine, relay, store) = (app.clone(), app.clone(), app.ports.store.clone());
-    let service = Service::new(NAME, routes, vec![RUN_SERVICE], copydesk_proto::FILE_DESCRIPTOR_SET)
+    let service = Service::new(NAME, routes, SERVICES.to_vec(), copydesk_proto::FILE_DESCRIPTOR_SET)
         .with_task("run-engine", move |stop| app::engine::work(engine, expire_leases, stop))
         .with_task("outcome-relay", move |stop| app::relay::deliver(relay, stop))
         .with_ready(move || {

@@ -2,12 +2,14 @@
 //!
 //! Peers' errors are [`copydesk_rpc::ServiceError`]s: `is_retryable` says whether another attempt may help.
 mod archive;
+mod guard;
 mod library;
 mod model;
 mod store;
 mod web;
 
 pub use archive::{Archive, FiguresQuery, LessonQuery};
+pub use guard::{GuardStore, HumanVerdict, StoredPolicy};
 pub use library::{Found, Library, SearchQuery, Sources};
 pub use model::{Brief, LanguageModel, Message, ModelCall, ModelReply, Place, Task};
 pub use store::{

@@ -1,6 +1,9 @@
 //! The door: requests in, use cases called, answers out. No decisions are made here.
+mod guard;
 mod request;
 mod response;
+
+pub(crate) use guard::Guard;
 
 use std::sync::Arc;
 

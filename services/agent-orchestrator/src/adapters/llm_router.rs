@@ -90,15 +90,15 @@ fn request(place: &Place, call: &ModelCall) -> pb::GenerateRequest {
     pb::GenerateRequest {
         request_id: place.request_id.clone(),
         attribution: Some(pb::Attribution {
-            run_id: place.run_id.to_string(),
-            step: place.step.to_string(),
+            run_id: place.step.map(|(run_id, _)| run_id.to_string()).unwrap_or_default(),
+            step: place.step.map(|(_, step)| step.to_string()).unwrap_or_default(),
             agent: call.agent.to_owned(),
             agent_version: call.agent_version.to_owned(),
         }),
         task: task(call.task).into(),
         messages: call.messages.iter().map(message).collect(),
         evidence: call.evidence.iter().map(convert::passage).collect(),
-        brief: Some(brief(&call.brief)),
+        brief: call.brief.as_ref().map(brief),
         response_schema: call.schema.as_ref().map(convert::to_struct),
         temperature: Some(call.temperature),
         max_output_tokens: Some(call.max_output_tokens),
@@ -114,6 +114,7 @@ fn task(task: Task) -> pb::Task {
         Task::Review => pb::Task::Review,
         Task::Revise => pb::Task::Revise,
         Task::Finish => pb::Task::Finish,
+        Task::Judge => pb::Task::Judge,
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! An agent is one file with its `AGENT` and its prompts, and one entry in [`AGENTS`].
 pub mod analyst;
+pub mod judge;
 pub mod researcher;
 pub mod reviewer;
 pub mod strategist;
@@ -36,8 +37,14 @@ pub struct Agent {
 }
 
 /// Every agent.
-pub const AGENTS: [&Agent; 5] =
-    [&researcher::AGENT, &analyst::AGENT, &strategist::AGENT, &writer::AGENT, &reviewer::AGENT];
+pub const AGENTS: [&Agent; 6] = [
+    &researcher::AGENT,
+    &analyst::AGENT,
+    &strategist::AGENT,
+    &writer::AGENT,
+    &reviewer::AGENT,
+    &judge::AGENT,
+];
 
 #[cfg(test)]
 mod tests {

@@ -56,7 +56,7 @@ impl<'a> Scene<'a> {
             agent_version: agent.version,
             messages,
             evidence: self.passages.to_vec(),
-            brief: self.brief(),
+            brief: Some(self.brief()),
             schema,
             temperature: agent.temperature,
             max_output_tokens: if self.spec.content_type == ContentType::Blog { 4_096 } else { 2_048 },
@@ -159,14 +159,14 @@ fn list(text: &mut String, name: &str, lines: &[String]) {
     let _ = writeln!(text, "</{name}>");
 }
 
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     contained(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Cleaned, and without anything that could close or open one of our marks.
-fn contained(text: &str) -> String {
+pub(super) fn contained(text: &str) -> String {
     let mut safe = clean(text);
-    for mark in ["brief", "remarks", "directions", "draft", "passage", "web_result"] {
+    for mark in ["brief", "remarks", "directions", "draft", "passage", "web_result", "claim", "source"] {
         for open in ["<", "</"] {
             let found = format!("{open}{mark}");
             while let Some(at) = find_ignoring_case(&safe, &found) {

@@ -71,7 +71,13 @@ impl<'a> Desk<'a> {
         Ok(reply.text)
     }
 
-    async fn call_model(&self, key: &str, call: &ModelCall, stream: bool) -> Result<ModelReply, StepError> {
+    /// Calls a model, or gives what it answered before.
+    pub(super) async fn call_model(
+        &self,
+        key: &str,
+        call: &ModelCall,
+        stream: bool,
+    ) -> Result<ModelReply, StepError> {
         let hash = digest(call)?;
         let memo = self.memo(key, &hash);
         let reply = match self.recall::<ModelReply>(&memo).await? {
@@ -84,7 +90,7 @@ impl<'a> Desk<'a> {
             None => {
                 self.check_budget().await?;
                 let request_id = format!("{}/{}/{key}/{hash}", self.run.run_id, self.claim.step);
-                let place = Place { run_id: self.run.run_id, step: self.claim.step, request_id };
+                let place = Place { step: Some((self.run.run_id, self.claim.step)), request_id };
                 let model = &self.app.ports.model;
                 let reply = if stream {
                     model.stream(&place, call, &|text| self.publish(text)).await?

@@ -5,6 +5,9 @@ pub(crate) mod create_run;
 mod desk;
 pub(crate) mod engine;
 pub(crate) mod get_run;
+pub(crate) mod ground;
+pub(crate) mod guard_policy;
+pub(crate) mod hearing;
 pub(crate) mod list_runs;
 pub(crate) mod relay;
 mod settle;
@@ -21,7 +24,7 @@ use tokio::sync::Notify;
 use crate::config::Config;
 use crate::domain::run::Run;
 use crate::metrics::Metrics;
-use crate::ports::{Archive, Clock, LanguageModel, Library, RunStore, Web};
+use crate::ports::{Archive, Clock, GuardStore, LanguageModel, Library, RunStore, Web};
 
 /// The type of a run in errors.
 pub(crate) const RUN: &str = "copydesk.agent_orchestrator.v1.Run";
@@ -29,6 +32,7 @@ pub(crate) const RUN: &str = "copydesk.agent_orchestrator.v1.Run";
 /// What is outside.
 pub(crate) struct Ports {
     pub(crate) store: Arc<dyn RunStore>,
+    pub(crate) guard: Arc<dyn GuardStore>,
     pub(crate) model: Arc<dyn LanguageModel>,
     pub(crate) library: Arc<dyn Library>,
     pub(crate) web: Arc<dyn Web>,

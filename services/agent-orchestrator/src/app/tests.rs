@@ -127,6 +127,7 @@ async fn bench_with(searches: &[Search], archive: EmptyArchive) -> Bench {
     let store = Arc::new(SqlStore::new(copydesk_store::testing::sqlite(&crate::MIGRATOR).await));
     let ports = Ports {
         store: store.clone(),
+        guard: store.clone(),
         model: Arc::new(OneAnswerModel),
         library: Arc::new(ScriptedLibrary(Mutex::new(searches.iter().rev().copied().collect()))),
         web: Arc::new(NoWeb),

@@ -9,6 +9,7 @@ pub mod outcome;
 pub mod output;
 pub mod passage;
 pub mod plan;
+pub mod policy;
 pub mod result;
 pub mod run;
 pub mod safety;

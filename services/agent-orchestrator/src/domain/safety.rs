@@ -1,5 +1,6 @@
 //! The check of a final text against the passages it was made from.
-use copydesk_guard::{Claim, Source, Thresholds, Verdict};
+use copydesk_guard::llm_judge::{Opinion, Question, questions, settle};
+use copydesk_guard::{Claim, Report, Source, Thresholds, Verdict};
 use serde::{Deserialize, Serialize};
 
 use super::compose::Composed;
@@ -59,6 +60,28 @@ pub struct Safety {
     pub not_safe_reason: String,
     /// Version of the guard.
     pub guard_version: String,
+    /// What a judge model did; absent when none was asked.
+    #[serde(default)]
+    pub judge: Option<JudgeNote>,
+}
+
+/// What a judge model did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JudgeNote {
+    /// `<provider>/<model>`; empty when every answer was known, and when there was none.
+    pub model: String,
+    /// Claims that it was asked about, remembered ones included.
+    pub asked: u32,
+    /// Answers that were remembered.
+    pub remembered: u32,
+    /// Answers that did not count.
+    pub overruled: u32,
+    /// Nano-dollars.
+    pub cost_nanos: i64,
+    /// Name and version of its prompt.
+    pub judge_version: String,
+    /// Why there is no answer; empty when there is one.
+    pub error: String,
 }
 
 /// A change that the guard made.
@@ -72,36 +95,75 @@ pub struct Correction {
     pub reason: String,
 }
 
-/// Corrects what the passages do not bear out and reports on what is left.
-pub fn examine(composed: &Composed, caption: &str, passages: &[Passage]) -> Checked {
-    let mut sources = sources(passages);
-    sources.extend(titles(&composed.text, passages));
-    let corrected = copydesk_guard::correct(&composed.text, &sources, &Thresholds::default());
-    let report = corrected.report;
-    let sentences: Vec<CitedSentence> = report.claims.iter().map(|claim| cited(claim, passages)).collect();
-    // Headings that are a document's title hold, but there are no words of a document to cite for them.
-    let is_title = |(claim, cited): &(&Claim, &CitedSentence)| claim.verdict != cited.verdict;
-    let as_titles = report.claims.iter().zip(&sentences).filter(is_title).count();
-    let corrections = corrected.corrections.into_iter();
-    let corrections =
-        corrections.map(|c| Correction { before: c.before, after: c.after, reason: c.reason }).collect();
-    let kept = corrected.text.starts_with(&composed.hook);
-    Checked {
-        hook: if kept { composed.hook.clone() } else { String::new() },
-        hashtags: composed.hashtags.clone(),
-        caption: safe_caption(caption, &sources, &sentences, &corrected.text),
-        sentences,
-        report: Safety {
-            is_safe: report.is_safe,
-            confidence: report.confidence.clamp(0.0, 1.0),
-            supported: count(report.supported.saturating_sub(as_titles)),
-            checked: count(report.checked.saturating_sub(as_titles)),
-            sentences: count(report.sentences),
-            corrections,
-            not_safe_reason: report.not_safe_reason.unwrap_or_default(),
-            guard_version: report.guard_version,
-        },
-        text: corrected.text,
+/// A final text under examination.
+pub struct Examination<'a> {
+    composed: &'a Composed,
+    caption: &'a str,
+    passages: &'a [Passage],
+    sources: Vec<Source<'a>>,
+    thresholds: Thresholds,
+    /// The guard's word on the corrected text, before a judge is heard.
+    report: Report,
+}
+
+impl<'a> Examination<'a> {
+    /// Takes up a text.
+    pub fn new(
+        composed: &'a Composed,
+        caption: &'a str,
+        passages: &'a [Passage],
+        thresholds: Thresholds,
+    ) -> Self {
+        let mut sources = sources(passages);
+        sources.extend(titles(&composed.text, passages));
+        let report = copydesk_guard::correct(&composed.text, &sources, &thresholds).report;
+        Self { composed, caption, passages, sources, thresholds, report }
+    }
+
+    /// What a judge is to be asked, with so many sources a claim at most.
+    pub fn questions(&self, most: usize) -> Vec<Question<'_>> {
+        questions(&self.report, &self.sources, most)
+    }
+
+    /// What the questions' sources point into.
+    pub fn sources(&self) -> &[Source<'a>] {
+        &self.sources
+    }
+
+    /// Corrects what the passages do not bear out, drops what the judge flags and reports on what is left.
+    pub fn close(self, opinions: &[(String, Opinion)], judge: Option<JudgeNote>) -> Checked {
+        let Self { composed, caption, passages, sources, thresholds, report } = self;
+        let overruled = settle(report, opinions, &sources, &thresholds).overruled.len();
+        let judge = judge.map(|note| JudgeNote { overruled: count(overruled), ..note });
+        let corrected = copydesk_guard::correct_by(&composed.text, &sources, &thresholds, opinions);
+        let report = corrected.report;
+        let sentences: Vec<CitedSentence> =
+            report.claims.iter().map(|claim| cited(claim, passages)).collect();
+        // Headings that are a document's title hold, but there are no words of a document to cite for them.
+        let is_title = |(claim, cited): &(&Claim, &CitedSentence)| claim.verdict != cited.verdict;
+        let as_titles = report.claims.iter().zip(&sentences).filter(is_title).count();
+        let corrections = corrected.corrections.into_iter();
+        let corrections =
+            corrections.map(|c| Correction { before: c.before, after: c.after, reason: c.reason }).collect();
+        let kept = corrected.text.starts_with(&composed.hook);
+        Checked {
+            hook: if kept { composed.hook.clone() } else { String::new() },
+            hashtags: composed.hashtags.clone(),
+            caption: safe_caption(caption, &sources, &sentences, &corrected.text, &thresholds),
+            sentences,
+            report: Safety {
+                is_safe: report.is_safe,
+                confidence: report.confidence.clamp(0.0, 1.0),
+                supported: count(report.supported.saturating_sub(as_titles)),
+                checked: count(report.checked.saturating_sub(as_titles)),
+                sentences: count(report.sentences),
+                corrections,
+                not_safe_reason: report.not_safe_reason.unwrap_or_default(),
+                guard_version: report.guard_version,
+                judge,
+            },
+            text: corrected.text,
+        }
     }
 }
 
@@ -164,7 +226,7 @@ fn cited(claim: &Claim, passages: &[Passage]) -> CitedSentence {
 }
 
 /// The stable word of a reason, as the guard's own wire form spells it.
-fn word(kind: &impl Serialize) -> String {
+pub fn word(kind: &impl Serialize) -> String {
     match serde_json::to_value(kind) {
         Ok(serde_json::Value::String(word)) => word,
         _ => "reason".to_owned(),
@@ -172,12 +234,16 @@ fn word(kind: &impl Serialize) -> String {
 }
 
 /// A caption is shown without citations, so it must hold; else the first supported sentence stands in for it.
-fn safe_caption(caption: &str, sources: &[Source<'_>], sentences: &[CitedSentence], text: &str) -> String {
+fn safe_caption(
+    caption: &str,
+    sources: &[Source<'_>],
+    sentences: &[CitedSentence],
+    text: &str,
+    thresholds: &Thresholds,
+) -> String {
     let caption = caption.trim();
     let holds = |c: &Claim| matches!(c.verdict, Verdict::Supported | Verdict::NotCheckable);
-    if !caption.is_empty()
-        && copydesk_guard::check(caption, sources, &Thresholds::default()).claims.iter().all(holds)
-    {
+    if !caption.is_empty() && copydesk_guard::check(caption, sources, thresholds).claims.iter().all(holds) {
         return caption.to_owned();
     }
     let supported = sentences.iter().find(|s| s.verdict == Verdict::Supported);
@@ -204,6 +270,10 @@ mod tests {
             text: text.into(),
             ..Passage::default()
         }
+    }
+
+    fn examine(composed: &Composed, caption: &str, passages: &[Passage]) -> Checked {
+        Examination::new(composed, caption, passages, Thresholds::default()).close(&[], None)
     }
 
     fn examined(text: &str, hook: &str, caption: &str) -> Checked {

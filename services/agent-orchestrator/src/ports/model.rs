@@ -26,6 +26,8 @@ pub enum Task {
     Revise,
     /// Hook, hashtags, caption.
     Finish,
+    /// Say of claims whether the sources bear them out.
+    Judge,
 }
 
 /// One message of a prompt.
@@ -77,8 +79,8 @@ pub struct ModelCall {
     pub messages: Vec<Message>,
     /// What the answer may rest on.
     pub evidence: Vec<Passage>,
-    /// What is to be written.
-    pub brief: Brief,
+    /// What is to be written; `None` where nothing is.
+    pub brief: Option<Brief>,
     /// JSON schema of the answer; `None` for plain text.
     pub schema: Option<serde_json::Value>,
     /// 0 to 2.
@@ -90,10 +92,8 @@ pub struct ModelCall {
 /// Where a call belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The run.
-    pub run_id: RunId,
-    /// The step.
-    pub step: StepKey,
+    /// The run and its step; `None` for a call outside of runs.
+    pub step: Option<(RunId, StepKey)>,
     /// The key under which the router remembers the answer, at most 128 characters.
     pub request_id: String,
 }

@@ -104,19 +104,22 @@ fn result(result: RunResult) -> pb::RunResult {
 }
 
 fn sentence(sentence: CitedSentence) -> pb::SentenceCitation {
-    let verdict = match sentence.verdict {
+    pb::SentenceCitation {
+        span: Some(span(sentence.start, sentence.end)),
+        verdict: verdict(sentence.verdict).into(),
+        citations: sentence.citations.into_iter().map(citation).collect(),
+        reasons: sentence.reasons,
+        risk: sentence.risk,
+    }
+}
+
+pub(super) fn verdict(verdict: Verdict) -> pb::Verdict {
+    match verdict {
         Verdict::Supported => pb::Verdict::Supported,
         Verdict::Contradicted => pb::Verdict::Contradicted,
         Verdict::Unsupported => pb::Verdict::Unsupported,
         Verdict::Uncertain => pb::Verdict::Uncertain,
         Verdict::NotCheckable => pb::Verdict::NotCheckable,
-    };
-    pb::SentenceCitation {
-        span: Some(span(sentence.start, sentence.end)),
-        verdict: verdict.into(),
-        citations: sentence.citations.into_iter().map(citation).collect(),
-        reasons: sentence.reasons,
-        risk: sentence.risk,
     }
 }
 
@@ -132,6 +135,7 @@ fn safety(safety: Safety, violations: Vec<RuleViolation>) -> pb::SafetyReport {
         span: Some(span(v.start, v.end)),
         message: v.message,
     };
+    let judge = safety.judge.unwrap_or_default();
     pb::SafetyReport {
         is_safe: safety.is_safe,
         confidence: safety.confidence,
@@ -142,6 +146,9 @@ fn safety(safety: Safety, violations: Vec<RuleViolation>) -> pb::SafetyReport {
         violations: violations.into_iter().map(violation).collect(),
         not_safe_reason: safety.not_safe_reason,
         guard_version: safety.guard_version,
+        judge_model: judge.model,
+        judged: judge.asked,
+        judge_error: judge.error,
     }
 }
 

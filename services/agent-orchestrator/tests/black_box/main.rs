@@ -4,6 +4,7 @@
 
 mod calls;
 mod durability;
+mod guard;
 mod pipeline;
 mod support;
 mod watch;

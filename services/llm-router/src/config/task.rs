@@ -27,7 +27,7 @@ pub struct TaskConfig {
 }
 
 /// The names by which tasks are configured, and the tasks that they mean.
-pub const TASKS: [(&str, Task); 9] = [
+pub const TASKS: [(&str, Task); 10] = [
     ("default", Task::Unspecified),
     ("qualification", Task::Qualification),
     ("research", Task::Research),
@@ -37,6 +37,7 @@ pub const TASKS: [(&str, Task); 9] = [
     ("revise", Task::Revise),
     ("finish", Task::Finish),
     ("simple_parsing", Task::SimpleParsing),
+    ("judge", Task::Judge),
 ];
 
 /// The faults of tasks and chains; `known` knows the names of all models.

@@ -76,7 +76,7 @@ impl Desk<'_> {
             Task::Strategy => strategy::text(self),
             Task::Review => review::text(self),
             Task::Finish => finish::lines(self),
-            Task::Unspecified | Task::Qualification | Task::SimpleParsing => answer::text(self),
+            Task::Unspecified | Task::Qualification | Task::SimpleParsing | Task::Judge => answer::text(self),
         }
     }
 

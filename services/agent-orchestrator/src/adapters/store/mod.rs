@@ -3,6 +3,7 @@
 //! Locks are always taken in the order lane, run, task, so that no two transactions wait for each other.
 mod calls;
 mod claims;
+mod guard;
 mod outbox;
 mod rows;
 mod runs;

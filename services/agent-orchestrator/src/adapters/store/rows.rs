@@ -83,7 +83,7 @@ pub(super) fn json<T: DeserializeOwned>(row: &Row, column: &str) -> Result<T, St
     from_json(column, &row.get::<String>(column)?)
 }
 
-fn from_json<T: DeserializeOwned>(column: &str, text: &str) -> Result<T, StoreError> {
+pub(super) fn from_json<T: DeserializeOwned>(column: &str, text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| decode(column, &error.to_string()))
 }
 

@@ -1,12 +1,15 @@
 //! Reviews, the guard and the rules.
 use super::{absent, counted};
-use crate::agents::reviewer;
+use copydesk_guard::llm_judge::Opinion;
+
+use crate::agents::{judge, reviewer};
 use crate::app::desk::Desk;
 use crate::domain::compose::compose;
 use crate::domain::direction::merge;
 use crate::domain::output::{self, Review, Work, last_guard};
 use crate::domain::plan::{chosen, drafts};
-use crate::domain::safety::{broken_rules, examine};
+use crate::domain::policy::Mode;
+use crate::domain::safety::{Examination, JudgeNote, broken_rules};
 use crate::error::StepError;
 
 /// Judges the n-th draft.
@@ -26,13 +29,21 @@ pub(super) async fn review(desk: &Desk<'_>, n: u32) -> Result<(Work, String), St
     Ok((Work::Review(review), summary))
 }
 
-pub(super) fn guard(desk: &Desk<'_>) -> Result<(Work, String), StepError> {
+pub(super) async fn guard(desk: &Desk<'_>) -> Result<(Work, String), StepError> {
     let drafts = drafts(desk.finished);
     let draft = chosen(&drafts).ok_or_else(|| absent("a draft"))?;
     let finish = output::finish(desk.finished).ok_or_else(|| absent("hook and hashtags"))?;
     let directions = merge(output::lessons(desk.finished), &[]);
     let composed = compose(desk.run.spec.content_type, draft.text, finish, &directions);
-    let checked = examine(&composed, &finish.caption, desk.passages());
+    let policy =
+        desk.app.ports.guard.policy(desk.run.tenant).await?.map(|stored| stored.policy).unwrap_or_default();
+    let thresholds = policy.lines.thresholds();
+    let examination = Examination::new(&composed, &finish.caption, desk.passages(), thresholds);
+    let (opinions, note) = match policy.mode {
+        Mode::Deterministic => (Vec::new(), None),
+        Mode::Hybrid => hear(desk, &examination).await?,
+    };
+    let checked = examination.close(&opinions, note);
     let report = &checked.report;
     let mut summary =
         format!("{} of {} supported", report.supported, counted(report.checked as usize, "claim"));
@@ -43,6 +54,29 @@ pub(super) fn guard(desk: &Desk<'_>) -> Result<(Work, String), StepError> {
         summary.push_str(&format!(", not safe: {}", report.not_safe_reason));
     }
     Ok((Work::Guard(Box::new(checked)), summary))
+}
+
+/// Hears a judge about what the guard is uncertain of. A judge that cannot be had is no reason to fail here: what is
+/// uncertain is not safe, and the note says why nobody judged.
+async fn hear(
+    desk: &Desk<'_>,
+    examination: &Examination<'_>,
+) -> Result<(Vec<(String, Opinion)>, Option<JudgeNote>), StepError> {
+    let questions = examination.questions(judge::SOURCES_PER_CLAIM);
+    if questions.is_empty() {
+        return Ok((Vec::new(), None));
+    }
+    let docket = desk.app.docket(desk.run.tenant, questions, examination.sources()).await?;
+    let reply = match &docket.call {
+        None => None,
+        Some(call) => match desk.call_model("judge", call, false).await {
+            Ok(reply) => Some(Ok(reply)),
+            Err(error) if error.is_retryable() => return Err(error),
+            Err(error) => Some(Err(error.message)),
+        },
+    };
+    let hearing = desk.app.heard(docket, reply).await?;
+    Ok((hearing.opinions, Some(hearing.note)))
 }
 
 pub(super) fn rules(desk: &Desk<'_>) -> Result<(Work, String), StepError> {

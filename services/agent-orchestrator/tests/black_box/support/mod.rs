@@ -12,6 +12,7 @@ use copydesk_proto::types::v1::ContentType;
 use copydesk_rpc::{Channel, Service, testing};
 use copydesk_store::DatabaseConfig;
 use copydesk_types::{BrandId, Scopes, TenantId};
+use pb::guard_service_client::GuardServiceClient;
 use pb::run_service_client::RunServiceClient;
 use pb::watch_run_response::Event;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Mesh {
     pub script: Arc<Script>,
     pub client: RunServiceClient<Channel>,
+    pub guard: GuardServiceClient<Channel>,
     pub tenant: TenantId,
     pub stop: CancellationToken,
     pub folder: Option<tempfile::TempDir>,
@@ -75,8 +77,8 @@ pub async fn start_on(script: &Arc<Script>, config: Config, database: &DatabaseC
     let stop = CancellationToken::new();
     let stack = testing::stack_until(service(script, config, database).await, stop.clone());
     let channel = Channel::local("agent-orchestrator", stack, testing::metrics());
-    let client = RunServiceClient::new(channel);
-    Mesh { script: script.clone(), client, tenant: tenant(), stop, folder: None }
+    let (client, guard) = (RunServiceClient::new(channel.clone()), GuardServiceClient::new(channel));
+    Mesh { script: script.clone(), client, guard, tenant: tenant(), stop, folder: None }
 }
 
 pub async fn start(over: Over, config: Config) -> Mesh {
@@ -86,8 +88,8 @@ pub async fn start(over: Over, config: Config) -> Mesh {
         Over::Process => testing::local(service),
         Over::Loopback => testing::remote(service).await,
     };
-    let client = RunServiceClient::new(channel);
-    Mesh { script, client, tenant: tenant(), stop: CancellationToken::new(), folder: Some(folder) }
+    let (client, guard) = (RunServiceClient::new(channel.clone()), GuardServiceClient::new(channel));
+    Mesh { script, client, guard, tenant: tenant(), stop: CancellationToken::new(), folder: Some(folder) }
 }
 
 pub fn spec() -> pb::RunSpec {

@@ -325,6 +325,21 @@ fn run_case(method: &str, of: &Things) -> Option<(Value, Expect)> {
         "RunService/ListRuns" => (json!({}), Expect::Empty("runs")),
         "RunService/WatchRun" => (run, Expect::NotFound),
         "RunService/CancelRun" => (run, Expect::NotFound),
+        "GuardService/CheckGrounding" => {
+            let source = json!({ "id": "mine", "text": "Alerts are sent." });
+            (json!({ "text": "Alerts are sent.", "sources": [source] }), Expect::Own)
+        }
+        "GuardService/GetGuardPolicy" => (json!({}), Expect::Own),
+        "GuardService/SetGuardPolicy" => {
+            (json!({ "policy": { "mode": "GUARD_MODE_DETERMINISTIC" } }), Expect::Own)
+        }
+        "GuardService/RecordVerdicts" => {
+            let verdict = json!({
+                "claim": "Alerts are sent.", "guardVerdict": "VERDICT_SUPPORTED", "humanVerdict": "VERDICT_SUPPORTED",
+            });
+            (json!({ "requestId": "verdicts-of-mine", "verdicts": [verdict] }), Expect::Own)
+        }
+        "GuardService/GetCalibration" => (json!({}), Expect::Own),
         _ => return None,
     })
 }

@@ -29,6 +29,15 @@ pub const GRINDER: &str = "The new grinder holds 250 grams of beans.";
 pub const REPAIRS: &str = "Kettle Works repairs every grinder for ten years.";
 pub const BURRS: &str = "Spare burrs ship within two days.";
 
+/// What the judge says of one claim.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// `supported`, `contradicted` or `not_in_source`.
+    pub verdict: &'static str,
+    /// The words it goes by.
+    pub quote: String,
+}
+
 /// What the peers do, and what they saw.
 pub struct Script {
     /// Scores of the reviews, one after the other; the last one is repeated.
@@ -53,6 +62,8 @@ pub struct Script {
     pub lessons: Mutex<Vec<lr::Lesson>>,
     /// The brand; `None`: there is none.
     pub brand: Mutex<Option<lr::Brand>>,
+    /// What the judge says of the claims of a call, in order.
+    pub judged: Mutex<Vec<Judged>>,
     /// Every model call, in order.
     pub calls: Mutex<Vec<llm::GenerateRequest>>,
     /// What the web says; `None`: nobody is configured who searches it.
@@ -107,6 +118,7 @@ impl Default for Script {
             unanswered: Mutex::default(),
             lessons: Mutex::default(),
             brand: Mutex::new(Some(brand)),
+            judged: Mutex::default(),
             calls: Mutex::default(),
             web: Mutex::default(),
             web_queries: Mutex::default(),
@@ -124,6 +136,10 @@ impl Script {
 
     pub fn write(&self, step: &str, text: &str) {
         self.texts.lock().expect("lock").insert(step.into(), text.into());
+    }
+
+    pub fn judge(&self, verdict: &'static str, quote: &str) {
+        *self.judged.lock().expect("lock") = vec![Judged { verdict, quote: quote.into() }];
     }
 
     pub fn score(&self, scores: &[f64]) {

@@ -59,6 +59,18 @@ impl Router {
                 ("hashtags", list(vec![text("#Coffee"), text("repair")])),
                 ("caption", text(REPAIRS)),
             ]),
+            llm::Task::Judge => {
+                let verdict = |(claim, said): (usize, &super::Judged)| {
+                    let statement = nested(vec![
+                        ("text", text("what the claim states")),
+                        ("verdict", text(said.verdict)),
+                        ("quote", text(said.quote.as_str())),
+                    ]);
+                    nested(vec![("claim", number(claim as f64)), ("statements", list(vec![statement]))])
+                };
+                let judged = self.0.judged.lock().expect("lock");
+                object(vec![("claims", list((1..).zip(judged.iter()).map(verdict).collect()))])
+            }
             other => panic!("no structured answer for {other:?}"),
         }
     }
