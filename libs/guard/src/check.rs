@@ -2,7 +2,8 @@
 
 use crate::class::classify;
 use crate::index::Index;
-use crate::judge::{Finding, judge};
+use crate::judge::{Finding, Study, judge};
+use crate::model::{Weights, logistic, overall};
 use crate::report::{Claim, GUARD_VERSION, Report, SentenceClass, Source, Thresholds, Verdict};
 use crate::text::{sentences, words};
 
@@ -14,18 +15,44 @@ pub fn check(text: &str, sources: &[Source<'_>], thresholds: &Thresholds) -> Rep
     judged(&Index::build(sources), text, thresholds).0
 }
 
+/// Checks a text by weights of the caller's.
+pub fn check_by(weights: &Weights, text: &str, sources: &[Source<'_>], thresholds: &Thresholds) -> Report {
+    judged_by(weights, &Index::build(sources), text, thresholds).0
+}
+
 /// The report on a text, and beside each claim what was found.
 pub(crate) fn judged(index: &Index<'_>, text: &str, thresholds: &Thresholds) -> (Report, Vec<Finding>) {
+    judged_by(Weights::built_in(), index, text, thresholds)
+}
+
+/// The sentences of a text, taken apart and measured.
+pub(crate) fn scan<'t>(index: &Index<'_>, text: &'t str) -> Vec<Study<'t>> {
+    let found = sentences(text);
+    let count = found.len();
+    let study = |sentence: crate::text::Sentence| {
+        let class = classify(text, &sentence, &words(&text[sentence.span.clone()]));
+        Study::new(index, text, sentence.span, class, count)
+    };
+    found.into_iter().map(study).collect()
+}
+
+fn judged_by(
+    weights: &Weights,
+    index: &Index<'_>,
+    text: &str,
+    thresholds: &Thresholds,
+) -> (Report, Vec<Finding>) {
     let mut claims = Vec::new();
     let mut findings = Vec::new();
-    for sentence in sentences(text) {
-        let raw = &text[sentence.span.clone()];
-        let class = classify(text, &sentence, &words(raw));
-        let finding = judge(index, raw, class, thresholds);
-        claims.push(claim(raw, sentence.span, class, &finding));
+    let mut scores = Vec::new();
+    for study in scan(index, text) {
+        let finding = judge(weights, index, &study, thresholds);
+        claims.push(claim(study.parsed.raw, study.span, study.class, &finding));
+        scores.push(finding.score);
         findings.push(finding);
     }
-    (report(index, claims, thresholds), findings)
+    let risk = overall(&scores).map_or(1.0, logistic);
+    (report(index, claims, risk, thresholds), findings)
 }
 
 fn claim(raw: &str, span: std::ops::Range<usize>, class: SentenceClass, finding: &Finding) -> Claim {
@@ -36,12 +63,13 @@ fn claim(raw: &str, span: std::ops::Range<usize>, class: SentenceClass, finding:
         class: if flagged { SentenceClass::Claim } else { class },
         verdict: finding.verdict,
         risk: finding.risk,
+        model_risk: logistic(finding.score),
         reasons: finding.reasons.clone(),
         evidence: finding.evidence.clone(),
     }
 }
 
-fn report(index: &Index<'_>, claims: Vec<Claim>, thresholds: &Thresholds) -> Report {
+fn report(index: &Index<'_>, claims: Vec<Claim>, whole: f64, thresholds: &Thresholds) -> Report {
     let checked = claims.iter().filter(|claim| claim.verdict != Verdict::NotCheckable).count();
     let risk = claims.iter().map(|claim| claim.risk).fold(0.0, f64::max);
     let confidence = if checked > 0 { 1.0 - risk } else { 0.0 };
@@ -49,6 +77,7 @@ fn report(index: &Index<'_>, claims: Vec<Claim>, thresholds: &Thresholds) -> Rep
     Report {
         is_safe: not_safe_reason.is_none(),
         confidence,
+        risk: whole,
         supported: claims.iter().filter(|claim| claim.verdict == Verdict::Supported).count(),
         checked,
         sentences: claims.len(),

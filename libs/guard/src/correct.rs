@@ -6,7 +6,8 @@ use draft::Draft;
 
 use crate::check::judged;
 use crate::index::Index;
-use crate::judge::{Finding, judge};
+use crate::judge::{Finding, Study, judge};
+use crate::model::Weights;
 use crate::report::{Claim, Corrected, ReasonKind, SentenceClass, Source, Thresholds, Verdict};
 
 /// Most rounds of checking and dropping before all of a text is dropped.
@@ -22,13 +23,15 @@ pub fn correct(text: &str, sources: &[Source<'_>], thresholds: &Thresholds) -> C
     let index = Index::build(sources);
     let mut draft = Draft::new(text);
     let (mut report, findings) = judged(&index, text, thresholds);
+    let count = report.sentences;
     let mut mended = 0;
     for (piece, (claim, finding)) in report.claims.iter().zip(&findings).enumerate() {
         if !claim.verdict.is_flagged() {
             continue;
         }
-        let cure =
-            (mended < thresholds.max_corrections).then(|| mend(&index, claim, finding, thresholds)).flatten();
+        let cure = (mended < thresholds.max_corrections)
+            .then(|| mend(&index, claim, finding, count, thresholds))
+            .flatten();
         mended += usize::from(cure.is_some());
         draft.change(piece, cure.unwrap_or_default(), explain(claim));
     }
@@ -54,7 +57,13 @@ pub fn correct(text: &str, sources: &[Source<'_>], thresholds: &Thresholds) -> C
 }
 
 /// The sentence with every faulty number and name replaced, when that makes it a supported one.
-fn mend(index: &Index<'_>, claim: &Claim, finding: &Finding, thresholds: &Thresholds) -> Option<String> {
+fn mend(
+    index: &Index<'_>,
+    claim: &Claim,
+    finding: &Finding,
+    sentences: usize,
+    thresholds: &Thresholds,
+) -> Option<String> {
     let curable = |kind| matches!(kind, ReasonKind::NumberMismatch | ReasonKind::EntityMismatch);
     if !finding.reasons.iter().all(|reason| curable(reason.kind)) {
         return None;
@@ -74,7 +83,8 @@ fn mend(index: &Index<'_>, claim: &Claim, finding: &Finding, thresholds: &Thresh
     for (span, replacement) in edits {
         cured.replace_range(span, replacement);
     }
-    let verdict = judge(index, &cured, SentenceClass::Claim, thresholds).verdict;
+    let study = Study::new(index, &cured, 0..cured.len(), SentenceClass::Claim, sentences);
+    let verdict = judge(Weights::built_in(), index, &study, thresholds).verdict;
     (verdict == Verdict::Supported).then_some(cured)
 }
 
