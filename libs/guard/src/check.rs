@@ -206,6 +206,16 @@ mod tests {
     }
 
     #[test]
+    fn a_source_that_says_less_of_a_date_contradicts_nothing() {
+        let sources =
+            [Source { id: "s", text: "The film was shown on 18 October at the festival in London." }];
+        let text = "The film was shown on 18 October 2018 at the festival in London.";
+        let report = check(text, &sources, &Thresholds::default());
+        assert_eq!(report.claims[0].verdict, Verdict::Unsupported, "{report:?}");
+        assert_eq!(report.claims[0].reasons[0].kind, ReasonKind::NumberMissing);
+    }
+
+    #[test]
     fn nothing_stated_is_nothing_checked() {
         assert_eq!(only("# Acme Build").verdict, Verdict::NotCheckable, "a heading of the source itself");
         let report = check("Want faster builds?\n\n#Rust #Builds", &SOURCES, &Thresholds::default());

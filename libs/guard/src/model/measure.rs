@@ -1,6 +1,6 @@
 //! How well a check does on judged texts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use serde::Serialize;
@@ -55,6 +55,8 @@ pub struct SetFigures {
 pub struct ReasonFigures {
     /// Sentences that have it.
     pub fired: usize,
+    /// Different contexts of those: edits of one text are no independent trials, so this says how much to trust the rest.
+    pub contexts: usize,
     /// Share of those that are not supported, 0 to 1.
     pub precision: f64,
     /// Share of all unsupported sentences that have it, 0 to 1.
@@ -99,7 +101,7 @@ pub(super) fn set_figures(
 
 fn measure_set(set: &Rows, weights: &Weights, thresholds: &Thresholds) -> SetFigures {
     let (mut whole, mut called, mut sentences) = (Vec::new(), Vec::new(), Vec::new());
-    let mut reasons: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    let mut reasons: BTreeMap<&'static str, Fired<'_>> = BTreeMap::new();
     let (mut verbatim, mut evidence) = ((0, 0), (0, 0, 0));
     for row in &set.rows {
         let sources = [Source { id: &row.id, text: &row.context }];
@@ -112,29 +114,44 @@ fn measure_set(set: &Rows, weights: &Weights, thresholds: &Thresholds) -> SetFig
             }
             if let Some(supported) = row.supports(&claim.span) {
                 sentences.push((claim.model_risk, !supported));
-                count_reasons(&mut reasons, claim, supported);
+                count_reasons(&mut reasons, claim, supported, &row.context);
             }
         }
         count_evidence(&mut evidence, row, &sources);
     }
     let bad = sentences.iter().filter(|(_, bad)| *bad).count();
-    let of = |(fired, right): (usize, usize)| ReasonFigures {
-        fired,
-        precision: right as f64 / fired.max(1) as f64,
-        recall: right as f64 / bad.max(1) as f64,
+    let of = |fired: Fired<'_>| ReasonFigures {
+        fired: fired.times,
+        contexts: fired.contexts.len(),
+        precision: fired.right as f64 / fired.times.max(1) as f64,
+        recall: fired.right as f64 / bad.max(1) as f64,
     };
     let reasons = reasons.into_iter().map(|(kind, counts)| (kind.to_owned(), of(counts))).collect();
     SetFigures { reasons, verbatim, evidence, ..set_figures(&set.set, &whole, &called, &sentences) }
 }
 
-fn count_reasons(reasons: &mut BTreeMap<&str, (usize, usize)>, claim: &Claim, supported: bool) {
-    let mut kinds: Vec<&str> = claim.reasons.iter().map(|reason| reason.kind.name()).collect();
+/// How often a reason was given.
+#[derive(Default)]
+struct Fired<'r> {
+    times: usize,
+    right: usize,
+    contexts: BTreeSet<&'r str>,
+}
+
+fn count_reasons<'r>(
+    reasons: &mut BTreeMap<&'static str, Fired<'r>>,
+    claim: &Claim,
+    supported: bool,
+    context: &'r str,
+) {
+    let mut kinds: Vec<&'static str> = claim.reasons.iter().map(|reason| reason.kind.name()).collect();
     kinds.sort_unstable();
     kinds.dedup();
     for kind in kinds {
-        let (fired, right) = reasons.entry(kind).or_default();
-        *fired += 1;
-        *right += usize::from(!supported);
+        let fired = reasons.entry(kind).or_default();
+        fired.times += 1;
+        fired.right += usize::from(!supported);
+        fired.contexts.insert(context);
     }
 }
 
