@@ -8,7 +8,7 @@ use crate::index::{Index, Parsed, PassageId, Term};
 const WORTH_A_SECOND: f64 = 0.08;
 
 /// The evidence of one sentence and how much of its weight that covers, each 0 to 1.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Alignment {
     /// Covers most.
     pub(crate) best: Option<PassageId>,
@@ -67,6 +67,29 @@ pub(crate) fn strongest<'t>(
         }
     }
     best
+}
+
+/// The best passage by BM25 (Robertson & Zaragoza 2009; k1 1.2, b 0.75) over content words: the yardstick that evidence is
+/// measured against.
+pub(crate) fn bm25_best(index: &Index<'_>, terms: &[Term]) -> Option<PassageId> {
+    const K1: f64 = 1.2;
+    const B: f64 = 0.75;
+    let count = index.passages.len() as f64;
+    let usual = index.length() as f64 / count.max(1.0);
+    let mut scores = vec![0.0; index.passages.len()];
+    for term in terms {
+        let holders = term.holders.len() as f64;
+        let idf = (1.0 + (count - holders + 0.5) / (holders + 0.5)).ln();
+        for id in &term.holders {
+            let passage = index.passage(*id);
+            let times =
+                index.stems_of(passage).filter(|stem| index.is_stem(*stem, &term.key)).count().max(1) as f64;
+            let long = 1.0 - B + B * passage.forms.len() as f64 / usual.max(1.0);
+            scores[*id as usize] += idf * times * (K1 + 1.0) / (times + K1 * long);
+        }
+    }
+    let best = (0..).zip(scores).filter(|(_, score)| *score > 0.0);
+    best.reduce(|held: (PassageId, f64), next| if next.1 > held.1 { next } else { held }).map(|(id, _)| id)
 }
 
 pub(crate) fn holds(term: &Term, passage: PassageId) -> bool {

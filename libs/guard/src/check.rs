@@ -2,7 +2,8 @@
 
 use crate::class::classify;
 use crate::index::Index;
-use crate::judge::{Finding, judge};
+use crate::judge::{Finding, Study, judge};
+use crate::model::{Weights, logistic, overall};
 use crate::report::{Claim, GUARD_VERSION, Report, SentenceClass, Source, Thresholds, Verdict};
 use crate::text::{sentences, words};
 
@@ -14,18 +15,44 @@ pub fn check(text: &str, sources: &[Source<'_>], thresholds: &Thresholds) -> Rep
     judged(&Index::build(sources), text, thresholds).0
 }
 
+/// Checks a text by weights of the caller's.
+pub fn check_by(weights: &Weights, text: &str, sources: &[Source<'_>], thresholds: &Thresholds) -> Report {
+    judged_by(weights, &Index::build(sources), text, thresholds).0
+}
+
 /// The report on a text, and beside each claim what was found.
 pub(crate) fn judged(index: &Index<'_>, text: &str, thresholds: &Thresholds) -> (Report, Vec<Finding>) {
+    judged_by(Weights::built_in(), index, text, thresholds)
+}
+
+/// The sentences of a text, taken apart and measured.
+pub(crate) fn scan<'t>(index: &Index<'_>, text: &'t str) -> Vec<Study<'t>> {
+    let found = sentences(text);
+    let count = found.len();
+    let study = |sentence: crate::text::Sentence| {
+        let class = classify(text, &sentence, &words(&text[sentence.span.clone()]));
+        Study::new(index, text, sentence.span, class, count)
+    };
+    found.into_iter().map(study).collect()
+}
+
+fn judged_by(
+    weights: &Weights,
+    index: &Index<'_>,
+    text: &str,
+    thresholds: &Thresholds,
+) -> (Report, Vec<Finding>) {
     let mut claims = Vec::new();
     let mut findings = Vec::new();
-    for sentence in sentences(text) {
-        let raw = &text[sentence.span.clone()];
-        let class = classify(text, &sentence, &words(raw));
-        let finding = judge(index, raw, class, thresholds);
-        claims.push(claim(raw, sentence.span, class, &finding));
+    let mut scores = Vec::new();
+    for study in scan(index, text) {
+        let finding = judge(weights, index, &study, thresholds);
+        claims.push(claim(study.parsed.raw, study.span, study.class, &finding));
+        scores.push(finding.score);
         findings.push(finding);
     }
-    (report(claims, !index.passages.is_empty(), thresholds), findings)
+    let risk = overall(&scores).map_or(1.0, logistic);
+    (report(claims, risk, !index.passages.is_empty(), thresholds), findings)
 }
 
 /// A report told anew with other claims.
@@ -35,7 +62,8 @@ pub(crate) fn retold(
     has_sources: bool,
     thresholds: &Thresholds,
 ) -> Report {
-    Report { guard_version: report.guard_version, ..self::report(claims, has_sources, thresholds) }
+    let guard_version = report.guard_version;
+    Report { guard_version, ..self::report(claims, report.risk, has_sources, thresholds) }
 }
 
 fn claim(raw: &str, span: std::ops::Range<usize>, class: SentenceClass, finding: &Finding) -> Claim {
@@ -46,12 +74,13 @@ fn claim(raw: &str, span: std::ops::Range<usize>, class: SentenceClass, finding:
         class: if flagged { SentenceClass::Claim } else { class },
         verdict: finding.verdict,
         risk: finding.risk,
+        model_risk: logistic(finding.score),
         reasons: finding.reasons.clone(),
         evidence: finding.evidence.clone(),
     }
 }
 
-fn report(claims: Vec<Claim>, has_sources: bool, thresholds: &Thresholds) -> Report {
+fn report(claims: Vec<Claim>, whole: f64, has_sources: bool, thresholds: &Thresholds) -> Report {
     let checked = claims.iter().filter(|claim| claim.verdict != Verdict::NotCheckable).count();
     let risk = claims.iter().map(|claim| claim.risk).fold(0.0, f64::max);
     let confidence = if checked > 0 { 1.0 - risk } else { 0.0 };
@@ -59,6 +88,7 @@ fn report(claims: Vec<Claim>, has_sources: bool, thresholds: &Thresholds) -> Rep
     Report {
         is_safe: not_safe_reason.is_none(),
         confidence,
+        risk: whole,
         supported: claims.iter().filter(|claim| claim.verdict == Verdict::Supported).count(),
         checked,
         sentences: claims.len(),
@@ -184,6 +214,16 @@ mod tests {
             assert_eq!(claim.verdict, Verdict::Uncertain, "{claim:?}");
             assert_eq!(claim.reasons[0].kind, ReasonKind::NegationDropped);
         }
+    }
+
+    #[test]
+    fn a_source_that_says_less_of_a_date_contradicts_nothing() {
+        let sources =
+            [Source { id: "s", text: "The film was shown on 18 October at the festival in London." }];
+        let text = "The film was shown on 18 October 2018 at the festival in London.";
+        let report = check(text, &sources, &Thresholds::default());
+        assert_eq!(report.claims[0].verdict, Verdict::Unsupported, "{report:?}");
+        assert_eq!(report.claims[0].reasons[0].kind, ReasonKind::NumberMissing);
     }
 
     #[test]

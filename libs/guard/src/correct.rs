@@ -10,8 +10,9 @@ use soften::softened;
 
 use crate::check::judged;
 use crate::index::Index;
-use crate::judge::{Finding, judge};
+use crate::judge::{Finding, Study, judge};
 use crate::llm_judge::{Opinion, settle};
+use crate::model::Weights;
 use crate::report::{
     Claim, Corrected, Correction, ReasonKind, Report, SentenceClass, Source, Thresholds, Verdict,
 };
@@ -32,13 +33,14 @@ pub fn correct(text: &str, sources: &[Source<'_>], thresholds: &Thresholds) -> C
     let index = Index::build(sources);
     let mut draft = Draft::new(text);
     let (mut report, findings) = judged(&index, text, thresholds);
+    let count = report.sentences;
     let mut mended = 0;
     for (piece, (claim, finding)) in report.claims.iter().zip(&findings).enumerate() {
         if !claim.verdict.is_flagged() {
             continue;
         }
         let room = mended < thresholds.max_corrections;
-        let cure = if room { cured(&index, claim, finding, thresholds) } else { None };
+        let cure = if room { cured(&index, claim, finding, count, thresholds) } else { None };
         mended += usize::from(cure.is_some());
         draft.change(piece, cure.unwrap_or_default(), explain(claim));
     }
@@ -104,10 +106,18 @@ fn drop_flagged(text: &str, report: &Report) -> (String, Vec<Correction>) {
     (draft.render().text, draft.corrections())
 }
 
-/// The sentence mended or softened, if one of both makes it a supported one.
-fn cured(index: &Index<'_>, claim: &Claim, finding: &Finding, thresholds: &Thresholds) -> Option<String> {
-    let holds =
-        |text: &String| judge(index, text, SentenceClass::Claim, thresholds).verdict == Verdict::Supported;
+/// The sentence, of a text of so many, mended or softened, if one of both makes it a supported one.
+fn cured(
+    index: &Index<'_>,
+    claim: &Claim,
+    finding: &Finding,
+    sentences: usize,
+    thresholds: &Thresholds,
+) -> Option<String> {
+    let holds = |text: &String| {
+        let study = Study::new(index, text, 0..text.len(), SentenceClass::Claim, sentences);
+        judge(Weights::built_in(), index, &study, thresholds).verdict == Verdict::Supported
+    };
     let softer = || softened(&claim.text).into_iter().find(holds);
     mend(index, claim, finding).filter(holds).or_else(softer)
 }

@@ -1,11 +1,15 @@
 //! From signs to a verdict: hard signs decide, the rest is weighed.
 
+use std::ops::Range;
+
 use crate::align::{Alignment, align, verbatim};
+use crate::features::{Features, measure};
 use crate::index::{Index, Parsed, PassageId, Term};
+use crate::model::{Weights, logistic};
 use crate::report::{Evidence, Reason, ReasonKind, SentenceClass, Thresholds, Verdict};
 use crate::signals::{
-    NameFault, NumberFault, NumberFaultKind, absolutes, check_names, check_numbers, denial, omitted_denial,
-    opposite, reason, superlatives, unaligned_names,
+    NameFault, NumberFault, NumberFaultKind, check_names, check_numbers, denial, omitted_denial, opposite,
+    reason, superlatives,
 };
 
 /// Risk of a sentence that a source has word for word.
@@ -16,8 +20,12 @@ const CONTRADICTED_RISK: f64 = 0.95;
 const GROUNDLESS_RISK: f64 = 0.9;
 /// Least risk of a sentence that leaves out a negation of its evidence.
 const DROPPED_RISK: f64 = 0.5;
+/// By how much a risk stays below a threshold that it must not reach.
+const SLIGHTLY: f64 = 0.01;
 /// Least cover of the evidence shown for a sentence to be called supported.
 const LEAST_COVER: f64 = 0.5;
+/// Least cover of the evidence of a sentence that is only lightly edited.
+const LIGHTLY_EDITED: f64 = 0.85;
 /// Least cover of the best evidence at which a negation or an opposite is about the same thing.
 const SAME_STATEMENT: f64 = 0.45;
 
@@ -30,6 +38,42 @@ pub(crate) struct Finding {
     pub(crate) evidence: Vec<Evidence>,
     pub(crate) numbers: Vec<NumberFault>,
     pub(crate) names: Vec<NameFault>,
+    /// The model's log odds that the sentence is not grounded.
+    pub(crate) score: f64,
+}
+
+/// A sentence taken apart, compared and measured, before anyone says what it means.
+pub(crate) struct Study<'t> {
+    /// Bytes in the text.
+    pub(crate) span: Range<usize>,
+    pub(crate) class: SentenceClass,
+    pub(crate) parsed: Parsed<'t>,
+    /// The passages that are this sentence word for word.
+    run: Option<Range<PassageId>>,
+    aligned: Alignment,
+    pub(crate) features: Features,
+}
+
+impl<'t> Study<'t> {
+    /// Studies the sentence at `span` of a text that has so many sentences.
+    pub(crate) fn new(
+        index: &Index<'_>,
+        text: &'t str,
+        span: Range<usize>,
+        class: SentenceClass,
+        sentences: usize,
+    ) -> Self {
+        let parsed = Parsed::new(index, &text[span.clone()]);
+        let run = verbatim(index, &parsed);
+        let aligned = align(index, &parsed.terms);
+        let features = measure(index, &parsed, &aligned, run.is_some(), class, sentences);
+        Self { span, class, parsed, run, aligned, features }
+    }
+
+    /// The passage that covers most of it.
+    pub(crate) fn best(&self) -> Option<PassageId> {
+        self.aligned.best
+    }
 }
 
 impl Finding {
@@ -38,42 +82,47 @@ impl Finding {
     }
 
     fn plain(verdict: Verdict, risk: f64, reasons: Vec<Reason>, evidence: Vec<Evidence>) -> Self {
-        Self { verdict, risk, reasons, evidence, numbers: Vec::new(), names: Vec::new() }
+        Self { verdict, risk, reasons, evidence, numbers: Vec::new(), names: Vec::new(), score: 0.0 }
     }
 }
 
-/// Judges a sentence of the given class. What a source has word for word is supported when it states something; a
-/// heading or a question that stands in a source too states no more than its like anywhere else.
-pub(crate) fn judge(index: &Index<'_>, raw: &str, class: SentenceClass, thresholds: &Thresholds) -> Finding {
+/// Judges a sentence. What a source has word for word is supported when it states something; a heading or a question
+/// that stands in a source too states no more than its like anywhere else.
+pub(crate) fn judge(
+    weights: &Weights,
+    index: &Index<'_>,
+    study: &Study<'_>,
+    thresholds: &Thresholds,
+) -> Finding {
+    let score = weights.score(&study.features);
+    Finding { score, ..judge_scored(index, study, score, thresholds) }
+}
+
+fn judge_scored(index: &Index<'_>, study: &Study<'_>, score: f64, thresholds: &Thresholds) -> Finding {
     use SentenceClass::{CallToAction, Claim, Greeting, Hashtags, Heading, Meta, Opinion, Question};
-    let parsed = Parsed::new(index, raw);
-    if let Some(run) = verbatim(index, &parsed) {
-        if matches!(class, Hashtags | Greeting | Heading | Question) {
+    if let Some(run) = study.run.clone() {
+        if matches!(study.class, Hashtags | Greeting | Heading | Question) {
             return Finding::not_checkable();
         }
         let reasons = vec![reason(ReasonKind::VerbatimInSource, "word for word")];
-        return Finding::plain(
-            Verdict::Supported,
-            VERBATIM_RISK,
-            reasons,
-            index.evidence(run).into_iter().collect(),
-        );
+        let evidence = index.evidence(run).into_iter().collect();
+        return Finding::plain(Verdict::Supported, VERBATIM_RISK, reasons, evidence);
     }
-    match class {
-        Claim => judge_claim(index, &parsed, thresholds),
+    match study.class {
+        Claim => judge_claim(index, study, score, thresholds),
         Hashtags | Greeting => Finding::not_checkable(),
-        Heading | Meta | Opinion => judge_facts(index, &parsed, true),
-        Question | CallToAction => judge_facts(index, &parsed, false),
+        Heading | Meta | Opinion => judge_facts(index, study, true),
+        Question | CallToAction => judge_facts(index, study, false),
     }
 }
 
 /// Only the numbers, and the names if wanted: what is wrong even in a sentence that states nothing.
-fn judge_facts(index: &Index<'_>, parsed: &Parsed<'_>, with_names: bool) -> Finding {
+fn judge_facts(index: &Index<'_>, study: &Study<'_>, with_names: bool) -> Finding {
+    let (parsed, aligned) = (&study.parsed, &study.aligned);
     let (mut numbers, _) = check_numbers(index, parsed);
     numbers.retain(|fault| {
         fault.kind == NumberFaultKind::Missing && !is_list_count(&parsed.raw[fault.span.clone()])
     });
-    let aligned = align(index, &parsed.terms);
     let names = if with_names { check_names(index, parsed, aligned.best) } else { Vec::new() };
     if numbers.is_empty() && names.is_empty() {
         return Finding::not_checkable();
@@ -89,11 +138,12 @@ fn is_list_count(number: &str) -> bool {
     number.len() <= 2 && number.parse::<u8>().is_ok_and(|count| count <= 12)
 }
 
-fn judge_claim(index: &Index<'_>, parsed: &Parsed<'_>, thresholds: &Thresholds) -> Finding {
+fn judge_claim(index: &Index<'_>, study: &Study<'_>, score: f64, thresholds: &Thresholds) -> Finding {
+    let parsed = &study.parsed;
     if parsed.terms.is_empty() {
         return Finding::not_checkable();
     }
-    let mut aligned = align(index, &parsed.terms);
+    let mut aligned = study.aligned.clone();
     let (numbers, grounds) = check_numbers(index, parsed);
     show_ground(&mut aligned, &grounds);
     let evidence: Vec<PassageId> = aligned.passages().collect();
@@ -103,7 +153,7 @@ fn judge_claim(index: &Index<'_>, parsed: &Parsed<'_>, thresholds: &Thresholds) 
         | explain_names(index, parsed, &names, &mut hard)
         | explain_stance(index, parsed, &aligned, &evidence, &mut hard);
     let shown = evidence.iter().filter_map(|id| index.evidence(*id..*id + 1)).collect();
-    let soft = weigh(index, parsed, &aligned, &evidence);
+    let soft = soft_risk(parsed, &aligned, score, thresholds);
     let dropped = aligned.best.and_then(|best| omitted_denial(index, parsed, best));
     let finding = if hard.is_empty() {
         settle(soft, dropped, &aligned, thresholds, shown)
@@ -131,7 +181,8 @@ fn settle(
     thresholds: &Thresholds,
     shown: Vec<Evidence>,
 ) -> Finding {
-    let risk = dropped.map_or(soft, |_| soft.max(DROPPED_RISK));
+    // Whatever else speaks against it, what a dropped negation means is a judge's to say.
+    let risk = dropped.map_or(soft, |_| soft.max(DROPPED_RISK).min((thresholds.t_high - SLIGHTLY).max(0.0)));
     let risk = if aligned.by_both < LEAST_COVER { risk.max(thresholds.t_low) } else { risk };
     let cover = format!("{:.0} % of its weight", aligned.by_both * 100.0);
     if risk < thresholds.t_low && !shown.is_empty() {
@@ -214,15 +265,10 @@ fn explain_stance(
     found
 }
 
-/// The risk that remains without any hard sign, 0 to 1: logistic in what the evidence leaves uncovered.
-fn weigh(index: &Index<'_>, parsed: &Parsed<'_>, aligned: &Alignment, evidence: &[PassageId]) -> f64 {
-    let novel = parsed.terms.iter().filter(|term| term.holders.is_empty() && !term.is_generic).count() as f64;
-    let score = -2.8
-        + 0.6 * (1.0 - aligned.by_best)
-        + 3.0 * (1.0 - aligned.by_both)
-        + 2.5 * (1.0 - aligned.by_all)
-        + 0.5 * (1.0 + novel).ln()
-        + 0.6 * unaligned_names(index, parsed, evidence) as f64
-        + 0.7 * absolutes(index, parsed, evidence) as f64;
-    1.0 / (1.0 + (-score).exp())
+/// The risk that remains without any hard sign, 0 to 1. A sentence all of whose content one passage has is no more than
+/// lightly edited: whatever the model makes of its length and order, it stays below the lower threshold.
+fn soft_risk(parsed: &Parsed<'_>, aligned: &Alignment, score: f64, thresholds: &Thresholds) -> f64 {
+    let risk = logistic(score);
+    let novel = parsed.terms.iter().any(|term| term.holders.is_empty() && !term.is_generic);
+    if aligned.by_both >= LIGHTLY_EDITED && !novel { risk.min(thresholds.t_low * 0.9) } else { risk }
 }

@@ -5,12 +5,13 @@
 //! - [`correct`] mends or drops what a check flags.
 //! - [`llm_judge`] says what a judge model is asked and what its answers count for.
 //! - [`calibrate`] compares the guard with people and proposes thresholds.
+//! - [`model`] fits the weights of a check to judged texts, and measures a check on them.
 //! - [`rules`] finds what must not be published whoever says it.
 //! - [`contain`] makes text from outside harmless before a model reads it.
 //!
 //! Nothing here reads a file, a clock or a socket, and nothing is remembered between two calls: the same input gives
-//! the same report. The verdicts come from words, numbers and names, not from a model; [`Verdict::Uncertain`] marks
-//! what a judge model should look at.
+//! the same report. The verdicts come from words, numbers and names, not from a language model; [`Verdict::Uncertain`]
+//! marks what a judge model should look at.
 
 mod align;
 pub mod calibrate;
@@ -19,16 +20,18 @@ mod class;
 pub mod contain;
 mod correct;
 mod facts;
+mod features;
 mod index;
 mod judge;
 pub mod llm_judge;
+pub mod model;
 mod phrase;
 mod report;
 pub mod rules;
 mod signals;
 pub mod text;
 
-pub use check::check;
+pub use check::{check, check_by};
 pub use correct::{correct, correct_by};
 pub use report::{
     Claim, Corrected, Correction, Evidence, GUARD_VERSION, Reason, ReasonKind, Report, SentenceClass, Source,

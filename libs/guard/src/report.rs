@@ -4,8 +4,10 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::Weights;
+
 /// Names the rules and weights that made a report; changes whenever a verdict could.
-pub const GUARD_VERSION: &str = "deterministic-1";
+pub const GUARD_VERSION: &str = "deterministic-2";
 
 /// One passage that a text may rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -117,6 +119,28 @@ pub enum ReasonKind {
 }
 
 impl ReasonKind {
+    /// The reason's stable word for programs, as it is serialised.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::VerbatimInSource => "verbatim_in_source",
+            Self::WellCovered => "well_covered",
+            Self::LowCoverage => "low_coverage",
+            Self::NumberMissing => "number_missing",
+            Self::NumberMismatch => "number_mismatch",
+            Self::NumberUnaligned => "number_unaligned",
+            Self::EntityMissing => "entity_missing",
+            Self::EntityMismatch => "entity_mismatch",
+            Self::NegationAdded => "negation_added",
+            Self::NegationDropped => "negation_dropped",
+            Self::AntonymOf => "antonym_of",
+            Self::SuperlativeUnsupported => "superlative_unsupported",
+            Self::JudgeSupports => "judge_supports",
+            Self::JudgeContradicts => "judge_contradicts",
+            Self::JudgeFindsNothing => "judge_finds_nothing",
+            Self::JudgeOverruled => "judge_overruled",
+        }
+    }
+
     /// The reason in a few words, for people.
     pub fn describe(self) -> &'static str {
         match self {
@@ -160,15 +184,17 @@ pub struct Claim {
     pub class: SentenceClass,
     /// What the sources say.
     pub verdict: Verdict,
-    /// How likely the sentence is not grounded, 0 to 1; 0 when not checkable.
+    /// How likely the sentence is not grounded, 0 to 1, hard signs included; 0 when not checkable.
     pub risk: f64,
+    /// What the statistical model alone says of it, 0 to 1, whatever its class.
+    pub model_risk: f64,
     /// Why; empty when not checkable.
     pub reasons: Vec<Reason>,
     /// Where; never empty for a supported claim.
     pub evidence: Vec<Evidence>,
 }
 
-/// Where the lines are drawn.
+/// Where the lines are drawn. The defaults of `t_low` and `t_high` come with the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Thresholds {
     /// A text is safe only above this confidence, 0 to 1.
@@ -183,7 +209,8 @@ pub struct Thresholds {
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { safe_confidence: 0.7, t_low: 0.3, t_high: 0.6, max_corrections: 2 }
+        let Weights { t_low, t_high, .. } = *Weights::built_in();
+        Self { safe_confidence: 0.7, t_low, t_high, max_corrections: 2 }
     }
 }
 
@@ -194,6 +221,9 @@ pub struct Report {
     pub is_safe: bool,
     /// 1 less the highest risk of a claim, 0 to 1; 0 when nothing was checked.
     pub confidence: f64,
+    /// What the statistical model says of the text as a whole, 0 to 1: how likely it says something that the sources do
+    /// not. From all sentences, claims or not; for ranking texts. [`Thresholds::t_high`] separates best.
+    pub risk: f64,
     /// Claims that the sources support.
     pub supported: usize,
     /// Claims that were checked.

@@ -1,6 +1,8 @@
 //! What holds for every text, whatever it says.
 
-use copydesk_guard::{SentenceClass, Source, Thresholds, Verdict, check, contain, correct, rules, text};
+use copydesk_guard::{
+    SentenceClass, Source, Thresholds, Verdict, check, contain, correct, model, rules, text,
+};
 use proptest::prelude::*;
 
 /// Any unicode, mixed with the pieces that the scanners treat in a special way.
@@ -79,9 +81,11 @@ proptest! {
         prop_assert_eq!(report.is_safe, report.not_safe_reason.is_none());
         prop_assert_eq!(report.sentences, report.claims.len());
         prop_assert!((0.0..=1.0).contains(&report.confidence));
+        prop_assert!((0.0..=1.0).contains(&report.risk));
         for claim in &report.claims {
             prop_assert_eq!(&input[claim.span.clone()], &claim.text);
             prop_assert!((0.0..=1.0).contains(&claim.risk));
+            prop_assert!((0.0..=1.0).contains(&claim.model_risk));
             prop_assert!(claim.verdict != Verdict::Supported || !claim.evidence.is_empty());
             for evidence in &claim.evidence {
                 prop_assert_eq!(&source[evidence.span.clone()], &evidence.quote);
@@ -131,6 +135,28 @@ proptest! {
                 prop_assert!(stated || claim.class != SentenceClass::Claim);
                 prop_assert_eq!(report.is_safe, stated);
             }
+        }
+    }
+
+    #[test]
+    fn no_bytes_panic(text in prop::collection::vec(any::<u8>(), 0..400), source in prop::collection::vec(any::<u8>(), 0..800)) {
+        let (text, source) = (String::from_utf8_lossy(&text), String::from_utf8_lossy(&source));
+        let sources = [Source { id: "s", text: &source }, Source { id: "t", text: &text }];
+        let report = check(&text, &sources[..1], &Thresholds::default());
+        prop_assert!(report.claims.iter().all(|claim| claim.model_risk.is_finite()));
+        let _ = correct(&text, &sources, &Thresholds::default());
+        let _ = model::Weights::parse(&text);
+        let _ = model::read_rows("bytes", &text);
+    }
+
+    #[test]
+    fn rows_of_any_text_can_be_measured(context in wild(), response in wild(), from in 0usize..40, to in 0usize..40, line in 0usize..9) {
+        let row = serde_json::json!({
+            "id": "r", "context": context, "response": response, "label": 0, "spans": [[from, to]], "supporting": [[line, 700]],
+        });
+        if let Ok(rows) = model::read_rows("wild", &row.to_string()) {
+            let figures = model::measure(&[rows], model::Weights::built_in(), &Thresholds::default());
+            prop_assert!(figures.macro_auroc.is_finite());
         }
     }
 

@@ -18,6 +18,7 @@ pub mod demo;
 mod desk;
 pub mod documents;
 mod eval;
+mod guard;
 pub mod identity;
 pub mod mesh;
 mod out;

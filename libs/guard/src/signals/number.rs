@@ -94,7 +94,8 @@ fn shared(index: &Index<'_>, quantity: &Quantity, around: &[&Term], id: PassageI
     if total > 0.0 { held / total } else { 1.0 }
 }
 
-/// The numbers of a passage that could stand in this one's place and that the sentence does not use.
+/// The numbers of a passage that could stand in this one's place and that the sentence does not use. One that only says
+/// less (`18 October` for `18 October 2018`) is no other number.
 fn replacements<'i>(
     index: &'i Index<'_>,
     parsed: &Parsed<'_>,
@@ -102,7 +103,11 @@ fn replacements<'i>(
     id: PassageId,
 ) -> impl Iterator<Item = &'i Quantity> {
     let used = |other: &Quantity| parsed.quantities.iter().any(|mine| mine.matches(other));
-    index.passage(id).quantities.iter().filter(move |other| quantity.same_slot(other) && !used(other))
+    index
+        .passage(id)
+        .quantities
+        .iter()
+        .filter(move |other| quantity.same_slot(other) && !used(other) && !other.matches(quantity))
 }
 
 /// The content words of the number's clause, or of the whole sentence when the clause has fewer than two.

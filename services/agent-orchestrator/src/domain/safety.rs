@@ -220,16 +220,8 @@ fn cited(claim: &Claim, passages: &[Passage]) -> CitedSentence {
         end: claim.span.end as u64,
         verdict: if title { Verdict::NotCheckable } else { claim.verdict },
         citations,
-        reasons: reasons.iter().map(|r| format!("{}: {}", word(&r.kind), r.detail)).collect(),
+        reasons: reasons.iter().map(|r| format!("{}: {}", r.kind.name(), r.detail)).collect(),
         risk: if title { 0.0 } else { claim.risk.clamp(0.0, 1.0) },
-    }
-}
-
-/// The stable word of a reason, as the guard's own wire form spells it.
-pub fn word(kind: &impl Serialize) -> String {
-    match serde_json::to_value(kind) {
-        Ok(serde_json::Value::String(word)) => word,
-        _ => "reason".to_owned(),
     }
 }
 

@@ -293,7 +293,7 @@ fn claim_message(claim: Claim, judged: bool) -> pb::CheckedClaim {
     });
     let reasons = claim.reasons.into_iter();
     let reason = |reason: copydesk_guard::Reason| pb::ClaimReason {
-        kind: crate::domain::safety::word(&reason.kind),
+        kind: reason.kind.name().to_owned(),
         detail: reason.detail,
     };
     pb::CheckedClaim {

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::guard::GuardEvalArgs;
 use super::key_value;
 
 /// What to measure.
@@ -10,6 +11,8 @@ use super::key_value;
 pub enum EvalAction {
     /// How well search finds what it should, on a set of documents, queries and judgements in BEIR's layout.
     Retrieval(RetrievalEvalArgs),
+    /// How well the guard tells texts that their source supports from those it does not, on judged texts.
+    Guard(GuardEvalArgs),
 }
 
 /// What to measure search on.
