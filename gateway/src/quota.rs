@@ -11,6 +11,9 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Meter};
 use tokio_util::sync::CancellationToken;
 
+/// The least wait that a refused caller is told.
+const LEAST_WAIT: Duration = Duration::from_millis(1);
+
 use crate::config::RateLimits;
 
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -70,7 +73,10 @@ impl<C: Clock + Clone> Quota<C> {
         let cost = NonZeroU32::new(access.cost).unwrap_or(NonZeroU32::MIN);
         let wait = match buckets.check_key_n(&key.to_owned(), cost) {
             Ok(Ok(())) => return Ok(()),
-            Ok(Err(later)) => Some(later.wait_time_from(self.clock.now())),
+            Ok(Err(later)) => {
+                // Some time has passed since it was refused: "at once" would still be a refusal.
+                Some(later.wait_time_from(self.clock.now()).max(LEAST_WAIT))
+            }
             // The call costs more than the bucket holds at its fullest: waiting does not help.
             Err(_) => None,
         };

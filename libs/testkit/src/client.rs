@@ -1,5 +1,7 @@
 //! Calls as a stranger makes them: tonic's own transport, an API key in the metadata, nothing else.
 use bytes::{Buf, BufMut, Bytes};
+use copydesk_proto::agent_orchestrator::v1::guard_service_client::GuardServiceClient;
+use copydesk_proto::agent_orchestrator::v1::rule_pack_service_client::RulePackServiceClient;
 use copydesk_proto::agent_orchestrator::v1::run_service_client::RunServiceClient;
 use copydesk_proto::gateway::v1::key_service_client::KeyServiceClient;
 use copydesk_proto::gateway::v1::tenant_service_client::TenantServiceClient;
@@ -80,6 +82,16 @@ impl Client {
     /// Snapshots of knowledge bases.
     pub fn snapshots(&self) -> SnapshotServiceClient<Keyed> {
         SnapshotServiceClient::new(self.keyed())
+    }
+
+    /// Checks of texts.
+    pub fn guard(&self) -> GuardServiceClient<Keyed> {
+        GuardServiceClient::new(self.keyed())
+    }
+
+    /// Rule packs.
+    pub fn rule_packs(&self) -> RulePackServiceClient<Keyed> {
+        RulePackServiceClient::new(self.keyed())
     }
 
     /// Runs.

@@ -25,6 +25,7 @@ pub mod tools;
 use std::sync::Arc;
 
 use copydesk_proto::agent_orchestrator::v1::guard_service_server::GuardServiceServer;
+use copydesk_proto::agent_orchestrator::v1::rule_pack_service_server::RulePackServiceServer;
 use copydesk_proto::agent_orchestrator::v1::run_service_server::RunServiceServer;
 use copydesk_rpc::{Channel, Service, ServiceContext};
 use copydesk_store::{Database, DatabaseConfig, Migrator};
@@ -39,8 +40,11 @@ pub const NAME: &str = "agent-orchestrator";
 /// The service's tables.
 pub static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
 
-const SERVICES: [&str; 2] =
-    ["copydesk.agent_orchestrator.v1.RunService", "copydesk.agent_orchestrator.v1.GuardService"];
+const SERVICES: [&str; 3] = [
+    "copydesk.agent_orchestrator.v1.RunService",
+    "copydesk.agent_orchestrator.v1.GuardService",
+    "copydesk.agent_orchestrator.v1.RulePackService",
+];
 
 /// Whom this service calls.
 #[derive(Clone)]
@@ -73,7 +77,8 @@ pub async fn build(
     let store = Arc::new(adapters::store::SqlStore::new(db));
     let ports = app::Ports {
         store: store.clone(),
-        guard: store,
+        guard: store.clone(),
+        packs: store,
         model: Arc::new(adapters::llm_router::RoutedModel::new(peers.llm_router)),
         library: Arc::new(adapters::retrieval::Retrieval::new(peers.retrieval.clone())),
         web: Arc::new(adapters::web::RetrievalWeb::new(peers.retrieval)),
@@ -83,7 +88,8 @@ pub async fn build(
     };
     let app = Arc::new(app::App::new(ports, config, metrics::Metrics::new(&context.meter)));
     let routes = Routes::new(RunServiceServer::new(rpc::Runs::new(app.clone())))
-        .add_service(GuardServiceServer::new(rpc::Guard::new(app.clone())));
+        .add_service(GuardServiceServer::new(rpc::Guard::new(app.clone())))
+        .add_service(RulePackServiceServer::new(rpc::RulePacks::new(app.clone())));
     let (engine, relay, store) = (app.clone(), app.clone(), app.ports.store.clone());
     let service = Service::new(NAME, routes, SERVICES.to_vec(), copydesk_proto::FILE_DESCRIPTOR_SET)
         .with_task("run-engine", move |stop| app::engine::work(engine, expire_leases, stop))

@@ -5,6 +5,7 @@ mod archive;
 mod guard;
 mod library;
 mod model;
+mod packs;
 mod store;
 mod web;
 
@@ -12,6 +13,7 @@ pub use archive::{Archive, FiguresQuery, LessonQuery};
 pub use guard::{GuardStore, HumanVerdict, StoredPolicy};
 pub use library::{Found, Library, SearchQuery, Sources};
 pub use model::{Brief, LanguageModel, Message, ModelCall, ModelReply, Place, Task};
+pub use packs::{Choice, Lists, PackStore, StoredPack};
 pub use store::{
     Call, Claim, ClaimOrder, Completion, Created, Decide, Depth, Failure, ListFilter, Onward, RunStore,
     Settled, Undelivered,

@@ -1,9 +1,11 @@
 //! The door: requests in, use cases called, answers out. No decisions are made here.
 mod guard;
+mod packs;
 mod request;
 mod response;
 
 pub(crate) use guard::Guard;
+pub(crate) use packs::RulePacks;
 
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@ import urllib.request
 import grpc
 from copydesk.agent_orchestrator.v1 import agent_orchestrator_pb2 as orchestrator
 from copydesk.agent_orchestrator.v1 import guard_pb2 as guard
+from copydesk.agent_orchestrator.v1 import rule_pack_pb2 as rule_pack
 from copydesk.gateway.v1 import gateway_pb2 as gateway
 from copydesk.learning.v1 import learning_pb2 as learning
 from copydesk.learning.v1 import learning_pb2_grpc as learning_grpc
@@ -21,7 +22,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from conftest import new_id
 
-CONTRACTS = (orchestrator, guard, gateway, learning, llm_router, retrieval, snapshot, web)
+CONTRACTS = (orchestrator, guard, gateway, learning, llm_router, retrieval, rule_pack, snapshot, web)
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
 

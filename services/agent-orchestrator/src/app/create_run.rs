@@ -35,6 +35,9 @@ impl App {
         if let Some(deadline) = wish.spec.as_ref().and_then(|spec| spec.deadline_ms) {
             wish.violations.check(deadline > now, "spec.deadline", "must be in the future");
         }
+        if let Some(spec) = &mut wish.spec {
+            self.clean_wish(caller.tenant, spec, &mut wish.violations).await?;
+        }
         wish.violations.finish()?;
         let spec = wish.spec.ok_or_else(|| fault("the wish has neither a spec nor a fault"))?;
         let definition = newest(&spec.workflow).ok_or_else(|| fault("the workflow was not checked"))?;

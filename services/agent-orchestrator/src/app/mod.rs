@@ -9,7 +9,9 @@ pub(crate) mod ground;
 pub(crate) mod guard_policy;
 pub(crate) mod hearing;
 pub(crate) mod list_runs;
+pub(crate) mod packs;
 pub(crate) mod relay;
+pub(crate) mod rule_check;
 mod settle;
 mod slots;
 mod steps;
@@ -24,7 +26,7 @@ use tokio::sync::Notify;
 use crate::config::Config;
 use crate::domain::run::Run;
 use crate::metrics::Metrics;
-use crate::ports::{Archive, Clock, GuardStore, LanguageModel, Library, RunStore, Web};
+use crate::ports::{Archive, Clock, GuardStore, LanguageModel, Library, PackStore, RunStore, Web};
 
 /// The type of a run in errors.
 pub(crate) const RUN: &str = "copydesk.agent_orchestrator.v1.Run";
@@ -33,6 +35,7 @@ pub(crate) const RUN: &str = "copydesk.agent_orchestrator.v1.Run";
 pub(crate) struct Ports {
     pub(crate) store: Arc<dyn RunStore>,
     pub(crate) guard: Arc<dyn GuardStore>,
+    pub(crate) packs: Arc<dyn PackStore>,
     pub(crate) model: Arc<dyn LanguageModel>,
     pub(crate) library: Arc<dyn Library>,
     pub(crate) web: Arc<dyn Web>,
@@ -48,6 +51,8 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     /// What watchers in this process are told of.
     board: board::Board,
+    /// Rule packs that are ready to apply.
+    workbench: packs::Workbench,
     /// The steps that this process works on.
     slots: slots::Slots,
     /// Wakes the engine.
@@ -63,6 +68,7 @@ impl App {
             config,
             metrics,
             board: board::Board::default(),
+            workbench: packs::Workbench::default(),
             slots: slots::Slots::default(),
             work: Notify::new(),
             outcomes: Notify::new(),

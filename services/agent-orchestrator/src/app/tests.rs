@@ -128,6 +128,7 @@ async fn bench_with(searches: &[Search], archive: EmptyArchive) -> Bench {
     let ports = Ports {
         store: store.clone(),
         guard: store.clone(),
+        packs: store.clone(),
         model: Arc::new(OneAnswerModel),
         library: Arc::new(ScriptedLibrary(Mutex::new(searches.iter().rev().copied().collect()))),
         web: Arc::new(NoWeb),

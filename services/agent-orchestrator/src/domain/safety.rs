@@ -4,7 +4,6 @@ use copydesk_guard::{Claim, Report, Source, Thresholds, Verdict};
 use serde::{Deserialize, Serialize};
 
 use super::compose::Composed;
-use super::output::RuleViolation;
 use super::passage::{Citation, Passage};
 
 /// A text that went through the guard.
@@ -167,20 +166,6 @@ impl<'a> Examination<'a> {
     }
 }
 
-/// The rules for published text.
-pub fn broken_rules(text: &str, passages: &[Passage]) -> Vec<RuleViolation> {
-    let found = copydesk_guard::rules::check(text, &sources(passages)).into_iter();
-    found
-        .map(|v| RuleViolation {
-            rule: v.rule.to_owned(),
-            blocking: v.severity == copydesk_guard::rules::Severity::Block,
-            start: v.span.start as u64,
-            end: v.span.end as u64,
-            message: v.message,
-        })
-        .collect()
-}
-
 /// What the guard held against a text, as notes for the writer.
 pub fn objections(report: &Safety) -> Vec<String> {
     let note = |c: &Correction| {
@@ -196,7 +181,8 @@ pub fn objections(report: &Safety) -> Vec<String> {
     notes
 }
 
-fn sources(passages: &[Passage]) -> Vec<Source<'_>> {
+/// Passages as sources.
+pub fn sources(passages: &[Passage]) -> Vec<Source<'_>> {
     passages.iter().map(|p| Source { id: &p.passage_id, text: &p.text }).collect()
 }
 

@@ -8,10 +8,12 @@ use copydesk_proto::agent_orchestrator::v1::guard_service_server::GuardService;
 use copydesk_rpc::{Caller, ServiceError, Violations};
 use tonic::{Request, Response, Status};
 
+use super::packs;
 use super::response::verdict;
 use crate::adapters::convert::{span, timestamp};
 use crate::app::App;
 use crate::app::ground::{Grounded, Inquiry};
+use crate::app::rule_check::RuleInquiry;
 use crate::domain::policy::{Lines, Mode, Policy};
 use crate::domain::safety::JudgeNote;
 use crate::ports::HumanVerdict;
@@ -20,6 +22,7 @@ const MAX_TEXT: usize = 100_000;
 const MAX_SOURCES: usize = 200;
 const MAX_SOURCE: usize = 200_000;
 const MAX_ALL_SOURCES: usize = 2_000_000;
+const MAX_PACKS: usize = 100;
 const MAX_VERDICTS: usize = 1_000;
 const MAX_CLAIM: usize = 10_000;
 
@@ -45,6 +48,47 @@ impl GuardService for Guard {
         let inquiry = inquiry(&request)?;
         let grounded = self.app.ground(caller.tenant, inquiry).await?;
         Ok(Response::new(grounding(grounded)))
+    }
+
+    async fn check_rules(
+        &self,
+        request: Request<pb::CheckRulesRequest>,
+    ) -> Result<Response<pb::CheckRulesResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let inquiry = rule_inquiry(&request)?;
+        let report = self.app.check_rules(caller.tenant, inquiry).await?;
+        Ok(Response::new(pb::CheckRulesResponse {
+            blocked: report.is_blocked(),
+            packs: packs::applied(&report.packs),
+            hits: report.hits.into_iter().map(|(hit, judged)| packs::hit_message(hit, judged)).collect(),
+            unanswered: (report.unanswered.into_iter())
+                .map(|(question, why)| packs::unanswered_message(question, why))
+                .collect(),
+            judge: report.judge.map(judge_message),
+        }))
+    }
+
+    async fn sanitize(
+        &self,
+        request: Request<pb::SanitizeRequest>,
+    ) -> Result<Response<pb::SanitizeResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let mut violations = Violations::new();
+        bytes("text", &request.text, MAX_TEXT, &mut violations);
+        let scope = packs::scope(request.scope, &mut violations);
+        some_packs(&request.pack_ids, &mut violations);
+        violations.finish()?;
+        let (applied, clean) =
+            self.app.sanitize(caller.tenant, scope, &request.text, &request.pack_ids).await?;
+        Ok(Response::new(pb::SanitizeResponse {
+            text: clean.text,
+            blocked: clean.blocked,
+            redactions: clean.redactions.into_iter().map(packs::redaction_message).collect(),
+            hits: clean.findings.hits.into_iter().map(|hit| packs::hit_message(hit, false)).collect(),
+            packs: packs::applied(&applied),
+        }))
     }
 
     async fn get_guard_policy(
@@ -116,27 +160,42 @@ impl GuardService for Guard {
 fn inquiry(request: &pb::CheckGroundingRequest) -> Result<Inquiry<'_>, ServiceError> {
     let mut violations = Violations::new();
     bytes("text", &request.text, MAX_TEXT, &mut violations);
-    let many = format!("must have at most {MAX_SOURCES} entries, has {}", request.sources.len());
-    violations.check(request.sources.len() <= MAX_SOURCES, "sources", many);
-    let all: usize = request.sources.iter().map(|source| source.text.len()).sum();
-    let much = format!("must have at most {MAX_ALL_SOURCES} bytes of text together, has {all}");
-    violations.check(all <= MAX_ALL_SOURCES, "sources", much);
-    let mut ids = HashSet::new();
-    for (at, source) in request.sources.iter().enumerate().take(MAX_SOURCES) {
-        violations.length(&format!("sources[{at}].id"), &source.id, 1, 200);
-        violations.check(ids.insert(&source.id), format!("sources[{at}].id"), "is another source's too");
-        bytes(&format!("sources[{at}].text"), &source.text, MAX_SOURCE, &mut violations);
-    }
+    let sources = sources(&request.sources, &mut violations);
     let mode = mode("mode", request.mode, &mut violations);
     let lines = lines("thresholds", request.thresholds.as_ref(), &mut violations);
     violations.finish()?;
-    Ok(Inquiry {
-        text: &request.text,
-        sources: request.sources.iter().map(|source| Source { id: &source.id, text: &source.text }).collect(),
-        mode,
-        lines,
-        with_correction: request.with_correction,
-    })
+    Ok(Inquiry { text: &request.text, sources, mode, lines, with_correction: request.with_correction })
+}
+
+fn rule_inquiry(request: &pb::CheckRulesRequest) -> Result<RuleInquiry<'_>, ServiceError> {
+    let mut violations = Violations::new();
+    bytes("text", &request.text, MAX_TEXT, &mut violations);
+    let scope = packs::scope(request.scope, &mut violations);
+    let sources = sources(&request.sources, &mut violations);
+    some_packs(&request.pack_ids, &mut violations);
+    let mode = mode("mode", request.mode, &mut violations);
+    violations.finish()?;
+    Ok(RuleInquiry { text: &request.text, scope, sources, pack_ids: &request.pack_ids, mode })
+}
+
+fn some_packs(ids: &[String], violations: &mut Violations) {
+    let many = format!("must have at most {MAX_PACKS} entries, has {}", ids.len());
+    violations.check(ids.len() <= MAX_PACKS, "pack_ids", many);
+}
+
+fn sources<'r>(given: &'r [pb::GroundingSource], violations: &mut Violations) -> Vec<Source<'r>> {
+    let many = format!("must have at most {MAX_SOURCES} entries, has {}", given.len());
+    violations.check(given.len() <= MAX_SOURCES, "sources", many);
+    let all: usize = given.iter().map(|source| source.text.len()).sum();
+    let much = format!("must have at most {MAX_ALL_SOURCES} bytes of text together, has {all}");
+    violations.check(all <= MAX_ALL_SOURCES, "sources", much);
+    let mut ids = HashSet::new();
+    for (at, source) in given.iter().enumerate().take(MAX_SOURCES) {
+        violations.length(&format!("sources[{at}].id"), &source.id, 1, 200);
+        violations.check(ids.insert(&source.id), format!("sources[{at}].id"), "is another source's too");
+        bytes(&format!("sources[{at}].text"), &source.text, MAX_SOURCE, violations);
+    }
+    given.iter().map(|source| Source { id: &source.id, text: &source.text }).collect()
 }
 
 fn bytes(field: &str, text: &str, max: usize, violations: &mut Violations) {

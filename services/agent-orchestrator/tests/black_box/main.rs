@@ -6,5 +6,6 @@ mod calls;
 mod durability;
 mod guard;
 mod pipeline;
+mod rule_packs;
 mod support;
 mod watch;

@@ -178,7 +178,7 @@ fn tasks_and_chains_name_what_is_there() {
             "chains.a b[3]: `x` is not a configured model",
             "chains.none: must name at least one model",
             "tasks.draught: there is no such task; there are default, qualification, research, strategy, draft, \
-             review, revise, finish, simple_parsing",
+             review, revise, finish, simple_parsing, judge",
             "tasks.draught.prefer[0]: `acme` is not a configured model",
             "tasks.draught.chain: `gone` is not a configured chain",
         ]

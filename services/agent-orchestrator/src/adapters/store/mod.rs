@@ -5,6 +5,7 @@ mod calls;
 mod claims;
 mod guard;
 mod outbox;
+mod packs;
 mod rows;
 mod runs;
 mod settle;

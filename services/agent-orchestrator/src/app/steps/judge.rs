@@ -1,15 +1,17 @@
 //! Reviews, the guard and the rules.
 use super::{absent, counted};
 use copydesk_guard::llm_judge::Opinion;
+use copydesk_guard::pack::{self, Scope, Severity};
 
 use crate::agents::{judge, reviewer};
 use crate::app::desk::Desk;
+use crate::app::rule_check::{RuleReport, borrowed, judged};
 use crate::domain::compose::compose;
 use crate::domain::direction::merge;
-use crate::domain::output::{self, Review, Work, last_guard};
+use crate::domain::output::{self, Review, RuleViolation, Work, last_guard};
 use crate::domain::plan::{chosen, drafts};
 use crate::domain::policy::Mode;
-use crate::domain::safety::{Examination, JudgeNote, broken_rules};
+use crate::domain::safety::{Examination, JudgeNote, sources};
 use crate::error::StepError;
 
 /// Judges the n-th draft.
@@ -79,9 +81,25 @@ async fn hear(
     Ok((hearing.opinions, Some(hearing.note)))
 }
 
-pub(super) fn rules(desk: &Desk<'_>) -> Result<(Work, String), StepError> {
+/// Holds the final text against the tenant's rule packs.
+pub(super) async fn rules(desk: &Desk<'_>) -> Result<(Work, String), StepError> {
     let checked = last_guard(desk.finished).ok_or_else(|| absent("the guard's report"))?;
-    let violations = broken_rules(&checked.text, desk.passages());
+    let (text, tenant) = (checked.text.as_str(), desk.run.tenant);
+    let packs = desk.app.active_packs(tenant, &[]).await?;
+    let sources = sources(desk.passages());
+    let found = pack::check(&borrowed(&packs), Scope::Output, text, &sources);
+    let policy = desk.app.ports.guard.policy(tenant).await?.map(|stored| stored.policy).unwrap_or_default();
+    let reply = match (policy.mode, found.questions.as_slice()) {
+        (_, []) | (Mode::Deterministic, _) => None,
+        (Mode::Hybrid, questions) => {
+            match desk.call_model("rules", &judge::rules(questions, text), false).await {
+                Ok(reply) => Some(Ok(reply)),
+                Err(error) if error.is_retryable() => return Err(error),
+                Err(error) => Some(Err(error.message)),
+            }
+        }
+    };
+    let violations = violations(judged(packs, found, text, reply));
     let blocking = violations.iter().filter(|v| v.blocking).count();
     let summary = match (violations.len(), blocking) {
         (0, _) => "no rule broken".to_owned(),
@@ -89,4 +107,23 @@ pub(super) fn rules(desk: &Desk<'_>) -> Result<(Work, String), StepError> {
         (n, _) => format!("{}, {blocking} blocking", counted(n, "broken rule")),
     };
     Ok((Work::Rules { violations }, summary))
+}
+
+/// What a text breaks, as a run keeps it. What would have to be redacted blocks: a published text is not patched.
+fn violations(report: RuleReport) -> Vec<RuleViolation> {
+    let hits = report.hits.into_iter().map(|(hit, _)| RuleViolation {
+        rule: hit.rule,
+        blocking: hit.severity != Severity::Warn,
+        start: hit.span.start as u64,
+        end: hit.span.end as u64,
+        message: hit.message,
+    });
+    let unanswered = report.unanswered.into_iter().map(|(question, why)| RuleViolation {
+        rule: question.rule,
+        blocking: question.severity == Severity::Block,
+        start: 0,
+        end: 0,
+        message: format!("nobody could say whether the text {}: {why}", question.message),
+    });
+    hits.chain(unanswered).collect()
 }

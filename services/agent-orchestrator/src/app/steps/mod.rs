@@ -21,7 +21,7 @@ pub(super) async fn perform(desk: Desk<'_>) -> Result<(StepOutput, String), Step
         StepKey::Finish => write::finish(&desk).await?,
         StepKey::Review(n) => judge::review(&desk, n).await?,
         StepKey::Guard(_) => judge::guard(&desk).await?,
-        StepKey::Rules => judge::rules(&desk)?,
+        StepKey::Rules => judge::rules(&desk).await?,
     };
     Ok((StepOutput { work, made_by: desk.made_by() }, summary))
 }

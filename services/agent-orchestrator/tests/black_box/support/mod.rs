@@ -36,6 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A running service.
 pub struct Mesh {
     pub script: Arc<Script>,
+    pub channel: Channel,
     pub client: RunServiceClient<Channel>,
     pub guard: GuardServiceClient<Channel>,
     pub tenant: TenantId,
@@ -77,8 +78,8 @@ pub async fn start_on(script: &Arc<Script>, config: Config, database: &DatabaseC
     let stop = CancellationToken::new();
     let stack = testing::stack_until(service(script, config, database).await, stop.clone());
     let channel = Channel::local("agent-orchestrator", stack, testing::metrics());
-    let (client, guard) = (RunServiceClient::new(channel.clone()), GuardServiceClient::new(channel));
-    Mesh { script: script.clone(), client, guard, tenant: tenant(), stop, folder: None }
+    let (client, guard) = (RunServiceClient::new(channel.clone()), GuardServiceClient::new(channel.clone()));
+    Mesh { script: script.clone(), channel, client, guard, tenant: tenant(), stop, folder: None }
 }
 
 pub async fn start(over: Over, config: Config) -> Mesh {
@@ -88,8 +89,16 @@ pub async fn start(over: Over, config: Config) -> Mesh {
         Over::Process => testing::local(service),
         Over::Loopback => testing::remote(service).await,
     };
-    let (client, guard) = (RunServiceClient::new(channel.clone()), GuardServiceClient::new(channel));
-    Mesh { script, client, guard, tenant: tenant(), stop: CancellationToken::new(), folder: Some(folder) }
+    let (client, guard) = (RunServiceClient::new(channel.clone()), GuardServiceClient::new(channel.clone()));
+    Mesh {
+        script,
+        channel,
+        client,
+        guard,
+        tenant: tenant(),
+        stop: CancellationToken::new(),
+        folder: Some(folder),
+    }
 }
 
 pub fn spec() -> pb::RunSpec {

@@ -1,4 +1,5 @@
 //! One call for every public method, made of the ids of one tenant.
+use copydesk_proto::agent_orchestrator::v1 as orchestrator;
 use copydesk_proto::gateway::v1 as gateway;
 use copydesk_proto::learning::v1 as learning;
 use copydesk_proto::llm_router::v1 as llm;
@@ -110,6 +111,8 @@ pub async fn things(client: &Client, mark: &str) -> Things {
         let request = llm::SetBudgetRequest { key, limit_nanos, ..Default::default() };
         client.usage().set_budget(request).await.expect("a budget");
     }
+    let request = orchestrator::CreateRulePackRequest { document: rule_pack("theirs") };
+    client.rule_packs().create_rule_pack(request).await.expect("a pack");
     let request =
         gateway::CreateKeyRequest { name: format!("{mark} second"), scopes: vec!["runs:read".to_owned()] };
     let key = client.keys().create_key(request).await.expect("a key").into_inner().key.expect("a key").key_id;
@@ -340,6 +343,28 @@ fn run_case(method: &str, of: &Things) -> Option<(Value, Expect)> {
             (json!({ "requestId": "verdicts-of-mine", "verdicts": [verdict] }), Expect::Own)
         }
         "GuardService/GetCalibration" => (json!({}), Expect::Own),
+        "GuardService/CheckRules" => {
+            (json!({ "text": "Alerts.", "scope": "RULE_SCOPE_OUTPUT" }), Expect::Own)
+        }
+        "GuardService/Sanitize" => (json!({ "text": "Alerts.", "scope": "RULE_SCOPE_INPUT" }), Expect::Own),
+        "RulePackService/CreateRulePack" => (json!({ "document": rule_pack("mine") }), Expect::Own),
+        // What comes with the product is everybody's.
+        "RulePackService/ListRulePacks" => (json!({}), Expect::Own),
+        "RulePackService/GetRulePack" => (json!({ "packId": "theirs", "version": "1" }), Expect::NotFound),
+        "RulePackService/ActivateRulePack" => {
+            (json!({ "packId": "theirs", "version": "1" }), Expect::NotFound)
+        }
+        "RulePackService/DeactivateRulePack" => (json!({ "packId": "theirs" }), Expect::NotFound),
         _ => return None,
     })
+}
+
+/// A rule pack of this name with one rule.
+fn rule_pack(id: &str) -> String {
+    let rule = json!({
+        "id": "no-loops", "kind": "words", "severity": "warn", "scope": ["output"], "message": "says loop",
+        "terms": ["loop"],
+    });
+    let vector = json!({ "text": "A loop.", "scope": "output", "expect": ["no-loops"] });
+    json!({ "id": id, "version": "1", "title": "Mine", "rules": [rule], "vectors": [vector] }).to_string()
 }

@@ -64,6 +64,8 @@ pub struct Script {
     pub brand: Mutex<Option<lr::Brand>>,
     /// What the judge says of the claims of a call, in order.
     pub judged: Mutex<Vec<Judged>>,
+    /// What the judge says of the first rule it is asked about, and the words it goes by.
+    pub answer: Mutex<Option<(bool, String)>>,
     /// Every model call, in order.
     pub calls: Mutex<Vec<llm::GenerateRequest>>,
     /// What the web says; `None`: nobody is configured who searches it.
@@ -119,6 +121,7 @@ impl Default for Script {
             lessons: Mutex::default(),
             brand: Mutex::new(Some(brand)),
             judged: Mutex::default(),
+            answer: Mutex::default(),
             calls: Mutex::default(),
             web: Mutex::default(),
             web_queries: Mutex::default(),
@@ -140,6 +143,10 @@ impl Script {
 
     pub fn judge(&self, verdict: &'static str, quote: &str) {
         *self.judged.lock().expect("lock") = vec![Judged { verdict, quote: quote.into() }];
+    }
+
+    pub fn answer(&self, broken: bool, quote: &str) {
+        *self.answer.lock().expect("lock") = Some((broken, quote.into()));
     }
 
     pub fn score(&self, scores: &[f64]) {

@@ -59,6 +59,13 @@ impl Router {
                 ("hashtags", list(vec![text("#Coffee"), text("repair")])),
                 ("caption", text(REPAIRS)),
             ]),
+            llm::Task::Judge if self.0.answer.lock().expect("lock").is_some() => {
+                let (broken, quote) = self.0.answer.lock().expect("lock").clone().unwrap_or_default();
+                let broken = Value { kind: Some(Kind::BoolValue(broken)) };
+                let answer =
+                    nested(vec![("question", number(1.0)), ("broken", broken), ("quote", text(quote))]);
+                object(vec![("answers", list(vec![answer]))])
+            }
             llm::Task::Judge => {
                 let verdict = |(claim, said): (usize, &super::Judged)| {
                     let statement = nested(vec![

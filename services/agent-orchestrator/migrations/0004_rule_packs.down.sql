@@ -1,0 +1,2 @@
+DROP TABLE rule_pack_choice;
+DROP TABLE rule_pack;
