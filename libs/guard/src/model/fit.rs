@@ -136,6 +136,7 @@ fn digest(sets: &[Rows]) -> String {
             part(&row.response);
             part(if row.label { "1" } else { "0" });
             part(row.original.as_deref().unwrap_or(""));
+            part(&format!("{:?} {:?}", row.spans, row.sentences));
         }
     }
     hash.finalize().iter().fold("sha256:".to_owned(), |mut text, byte| {
