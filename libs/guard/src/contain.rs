@@ -101,7 +101,8 @@ fn strip_invisible(text: &str) -> String {
     kept
 }
 
-fn is_invisible(c: char) -> bool {
+/// Zero-width, direction, tag and control characters, and blanks that are drawn as nothing.
+pub(crate) fn is_invisible(c: char) -> bool {
     (c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{85}'))
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'

@@ -3,7 +3,9 @@
 //! - [`text`] splits text into sentences and words, and finds stems, terms and syllables.
 //! - [`check`] judges each sentence of a text by the sources, with evidence and reasons.
 //! - [`correct`] mends or drops what a check flags.
-//! - [`rules`] finds what must not be published whoever says it.
+//! - [`pack`] reads, proves and applies rule packs; [`rules`] applies the built-in ones to what is published.
+//! - [`pii`], [`secrets`] and [`inject`] find personal data, keys and attacks; [`fold`] undoes disguises first.
+//! - [`measure`] counts how well attacks and personal data are found on labelled rows.
 //! - [`contain`] makes text from outside harmless before a model reads it.
 //!
 //! Nothing here reads a file, a clock or a socket, and nothing is remembered between two calls: the same input gives
@@ -16,11 +18,17 @@ mod class;
 pub mod contain;
 mod correct;
 mod facts;
+pub mod fold;
 mod index;
+pub mod inject;
 mod judge;
+pub mod measure;
+pub mod pack;
 mod phrase;
+pub mod pii;
 mod report;
 pub mod rules;
+pub mod secrets;
 mod signals;
 pub mod text;
 
