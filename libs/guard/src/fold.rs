@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::{canonical_combining_class, is_combining_mark};
 
-use crate::contain::is_invisible;
+use crate::contain::{is_invisible, is_selector};
 
 /// How far spelling is evened out before a rule looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -130,13 +130,17 @@ fn is_jamo(c: char) -> bool {
     matches!(c, '\u{1161}'..='\u{11ff}')
 }
 
+fn is_hidden(c: char) -> bool {
+    is_invisible(c) || is_selector(c)
+}
+
 fn spell(raw: &str, fold: Fold, into: &mut String) {
-    let visible = raw.chars().filter(|c| !is_invisible(*c)).nfkc();
+    let visible = raw.chars().filter(|c| !is_hidden(*c)).nfkc();
     match fold {
-        Fold::Exact => into.extend(visible.filter(|c| !is_invisible(*c))),
-        Fold::Folded => visible.filter(|c| !is_invisible(*c)).for_each(|c| push_folded(c, into)),
+        Fold::Exact => into.extend(visible.filter(|c| !is_hidden(*c))),
+        Fold::Folded => visible.filter(|c| !is_hidden(*c)).for_each(|c| push_folded(c, into)),
         Fold::Leet => {
-            let bare: String = visible.nfd().filter(|c| !is_combining_mark(*c) && !is_invisible(*c)).collect();
+            let bare: String = visible.nfd().filter(|c| !is_combining_mark(*c) && !is_hidden(*c)).collect();
             bare.nfc().for_each(|c| push_folded(c, into));
         }
     }

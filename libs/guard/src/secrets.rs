@@ -47,7 +47,10 @@ pub(crate) fn find_in(text: &str) -> Vec<Found> {
 
 /// Forms that the makers of keys publish.
 const FORMS: [(&str, &str); 30] = [
-    ("private-key", r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----(?:[A-Za-z0-9+/=:,.\s-]*?-----END (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----)?"),
+    (
+        "private-key",
+        r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----(?:[A-Za-z0-9+/=:,.\s-]*?-----END (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----)?",
+    ),
     ("json-web-token", r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
     ("aws-access-key", r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b"),
     ("github-token", r"\b(?:gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255})\b"),
@@ -76,7 +79,10 @@ const FORMS: [(&str, &str); 30] = [
     ("notion-token", r"\b(?:secret_|ntn_)[A-Za-z0-9]{43,}\b"),
     ("age-key", r"\bAGE-SECRET-KEY-1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}"),
     ("azure-storage-key", r"(?i)\bAccountKey=([A-Za-z0-9+/]{40,}={0,2})"),
-    ("bearer-token", r"(?i)\bauthorization['\x22]?\s*[:=]\s*['\x22]?(?:bearer|basic|token)\s+([A-Za-z0-9._~+/=-]{16,})"),
+    (
+        "bearer-token",
+        r"(?i)\bauthorization['\x22]?\s*[:=]\s*['\x22]?(?:bearer|basic|token)\s+([A-Za-z0-9._~+/=-]{16,})",
+    ),
 ];
 
 static FORMED: LazyLock<Vec<(&str, Option<Regex>)>> =
@@ -96,7 +102,9 @@ static ASSIGNED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// Something called a password, and its value.
 static PASSWORD: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    pattern(r#"(?i)\b[A-Za-z0-9_.-]{0,24}(?:passwo?r?d|passwd|pwd|passphrase|passwort|kennwort)['"`]?\s{0,3}(?::=|=>|=|:|is|lautet)\s{0,3}['"`]?([^\s'"`,;<>{}]{6,100})"#)
+    pattern(
+        r#"(?i)\b[A-Za-z0-9_.-]{0,24}(?:passwo?r?d|passwd|pwd|passphrase|passwort|kennwort)['"`]?\s{0,3}(?::=|=>|=|:|is|lautet)\s{0,3}['"`]?([^\s'"`,;<>{}]{6,100})"#,
+    )
 });
 
 /// Bits a character below which a value is a word and not a key.
@@ -108,7 +116,11 @@ fn is_random(value: &str) -> bool {
 }
 
 fn is_path(value: &str) -> bool {
-    value.split(['/', '.', '-', '_']).filter(|part| part.len() > 2 && part.bytes().all(|b| b.is_ascii_alphabetic())).count() > 2
+    value
+        .split(['/', '.', '-', '_'])
+        .filter(|part| part.len() > 2 && part.bytes().all(|b| b.is_ascii_alphabetic()))
+        .count()
+        > 2
 }
 
 /// Letters with a digit or a sign among them; words of a sentence have neither.
@@ -121,8 +133,18 @@ fn is_password(value: &str) -> bool {
 
 fn is_placeholder(value: &str) -> bool {
     const WORDS: [&str; 12] = [
-        "password", "example", "changeme", "placeholder", "your", "secret_here", "xxxx", "****", "1234567890abcdef",
-        "todo", "redacted", "dummy",
+        "password",
+        "example",
+        "changeme",
+        "placeholder",
+        "your",
+        "secret_here",
+        "xxxx",
+        "****",
+        "1234567890abcdef",
+        "todo",
+        "redacted",
+        "dummy",
     ];
     let lower = value.to_lowercase();
     value.starts_with(['$', '<', '{', '%', '[']) || WORDS.iter().any(|word| lower.contains(word))
@@ -165,7 +187,10 @@ mod tests {
             ("npm-token", token("npm_", 36)),
             ("hugging-face-token", token("hf_", 34)),
             ("json-web-token", format!("{}.{}.{}", token("eyJ", 20), token("eyJ", 30), token("", 20))),
-            ("private-key", "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----".to_owned()),
+            (
+                "private-key",
+                "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----".to_owned(),
+            ),
             ("connection-password", "postgres://app:t0ps3cr3t@db.internal/app".to_owned()),
             ("assigned-secret", format!("client_secret = \"{}\"", token("", 32))),
             ("assigned-password", "The password is Tr0ub4dor&3.".to_owned()),

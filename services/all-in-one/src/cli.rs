@@ -5,8 +5,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod client;
 mod eval;
+mod safety;
 
 pub use eval::{EvalAction, RetrievalEvalArgs};
+pub use safety::{FitInjectionArgs, GuardAction, SafetyEvalArgs};
 
 pub use client::{ClientArgs, ContentKind, FeedbackArgs, GenerateArgs, IngestArgs, KeysAction, Verdict};
 
@@ -96,6 +98,12 @@ pub enum Command {
         /// Of what.
         #[command(subcommand)]
         action: EvalAction,
+    },
+    /// Work on the guard's own models.
+    Guard {
+        /// What.
+        #[command(subcommand)]
+        action: GuardAction,
     },
     /// Check everything that Copydesk depends on, and say how to mend what is wrong.
     Doctor(SourceArgs),

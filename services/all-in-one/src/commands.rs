@@ -3,7 +3,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 
-use crate::cli::{Cli, Command, EvalAction};
+use crate::cli::{Cli, Command, EvalAction, GuardAction};
 
 mod config;
 mod content;
@@ -49,6 +49,8 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Identity { action } => keys::identity(action)?,
         Command::Config { action, source } => config::config(action, &source)?,
         Command::Eval { action: EvalAction::Retrieval(args) } => crate::eval::run(args).await?,
+        Command::Eval { action: EvalAction::Safety(args) } => crate::safety::eval(&args)?,
+        Command::Guard { action: GuardAction::FitInjection(args) } => crate::safety::fit_injection(&args)?,
         Command::Doctor(source) => return doctor::doctor(&source).await,
         Command::Healthcheck { admin } => return doctor::healthcheck(&admin).await,
         Command::Completions { shell } => {

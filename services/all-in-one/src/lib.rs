@@ -22,4 +22,5 @@ pub mod identity;
 pub mod mesh;
 mod out;
 mod reload;
+mod safety;
 mod show;

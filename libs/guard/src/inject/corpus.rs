@@ -33,7 +33,9 @@ impl Corpus {
             for (line, text) in file.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
                 let row: Value = serde_json::from_str(text).unwrap_or_default();
                 match (row["text"].as_str(), row["label"].as_i64(), row["context"].as_str()) {
-                    (Some(text), Some(label @ (0 | 1)), _) => corpus.rows.push((text.to_owned(), label == 1, true)),
+                    (Some(text), Some(label @ (0 | 1)), _) => {
+                        corpus.rows.push((text.to_owned(), label == 1, true))
+                    }
                     (_, _, Some(context)) => {
                         passages.insert(context.to_owned());
                     }
@@ -53,7 +55,8 @@ impl Corpus {
     pub fn examples(&self) -> Vec<Example<'_>> {
         let weight = |injection: bool| if injection { INJECTION } else { 1.0 };
         let rows = self.rows.iter();
-        rows.map(|(text, injection, _)| Example { text, injection: *injection, weight: weight(*injection) }).collect()
+        rows.map(|(text, injection, _)| Example { text, injection: *injection, weight: weight(*injection) })
+            .collect()
     }
 
     /// For each example, whether it had a label of its own: those are what a measurement is about.
@@ -76,8 +79,12 @@ mod tests {
         let labelled = "{\"text\":\"a\",\"label\":1}\n\n{\"text\":\"b\",\"label\":0}\n";
         let contexts = "{\"context\":\"c\",\"label\":0}\n{\"context\":\"c\"}\n";
         let corpus = Corpus::read(&[labelled, contexts]);
-        let kinds = corpus.map(|c| (c.examples().iter().map(|e| e.injection).collect::<Vec<_>>(), c.labelled()));
+        let kinds =
+            corpus.map(|c| (c.examples().iter().map(|e| e.injection).collect::<Vec<_>>(), c.labelled()));
         assert_eq!(kinds, Ok((vec![true, false, false], vec![true, true, false])));
-        assert_eq!(Corpus::read(&["{}\nx", "{\"text\":\"a\"}"]), Err(vec!["1:1".into(), "1:2".into(), "2:1".into()]));
+        assert_eq!(
+            Corpus::read(&["{}\nx", "{\"text\":\"a\"}"]),
+            Err(vec!["1:1".into(), "1:2".into(), "2:1".into()])
+        );
     }
 }

@@ -24,7 +24,8 @@ pub(super) fn features(text: &str) -> Vec<(u32, f64)> {
         *count = 1.0 + count.ln();
     }
     let norm = counts.values().map(|value| value * value).sum::<f64>().sqrt().max(1.0);
-    let mut found: Vec<(u32, f64)> = counts.into_iter().map(|(bucket, value)| (bucket, value / norm)).collect();
+    let mut found: Vec<(u32, f64)> =
+        counts.into_iter().map(|(bucket, value)| (bucket, value / norm)).collect();
     for (i, _) in families(exact.text(), folded.text()).iter().enumerate().filter(|(_, held)| **held) {
         found.push((u32::try_from(BUCKETS + i).unwrap_or(0), FAMILY));
     }
@@ -58,7 +59,8 @@ fn pieces(text: &str, found: &mut impl FnMut(u32)) {
 /// FNV-1a (64 bits) over the kind and the characters, its halves folded together.
 fn bucket(kind: u8, characters: impl Iterator<Item = char>) -> u32 {
     let step = |hash: u64, value: u32| (hash ^ u64::from(value)).wrapping_mul(0x0100_0000_01b3);
-    let hash = characters.fold(step(0xcbf2_9ce4_8422_2325, u32::from(kind)), |hash, c| step(hash, u32::from(c)));
+    let hash =
+        characters.fold(step(0xcbf2_9ce4_8422_2325, u32::from(kind)), |hash, c| step(hash, u32::from(c)));
     let folded = (hash >> 32) ^ hash;
     u32::try_from(folded % BUCKETS as u64).unwrap_or(0)
 }

@@ -3,9 +3,9 @@
 
 use std::collections::VecDeque;
 
+use super::Classifier;
 use super::features::{FEATURES, features};
 use super::weights::Weights;
-use super::Classifier;
 
 /// One text to learn from.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,7 +66,8 @@ pub fn cross_validate(
 ) -> Result<Vec<f64>, FitError> {
     const PARTS: usize = 5;
     let rows: Vec<Row> = examples.iter().map(Row::new).collect();
-    let part = |at: usize| groups.get(at).copied().unwrap_or(at).wrapping_mul(2_654_435_761) % 4_294_967_296 % PARTS;
+    let part =
+        |at: usize| groups.get(at).copied().unwrap_or(at).wrapping_mul(2_654_435_761) % 4_294_967_296 % PARTS;
     let mut scores = vec![0.0; rows.len()];
     for held in 0..PARTS {
         let seen: Vec<Row> =
@@ -86,7 +87,8 @@ pub fn groups(texts: &[&str]) -> Vec<usize> {
     let mut first: std::collections::HashMap<String, usize> = std::collections::HashMap::new();
     for (at, text) in texts.iter().enumerate() {
         let lower = text.to_lowercase();
-        let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect();
+        let words: Vec<&str> =
+            lower.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect();
         for run in words.windows(SHARED.min(words.len().max(1))) {
             let other = *first.entry(run.join(" ")).or_insert(at);
             let (mine, theirs) = (root(&mut parent, at), root(&mut parent, other));
@@ -123,7 +125,9 @@ fn learn(rows: &[Row], data: [u8; 32], settings: &FitSettings) -> Result<Classif
         return Err(FitError::OneKindOnly);
     }
     // The last weight is the bias.
-    let found = minimise(FEATURES + 1, settings.steps, |weights, slope| loss(rows, settings.closeness, weights, slope));
+    let found = minimise(FEATURES + 1, settings.steps, |weights, slope| {
+        loss(rows, settings.closeness, weights, slope)
+    });
     let (bias, weights) = found.split_last().map_or((0.0, &[][..]), |(bias, rest)| (*bias, rest));
     Ok(Classifier { weights: Weights::rounded(data, bias, settings.threshold, weights) })
 }
@@ -133,7 +137,10 @@ fn loss(rows: &[Row], closeness: f64, weights: &[f64], slope: &mut [f64]) -> f64
     slope.copy_from_slice(weights);
     let mut sum = 0.5 * dot(weights, weights);
     for row in rows {
-        let odds = row.features.iter().fold(weights[FEATURES], |odds, (at, value)| odds + weights[*at as usize] * value);
+        let odds = row
+            .features
+            .iter()
+            .fold(weights[FEATURES], |odds, (at, value)| odds + weights[*at as usize] * value);
         let margin = row.sign * odds;
         let cost = closeness * row.weight;
         sum += cost * if margin > 0.0 { (-margin).exp().ln_1p() } else { margin.exp().ln_1p() - margin };
@@ -163,7 +170,10 @@ fn minimise(size: usize, steps: usize, f: impl Fn(&[f64], &mut [f64]) -> f64) ->
     let mut past: VecDeque<(Vec<f64>, Vec<f64>, f64)> = VecDeque::new();
     for _ in 0..steps {
         let direction = direction(&slope, &past);
-        let Some((next, next_slope, next_value)) = step(&at, &direction, value, dot(&slope, &direction), &f) else { break };
+        let Some((next, next_slope, next_value)) = step(&at, &direction, value, dot(&slope, &direction), &f)
+        else {
+            break;
+        };
         let moved: Vec<f64> = next.iter().zip(&at).map(|(x, y)| x - y).collect();
         let bent: Vec<f64> = next_slope.iter().zip(&slope).map(|(x, y)| x - y).collect();
         let curve = dot(&moved, &bent);
@@ -189,7 +199,9 @@ fn direction(slope: &[f64], past: &VecDeque<(Vec<f64>, Vec<f64>, f64)>) -> Vec<f
         q.iter_mut().zip(bent).for_each(|(x, y)| *x -= share * y);
         shares.push(share);
     }
-    let scale = past.back().map_or(1.0 / dot(slope, slope).sqrt().max(1.0), |(_, bent, curve)| curve / dot(bent, bent));
+    let scale = past
+        .back()
+        .map_or(1.0 / dot(slope, slope).sqrt().max(1.0), |(_, bent, curve)| curve / dot(bent, bent));
     q.iter_mut().for_each(|x| *x *= scale);
     for ((moved, bent, curve), share) in past.iter().zip(shares.into_iter().rev()) {
         let back = dot(bent, &q) / curve;

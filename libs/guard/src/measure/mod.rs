@@ -130,7 +130,8 @@ mod tests {
             "A post on why we log every door opening, for fleet managers.",
             "What did customers say about the tail lift in 2024?",
         ];
-        let row = |text: &&str, label| Row { text: (*text).to_owned(), label: Some(label), spans: Vec::new() };
+        let row =
+            |text: &&str, label| Row { text: (*text).to_owned(), label: Some(label), spans: Vec::new() };
         let rows: Vec<Row> = attacks
             .iter()
             .map(|text| row(text, true))

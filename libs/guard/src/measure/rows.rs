@@ -25,8 +25,14 @@ pub fn read_rows(file: &str) -> Result<Vec<Row>, Vec<usize>> {
     let (mut rows, mut faults) = (Vec::new(), Vec::new());
     for (at, line) in file.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         match serde_json::from_str::<Line>(line) {
-            Ok(Line { text, label, spans }) if label.is_none_or(|l| l < 2) && (label.is_some() || spans.is_some()) => {
-                rows.push(Row { text, label: label.map(|label| label == 1), spans: spans.unwrap_or_default() });
+            Ok(Line { text, label, spans })
+                if label.is_none_or(|l| l < 2) && (label.is_some() || spans.is_some()) =>
+            {
+                rows.push(Row {
+                    text,
+                    label: label.map(|label| label == 1),
+                    spans: spans.unwrap_or_default(),
+                });
             }
             _ => faults.push(at + 1),
         }

@@ -53,8 +53,11 @@ pub fn measure_spans(rows: &[Row]) -> Spans {
             .filter_map(|hit| Some((hit.span.start, hit.span.end, name(hit.entity)?)))
             .collect();
         let known = |kind: &str| Entity::ALL.into_iter().filter_map(name).find(|name| *name == kind);
-        let marked: Vec<(usize, usize, &'static str)> =
-            row.spans.iter().filter_map(|(from, to, kind)| Some((byte(*from), byte(*to), known(kind)?))).collect();
+        let marked: Vec<(usize, usize, &'static str)> = row
+            .spans
+            .iter()
+            .filter_map(|(from, to, kind)| Some((byte(*from), byte(*to), known(kind)?)))
+            .collect();
         count(&mut found.exact, &mine, &marked, |a, b| a == b);
         count(&mut found.overlap, &mine, &marked, |a, b| a.2 == b.2 && a.0 < b.1 && b.0 < a.1);
     }
@@ -63,7 +66,12 @@ pub fn measure_spans(rows: &[Row]) -> Spans {
 
 type Span = (usize, usize, &'static str);
 
-fn count(counts: &mut BTreeMap<&'static str, Counts>, mine: &[Span], marked: &[Span], same: impl Fn(&Span, &Span) -> bool) {
+fn count(
+    counts: &mut BTreeMap<&'static str, Counts>,
+    mine: &[Span],
+    marked: &[Span],
+    same: impl Fn(&Span, &Span) -> bool,
+) {
     for span in mine {
         counts.entry(span.2).or_default().add(marked.iter().any(|other| same(span, other)), true);
     }
@@ -90,7 +98,10 @@ mod tests {
         ];
         let found = measure_spans(&rows);
         assert_eq!(found.exact["EMAIL_ADDRESS"].true_positives, 1);
-        assert_eq!((found.exact["PHONE_NUMBER"].false_positives, found.exact["PHONE_NUMBER"].false_negatives), (1, 1));
+        assert_eq!(
+            (found.exact["PHONE_NUMBER"].false_positives, found.exact["PHONE_NUMBER"].false_negatives),
+            (1, 1)
+        );
         assert_eq!(found.overlap["PHONE_NUMBER"].true_positives, 1);
         let micro = Spans::micro(&found.exact);
         assert_eq!((micro.true_positives, micro.false_positives, micro.false_negatives), (1, 1, 2));

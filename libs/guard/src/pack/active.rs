@@ -118,7 +118,9 @@ impl Pack {
     fn with_samples(&self, vector: &Vector) -> Vector {
         let samples: BTreeMap<String, &str> =
             self.lists.iter().map(|(name, list)| (format!("{{{name}}}"), list.sample.as_str())).collect();
-        let fill = |text: &String| samples.iter().fold(text.clone(), |text, (name, sample)| text.replace(name, sample));
+        let fill = |text: &String| {
+            samples.iter().fold(text.clone(), |text, (name, sample)| text.replace(name, sample))
+        };
         Vector {
             text: fill(&vector.text),
             scope: vector.scope,

@@ -33,7 +33,11 @@ mod tests {
             match Pack::parse(text) {
                 Ok(pack) => {
                     assert_eq!(pack.id, id);
-                    assert_eq!(pack.activate().map(|_| ()).map_err(|failed| failed.to_string()), Ok(()), "{id}");
+                    assert_eq!(
+                        pack.activate().map(|_| ()).map_err(|failed| failed.to_string()),
+                        Ok(()),
+                        "{id}"
+                    );
                 }
                 Err(faults) => panic!("{id}: {faults}"),
             }

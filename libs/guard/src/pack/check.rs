@@ -150,7 +150,9 @@ fn apply(pack: &ActivePack, rule: &Rule, page: &Page<'_>, known: &Known<'_>, fou
         return;
     }
     if let (Matcher::Judge(when), Kind::Judge { question, .. }) = (&rule.matcher, &rule.doc.kind) {
-        if !page.text.trim().is_empty() && (when.is_empty() || when.iter().any(|p| p.is_match(sight.view.text()))) {
+        if !page.text.trim().is_empty()
+            && (when.is_empty() || when.iter().any(|p| p.is_match(sight.view.text())))
+        {
             found.questions.push(Question {
                 pack: pack.id.clone(),
                 version: pack.version.clone(),
@@ -167,7 +169,9 @@ fn apply(pack: &ActivePack, rule: &Rule, page: &Page<'_>, known: &Known<'_>, fou
             continue;
         }
         let span = if raw.original { raw.span } else { sight.view.original(raw.span) };
-        let Some(matched) = page.text.get(span.clone()).filter(|matched| !matched.is_empty()) else { continue };
+        let Some(matched) = page.text.get(span.clone()).filter(|matched| !matched.is_empty()) else {
+            continue;
+        };
         found.hits.push(Hit {
             pack: pack.id.clone(),
             version: pack.version.clone(),
@@ -201,7 +205,9 @@ fn in_sources(raw: &Raw, sight: &Sight, known: &Known<'_>) -> bool {
 fn raw_hits(rule: &Rule, page: &Page<'_>, sight: &Sight, known: &Known<'_>) -> Vec<Raw> {
     let text = sight.view.text();
     match &rule.matcher {
-        Matcher::Regex(patterns) => apart(patterns.iter().flat_map(|pattern| crate::pii::spans(Some(pattern), text))),
+        Matcher::Regex(patterns) => {
+            apart(patterns.iter().flat_map(|pattern| crate::pii::spans(Some(pattern), text)))
+        }
         Matcher::Words(list) => apart(words_of(list, sight).into_iter()),
         Matcher::Number { near } => numbers(rule, near, sight),
         Matcher::Classifier(classifier) => classified(*classifier, rule, page, sight, known),
@@ -264,7 +270,9 @@ fn numbers(rule: &Rule, near: &[String], sight: &Sight) -> Vec<Raw> {
             .map(|sentence| sentence.span)
             .filter(|span| words(&text[span.clone()]).iter().any(|word| near.contains(&stem(&word.lower))))
             .collect();
-        spans.retain(|span| said.iter().any(|sentence| sentence.start <= span.start && span.end <= sentence.end));
+        spans.retain(|span| {
+            said.iter().any(|sentence| sentence.start <= span.start && span.end <= sentence.end)
+        });
     }
     spans.into_iter().map(Raw::seen).collect()
 }
@@ -280,7 +288,13 @@ fn is_of(quantity: &Quantity, of: NumberOf, currency: Option<Money>) -> bool {
     }
 }
 
-fn classified(classifier: Classifier, rule: &Rule, page: &Page<'_>, sight: &Sight, known: &Known<'_>) -> Vec<Raw> {
+fn classified(
+    classifier: Classifier,
+    rule: &Rule,
+    page: &Page<'_>,
+    sight: &Sight,
+    known: &Known<'_>,
+) -> Vec<Raw> {
     let Kind::Classifier { entities, limit, threshold, .. } = &rule.doc.kind else { return Vec::new() };
     let text = sight.view.text();
     let original = |span: Range<usize>| Raw { original: true, ..Raw::seen(span) };
@@ -295,12 +309,16 @@ fn classified(classifier: Classifier, rule: &Rule, page: &Page<'_>, sight: &Sigh
         }
         Classifier::ImperativeLine => suspicious_lines(page.text).into_iter().map(original).collect(),
         Classifier::Pii => {
-            let wanted = |found: &&Found| entities.is_empty() || entities.iter().any(|name| name == found.entity.name());
+            let wanted = |found: &&Found| {
+                entities.is_empty() || entities.iter().any(|name| name == found.entity.name())
+            };
             let raw = |found: &Found| Raw { entity: Some(found.entity), ..Raw::seen(found.span.clone()) };
             page.entities().iter().filter(wanted).map(raw).collect()
         }
         Classifier::Secret => secrets::find_in(text).into_iter().map(|found| Raw::seen(found.span)).collect(),
-        Classifier::UnknownLink => crate::rules::link::unknown(page.text, known.sources()).into_iter().map(original).collect(),
+        Classifier::UnknownLink => {
+            crate::rules::link::unknown(page.text, known.sources()).into_iter().map(original).collect()
+        }
         Classifier::Superlative => superlatives(sight.words()).into_iter().map(Raw::seen).collect(),
         Classifier::Hashtags => style::hashtags(text, sight.words(), most(5))
             .map(|(span, count)| Raw {

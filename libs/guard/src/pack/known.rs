@@ -27,7 +27,10 @@ impl<'s> Known<'s> {
     /// Whether a source has these words in a row.
     pub(super) fn says(&self, found: &[Word]) -> bool {
         let rows = self.rows.get_or_init(|| {
-            self.sources.iter().map(|source| row(&words(View::new(source.text, Fold::Folded).text()))).collect()
+            self.sources
+                .iter()
+                .map(|source| row(&words(View::new(source.text, Fold::Folded).text())))
+                .collect()
         });
         let wanted = row(found);
         wanted.len() > 1 && rows.iter().any(|row| row.contains(&wanted))

@@ -29,7 +29,9 @@ pub(super) struct Rule {
 pub(super) enum Matcher {
     Regex(Vec<Regex>),
     Words(WordList),
-    Number { near: Vec<String> },
+    Number {
+        near: Vec<String>,
+    },
     Classifier(Classifier),
     Judge(Vec<Regex>),
     /// A rule whose list is empty.
@@ -83,7 +85,10 @@ pub(super) fn faults(doc: &RuleDoc, lists: &BTreeMap<String, List>) -> Vec<(Stri
                 let gaps = phrase.split_whitespace().filter(|item| *item == "..").count();
                 let solid = phrase.split_whitespace().any(|item| item != "..");
                 if !solid || gaps > MOST_GAPS || phrase.len() > LONGEST {
-                    found.push((format!("phrases[{i}]"), format!("needs a word, and at most {MOST_GAPS} gaps")));
+                    found.push((
+                        format!("phrases[{i}]"),
+                        format!("needs a word, and at most {MOST_GAPS} gaps"),
+                    ));
                 }
             }
         }
@@ -96,11 +101,17 @@ impl Rule {
     /// Makes a rule ready; the lists are those of its pack.
     pub(super) fn new(doc: &RuleDoc, lists: &BTreeMap<String, List>, fill: Fill) -> Self {
         let matcher = match &doc.kind {
-            Kind::Regex { patterns } => all(patterns, doc.fold, lists, fill).map_or(Matcher::Never, Matcher::Regex),
+            Kind::Regex { patterns } => {
+                all(patterns, doc.fold, lists, fill).map_or(Matcher::Never, Matcher::Regex)
+            }
             Kind::Judge { when, .. } if when.is_empty() => Matcher::Judge(Vec::new()),
-            Kind::Judge { when, .. } => all(when, doc.fold, lists, fill).map_or(Matcher::Never, Matcher::Judge),
+            Kind::Judge { when, .. } => {
+                all(when, doc.fold, lists, fill).map_or(Matcher::Never, Matcher::Judge)
+            }
             Kind::Words { terms, phrases, stems } => word_list(terms, phrases, *stems, doc.fold, lists, fill),
-            Kind::Number { near, .. } => Matcher::Number { near: near.iter().map(|word| stem(&word.to_lowercase())).collect() },
+            Kind::Number { near, .. } => {
+                Matcher::Number { near: near.iter().map(|word| stem(&word.to_lowercase())).collect() }
+            }
             Kind::Classifier { classifier, .. } => Matcher::Classifier(*classifier),
         };
         let unless = all(&doc.unless, doc.fold, lists, fill).unwrap_or_default();
@@ -169,7 +180,8 @@ fn expand(
             continue;
         }
         let list = lists.get(name).ok_or_else(|| format!("there is no list {name}"))?;
-        let items: Vec<String> = items(list, fill).iter().map(|item| escape(&folded(item, Fold::Folded))).collect();
+        let items: Vec<String> =
+            items(list, fill).iter().map(|item| escape(&folded(item, Fold::Folded))).collect();
         if items.is_empty() {
             return Ok(None);
         }
@@ -211,7 +223,9 @@ fn word_list(
     }
     let mut stemmed: HashMap<String, Vec<Vec<String>>> = HashMap::new();
     if stems {
-        for row in terms.iter().map(|term| words(term).iter().map(|word| stem(&word.lower)).collect::<Vec<_>>()) {
+        for row in
+            terms.iter().map(|term| words(term).iter().map(|word| stem(&word.lower)).collect::<Vec<_>>())
+        {
             if let Some(first) = row.first() {
                 stemmed.entry(first.clone()).or_default().push(row);
             }
@@ -222,5 +236,9 @@ fn word_list(
     } else {
         AhoCorasickBuilder::new().match_kind(MatchKind::LeftmostLongest).build(&terms).ok()
     };
-    Matcher::Words(WordList { literal, stemmed, phrases: phrases.iter().map(|phrase| Phrase::new(phrase)).collect() })
+    Matcher::Words(WordList {
+        literal,
+        stemmed,
+        phrases: phrases.iter().map(|phrase| Phrase::new(phrase)).collect(),
+    })
 }

@@ -8,10 +8,10 @@ mod active;
 mod builtin;
 mod check;
 mod document;
+mod known;
 mod matcher;
 mod read;
 mod sanitize;
-mod known;
 
 pub use active::{ActivePack, FailedVector, FailedVectors};
 pub use builtin::{BUILT_IN, built_in};

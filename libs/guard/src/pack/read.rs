@@ -45,7 +45,8 @@ impl std::error::Error for Faults {}
 impl Pack {
     /// Reads a document: JSON when it begins with `{`, TOML otherwise.
     pub fn parse(text: &str) -> Result<Self, Faults> {
-        let value = value(text).map_err(|problem| Faults(vec![Fault { field: "document".to_owned(), problem }]))?;
+        let value =
+            value(text).map_err(|problem| Faults(vec![Fault { field: "document".to_owned(), problem }]))?;
         let mut faults = Vec::new();
         let pack = pack(value, &mut faults);
         match pack {
@@ -140,9 +141,18 @@ fn pack(fields: Map<String, Value>, faults: &mut Vec<Fault>) -> Option<Pack> {
         table.fault("vectors", format!("at most {MOST_VECTORS}"));
     }
     table.no_more();
-    let rules: Vec<RuleDoc> = rules.into_iter().take(MOST_RULES).enumerate().filter_map(|(i, v)| rule(i, v, &lists, faults)).collect();
-    let vectors: Vec<Vector> =
-        vectors.into_iter().take(MOST_VECTORS).enumerate().filter_map(|(i, v)| vector(i, v, faults)).collect();
+    let rules: Vec<RuleDoc> = rules
+        .into_iter()
+        .take(MOST_RULES)
+        .enumerate()
+        .filter_map(|(i, v)| rule(i, v, &lists, faults))
+        .collect();
+    let vectors: Vec<Vector> = vectors
+        .into_iter()
+        .take(MOST_VECTORS)
+        .enumerate()
+        .filter_map(|(i, v)| vector(i, v, faults))
+        .collect();
     cross_check(&rules, &vectors, faults);
     Some(Pack { id: id?, version: version?, title: title?, lists, rules, vectors })
 }
@@ -151,12 +161,18 @@ fn cross_check(rules: &[RuleDoc], vectors: &[Vector], faults: &mut Vec<Fault>) {
     let mut ids = HashSet::new();
     for rule in rules {
         if !ids.insert(rule.id.as_str()) {
-            faults.push(Fault { field: "rules".to_owned(), problem: format!("the id {} is used twice", rule.id) });
+            faults.push(Fault {
+                field: "rules".to_owned(),
+                problem: format!("the id {} is used twice", rule.id),
+            });
         }
     }
     for (i, vector) in vectors.iter().enumerate() {
         for id in vector.expect.iter().filter(|id| !ids.contains(id.as_str())) {
-            faults.push(Fault { field: format!("vectors[{i}].expect"), problem: format!("there is no rule {id}") });
+            faults.push(Fault {
+                field: format!("vectors[{i}].expect"),
+                problem: format!("there is no rule {id}"),
+            });
         }
     }
 }
@@ -211,14 +227,16 @@ fn kind(table: &mut Table<'_>) -> Option<Kind> {
     match name.as_str() {
         "regex" => Some(Kind::Regex { patterns: some(table, "patterns")? }),
         "words" => {
-            let (terms, phrases): (Vec<String>, Vec<String>) = (table.or_default("terms"), table.or_default("phrases"));
+            let (terms, phrases): (Vec<String>, Vec<String>) =
+                (table.or_default("terms"), table.or_default("phrases"));
             if terms.is_empty() && phrases.is_empty() || terms.len() + phrases.len() > MOST_TERMS {
                 table.fault("terms", format!("1 to {MOST_TERMS} terms or phrases are needed"));
             }
             Some(Kind::Words { terms, phrases, stems: table.or_default("stems") })
         }
         "number" => {
-            let (above, below): (Option<f64>, Option<f64>) = (table.optional("above"), table.optional("below"));
+            let (above, below): (Option<f64>, Option<f64>) =
+                (table.optional("above"), table.optional("below"));
             if above.is_some_and(|n| !n.is_finite()) || below.is_some_and(|n| !n.is_finite()) {
                 table.fault("above", "is not finite");
             }
@@ -300,8 +318,18 @@ mod tests {
             Ok(_) => Vec::new(),
         };
         for field in [
-            "id", "version", "colour", "rules[0].severity", "rules[0].scope", "rules[1].of", "rules[1].replacement",
-            "rules[2].patterns[0]", "rules[2].patterns[1]", "rules[2].patterns[2]", "rules[2].patterns[3]", "vectors[0].expect",
+            "id",
+            "version",
+            "colour",
+            "rules[0].severity",
+            "rules[0].scope",
+            "rules[1].of",
+            "rules[1].replacement",
+            "rules[2].patterns[0]",
+            "rules[2].patterns[1]",
+            "rules[2].patterns[2]",
+            "rules[2].patterns[3]",
+            "vectors[0].expect",
         ] {
             assert!(fields.iter().any(|f| f == field), "{field} is not in {fields:?}");
         }

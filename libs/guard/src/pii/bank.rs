@@ -7,8 +7,9 @@ use regex::Regex;
 
 use super::{inside_word, pattern, spans};
 
-static CARD: LazyLock<Option<Regex>> =
-    LazyLock::new(|| pattern(r"\b(?:\d{4}[ -]\d{6}[ -]\d{4,5}|\d{4}(?:[ -]\d{4}){2,3}(?:[ -]\d{1,4})?|\d{12,19})\b"));
+static CARD: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    pattern(r"\b(?:\d{4}[ -]\d{6}[ -]\d{4,5}|\d{4}(?:[ -]\d{4}){2,3}(?:[ -]\d{1,4})?|\d{12,19})\b")
+});
 
 /// Payment cards.
 pub(super) fn cards(text: &str) -> Vec<Range<usize>> {
@@ -16,7 +17,9 @@ pub(super) fn cards(text: &str) -> Vec<Range<usize>> {
         .filter(|span| {
             let digits: String = text[span.clone()].chars().filter(char::is_ascii_digit).collect();
             let glued = text[..span.start].ends_with(['+', '-', '.', '/', '#'])
-                && text[..span.start].trim_end_matches(['+', '-', '.', '/', '#']).ends_with(char::is_alphanumeric);
+                && text[..span.start]
+                    .trim_end_matches(['+', '-', '.', '/', '#'])
+                    .ends_with(char::is_alphanumeric);
             !glued && !text[..span.start].ends_with('+') && is_issued(&digits) && passes_luhn(&digits)
         })
         .collect()
@@ -30,7 +33,12 @@ fn is_issued(digits: &str) -> bool {
         13 => head(1) == 4 || matches!(head(2), 50 | 56..=58 | 63 | 67),
         14 => matches!(head(3), 300..=305 | 309 | 360..=369 | 380..=399),
         15 => matches!(head(2), 34 | 37) || matches!(head(4), 2131 | 1800) || matches!(head(2), 50 | 56..=58),
-        16 => head(1) == 4 || head(1) == 6 || matches!(head(2), 51..=58 | 50 | 35 | 36 | 38 | 39) || is_second_series(head(4)),
+        16 => {
+            head(1) == 4
+                || head(1) == 6
+                || matches!(head(2), 51..=58 | 50 | 35 | 36 | 38 | 39)
+                || is_second_series(head(4))
+        }
         17..=19 => head(1) == 4 || head(1) == 6 || matches!(head(2), 50 | 56..=58 | 35),
         _ => false,
     }
@@ -105,7 +113,10 @@ fn account_length(country: &str) -> Option<usize> {
         (32, "LC"),
         (33, "RU"),
     ];
-    LENGTHS.iter().find(|(_, countries)| countries.split(' ').any(|c| c == country)).map(|(length, _)| *length)
+    LENGTHS
+        .iter()
+        .find(|(_, countries)| countries.split(' ').any(|c| c == country))
+        .map(|(length, _)| *length)
 }
 
 static SSN: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"\b(\d{3}[- ]\d{2}[- ]\d{4})\b"));
@@ -116,7 +127,8 @@ pub(super) fn social_security_numbers(text: &str) -> Vec<Range<usize>> {
         .filter(|span| {
             let raw = &text[span.clone()];
             let (area, group, serial) = (&raw[..3], &raw[4..6], &raw[7..]);
-            let given = area != "000" && area != "666" && !area.starts_with('9') && group != "00" && serial != "0000";
+            let given =
+                area != "000" && area != "666" && !area.starts_with('9') && group != "00" && serial != "0000";
             let said = || {
                 let before = super::before(text, span.start, 40).to_lowercase();
                 before.contains("ssn") || before.contains("social security")

@@ -38,16 +38,8 @@ pub enum Entity {
 
 impl Entity {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
-        Self::Email,
-        Self::Phone,
-        Self::Card,
-        Self::Iban,
-        Self::Ip,
-        Self::Ssn,
-        Self::Url,
-        Self::BirthDate,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Email, Self::Phone, Self::Card, Self::Iban, Self::Ip, Self::Ssn, Self::Url, Self::BirthDate];
 
     /// The name in rule packs and on the wire.
     pub fn name(self) -> &'static str {
@@ -175,25 +167,24 @@ mod tests {
         for (text, expected) in [
             ("Write to jane.doe+x@corp.example.", vec![(Email, "jane.doe+x@corp.example")]),
             ("An @handle, a@b and 5@6.", vec![]),
-            ("Card 4111 1111 1111 1111 or 4111-1111-1111-1111", vec![
-                (Card, "4111 1111 1111 1111"),
-                (Card, "4111-1111-1111-1111"),
-            ]),
+            (
+                "Card 4111 1111 1111 1111 or 4111-1111-1111-1111",
+                vec![(Card, "4111 1111 1111 1111"), (Card, "4111-1111-1111-1111")],
+            ),
             ("Card 4111 1111 1111 1112 fails, so does order 1234567890123.", vec![]),
             ("IBAN DE89 3704 0044 0532 0130 00.", vec![(Iban, "DE89 3704 0044 0532 0130 00")]),
             ("GB82WEST12345698765432 but not GB83WEST12345698765432", vec![(Iban, "GB82WEST12345698765432")]),
             ("Host 192.168.0.1, version 1.2.3.4, 300.1.1.1", vec![(Ip, "192.168.0.1")]),
             ("Host 2001:db8::ff00:42:8329 at 10:30:15", vec![(Ip, "2001:db8::ff00:42:8329")]),
             ("SSN 536-90-4399, not 000-12-3456 or 912-12-3456", vec![(Ssn, "536-90-4399")]),
-            ("See https://corp.example/a?b=c, www.corp.example and corp.com.", vec![
-                (Url, "https://corp.example/a?b=c"),
-                (Url, "www.corp.example"),
-                (Url, "corp.com"),
-            ]),
-            ("She was born on 3 March 1974. Date of birth: 1974-03-03", vec![
-                (BirthDate, "3 March 1974"),
-                (BirthDate, "1974-03-03"),
-            ]),
+            (
+                "See https://corp.example/a?b=c, www.corp.example and corp.com.",
+                vec![(Url, "https://corp.example/a?b=c"), (Url, "www.corp.example"), (Url, "corp.com")],
+            ),
+            (
+                "She was born on 3 March 1974. Date of birth: 1974-03-03",
+                vec![(BirthDate, "3 March 1974"), (BirthDate, "1974-03-03")],
+            ),
             ("Founded on 3 March 1974.", vec![]),
         ] {
             let got: Vec<_> = find(text).into_iter().map(|hit| (hit.entity, &text[hit.span])).collect();

@@ -15,14 +15,14 @@ static EMAIL: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// E-mail addresses.
 pub(super) fn emails(text: &str) -> Vec<Range<usize>> {
     // The local part of `https://user@host` belongs to an address of the web.
-    let web = |span: &Range<usize>| {
-        text[..span.start].ends_with('/') && before(text, span.start, 3) == "://"
-    };
+    let web = |span: &Range<usize>| text[..span.start].ends_with('/') && before(text, span.start, 3) == "://";
     spans(EMAIL.as_ref(), text).filter(|span| !web(span)).collect()
 }
 
 static URL: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    pattern(r#"(?i)\b(?:https?|ftps?|wss?)://[^\s<>"'“”‘’«»|\\^`{}]+|\bwww\.[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)+(?:[/?#][^\s<>"'“”«»|\\^`{}]*)?"#)
+    pattern(
+        r#"(?i)\b(?:https?|ftps?|wss?)://[^\s<>"'“”‘’«»|\\^`{}]+|\bwww\.[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)+(?:[/?#][^\s<>"'“”«»|\\^`{}]*)?"#,
+    )
 });
 
 /// Last labels by which a bare name is taken for a domain; file endings such as `rs` and `md` are left out.
@@ -62,7 +62,8 @@ fn is_plausible(text: &str, span: &Range<usize>, raw: &str) -> bool {
     let inside = text[..span.start].ends_with(['@', '.', '/', '-', '_']) || inside_word(text, span);
     let numeric = host[..name].chars().all(|c| c.is_ascii_digit() || c == '.');
     let abbreviation = host[..name].split('.').all(|label| label.chars().count() == 1);
-    let common = matches!(last, "in" | "is" | "it" | "no" | "at" | "be" | "me" | "us" | "so") && !host[..name].contains('.');
+    let common = matches!(last, "in" | "is" | "it" | "no" | "at" | "be" | "me" | "us" | "so")
+        && !host[..name].contains('.');
     !(sentence_break || inside || numeric || abbreviation || common && !raw.contains('/'))
 }
 
@@ -91,14 +92,19 @@ pub(super) fn addresses(text: &str) -> Vec<Range<usize>> {
     let version = |start: usize| {
         let said = before(text, start, 12).to_lowercase();
         let said = said.trim_end();
-        said.ends_with('v') || ["version", "release", "ver.", "rev.", "section"].iter().any(|w| said.ends_with(w))
+        said.ends_with('v')
+            || ["version", "release", "ver.", "rev.", "section"].iter().any(|w| said.ends_with(w))
     };
     let chained = |span: &Range<usize>| {
-        text[..span.start].ends_with(['.', '-']) || text[span.end..].starts_with(['-', '_'])
-            || text[span.end..].strip_prefix('.').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        text[..span.start].ends_with(['.', '-'])
+            || text[span.end..].starts_with(['-', '_'])
+            || text[span.end..]
+                .strip_prefix('.')
+                .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
     };
-    let old = spans(IPV4.as_ref(), text)
-        .filter(|span| text[span.clone()].parse::<Ipv4Addr>().is_ok() && !chained(span) && !version(span.start));
+    let old = spans(IPV4.as_ref(), text).filter(|span| {
+        text[span.clone()].parse::<Ipv4Addr>().is_ok() && !chained(span) && !version(span.start)
+    });
     let new = spans(IPV6.as_ref(), text).filter(|span| {
         let raw = &text[span.clone()];
         let telling = raw.len() > 6 && (raw.contains("::") || raw.matches(':').count() == 7);

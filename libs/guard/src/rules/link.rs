@@ -14,7 +14,9 @@ pub(crate) fn unknown(text: &str, sources: &[Source<'_>]) -> Vec<Range<usize>> {
         return Vec::new();
     }
     let mut allowed: HashSet<String> = HashSet::new();
-    for (_, link) in sources.iter().flat_map(|source| links(&Page { text: source.text, words: words(source.text) })) {
+    for (_, link) in
+        sources.iter().flat_map(|source| links(&Page { text: source.text, words: words(source.text) }))
+    {
         let host = link.split(['/', '?', '#']).next().unwrap_or("").to_owned();
         allowed.extend([host, link]);
     }

@@ -45,7 +45,11 @@ pub(crate) fn emoji(text: &str, limit: usize) -> Option<Range<usize>> {
     for (at, c) in text.char_indices() {
         let end = at + c.len_utf8();
         match c {
-            '\u{1f1e6}'..='\u{1f1ff}' if found.last().is_some_and(|f| f.end == at && f.len() == c.len_utf8() && text[f.clone()].starts_with(is_regional)) => {
+            '\u{1f1e6}'..='\u{1f1ff}'
+                if found.last().is_some_and(|f| {
+                    f.end == at && f.len() == c.len_utf8() && text[f.clone()].starts_with(is_regional)
+                }) =>
+            {
                 if let Some(last) = found.last_mut() {
                     last.end = end;
                 }

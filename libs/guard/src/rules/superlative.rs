@@ -31,7 +31,8 @@ pub(crate) fn superlatives(words: &[Word]) -> Vec<Range<usize>> {
     let phrases = found.len();
     for at in (0..words.len()).filter(|at| superlative(words, *at) == Some(Superlative::Strong)) {
         let word = &words[at];
-        let inside = found[..phrases].iter().any(|span| span.start <= word.span.start && word.span.end <= span.end);
+        let inside =
+            found[..phrases].iter().any(|span| span.start <= word.span.start && word.span.end <= span.end);
         // Guarantees are another rule's.
         if !inside && !word.lower.starts_with("guarant") {
             found.push(word.span.clone());

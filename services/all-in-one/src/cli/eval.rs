@@ -3,13 +3,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::key_value;
+use super::{SafetyEvalArgs, key_value};
 
 /// What to measure.
 #[derive(Debug, Clone, Subcommand)]
 pub enum EvalAction {
     /// How well search finds what it should, on a set of documents, queries and judgements in BEIR's layout.
     Retrieval(RetrievalEvalArgs),
+    /// How well attacks and personal data are found, on labelled texts.
+    Safety(SafetyEvalArgs),
 }
 
 /// What to measure search on.
