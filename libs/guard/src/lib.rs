@@ -6,7 +6,9 @@
 //! - [`llm_judge`] says what a judge model is asked and what its answers count for.
 //! - [`calibrate`] compares the guard with people and proposes thresholds.
 //! - [`model`] fits the weights of a check to judged texts, and measures a check on them.
-//! - [`rules`] finds what must not be published whoever says it.
+//! - [`pack`] reads, proves and applies rule packs; [`rules`] applies the built-in ones to what is published.
+//! - [`pii`], [`secrets`] and [`inject`] find personal data, keys and attacks; [`fold`] undoes disguises first.
+//! - [`measure`] counts how well attacks and personal data are found on labelled rows.
 //! - [`contain`] makes text from outside harmless before a model reads it.
 //!
 //! Nothing here reads a file, a clock or a socket, and nothing is remembered between two calls: the same input gives
@@ -21,13 +23,19 @@ pub mod contain;
 mod correct;
 mod facts;
 mod features;
+pub mod fold;
 mod index;
+pub mod inject;
 mod judge;
 pub mod llm_judge;
+pub mod measure;
 pub mod model;
+pub mod pack;
 mod phrase;
+pub mod pii;
 mod report;
 pub mod rules;
+pub mod secrets;
 mod signals;
 pub mod text;
 

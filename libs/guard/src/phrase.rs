@@ -25,18 +25,19 @@ enum Item {
 
 #[derive(Debug)]
 enum Form {
-    Whole(&'static str),
-    Begins(&'static str),
+    Whole(Box<str>),
+    Begins(Box<str>),
 }
 
 impl Phrase {
     /// Reads one pattern a line; blank lines are skipped.
-    pub(crate) fn list(patterns: &'static str) -> Vec<Self> {
+    pub(crate) fn list(patterns: &str) -> Vec<Self> {
         patterns.lines().map(str::trim).filter(|line| !line.is_empty()).map(Self::new).collect()
     }
 
-    fn new(pattern: &'static str) -> Self {
-        let item = |item: &'static str| match item {
+    /// Reads one pattern.
+    pub(crate) fn new(pattern: &str) -> Self {
+        let item = |item: &str| match item {
             "#" => Item::Number,
             ".." => Item::Gap,
             forms => Item::OneOf(forms.split('|').map(Form::new).collect()),
@@ -51,14 +52,17 @@ impl Phrase {
 }
 
 impl Form {
-    fn new(form: &'static str) -> Self {
-        form.strip_suffix('*').map_or(Self::Whole(form), Self::Begins)
+    fn new(form: &str) -> Self {
+        match form.strip_suffix('*') {
+            Some(start) => Self::Begins(start.into()),
+            None => Self::Whole(form.into()),
+        }
     }
 
     fn fits(&self, lower: &str) -> bool {
         match self {
-            Self::Whole(form) => lower == *form,
-            Self::Begins(form) => lower.starts_with(form),
+            Self::Whole(form) => lower == &**form,
+            Self::Begins(form) => lower.starts_with(&**form),
         }
     }
 }

@@ -6,9 +6,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 mod client;
 mod eval;
 mod guard;
+mod safety;
 
 pub use eval::{EvalAction, RetrievalEvalArgs};
 pub use guard::{GuardAction, GuardEvalArgs, GuardFitArgs};
+pub use safety::{FitInjectionArgs, SafetyEvalArgs};
 
 pub use client::{ClientArgs, ContentKind, FeedbackArgs, GenerateArgs, IngestArgs, KeysAction, Verdict};
 
@@ -99,7 +101,7 @@ pub enum Command {
         #[command(subcommand)]
         action: EvalAction,
     },
-    /// The guard's statistical model.
+    /// The guard's statistical models.
     Guard {
         /// What to do.
         #[command(subcommand)]

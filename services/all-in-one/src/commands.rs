@@ -50,7 +50,9 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Config { action, source } => config::config(action, &source)?,
         Command::Eval { action: EvalAction::Retrieval(args) } => crate::eval::run(args).await?,
         Command::Eval { action: EvalAction::Guard(args) } => crate::guard::eval(&args)?,
+        Command::Eval { action: EvalAction::Safety(args) } => crate::safety::eval(&args)?,
         Command::Guard { action: GuardAction::Fit(args) } => crate::guard::fit(&args)?,
+        Command::Guard { action: GuardAction::FitInjection(args) } => crate::safety::fit_injection(&args)?,
         Command::Doctor(source) => return doctor::doctor(&source).await,
         Command::Healthcheck { admin } => return doctor::healthcheck(&admin).await,
         Command::Completions { shell } => {

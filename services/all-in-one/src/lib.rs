@@ -23,4 +23,5 @@ pub mod identity;
 pub mod mesh;
 mod out;
 mod reload;
+mod safety;
 mod show;

@@ -3,24 +3,24 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::{Known, Page, Severity, Violation};
+use super::Page;
+use crate::report::Source;
+use crate::text::words;
 
-pub(super) fn check(page: &Page<'_>, known: &Known<'_>) -> Vec<Violation> {
+/// The bytes of all links that no source has, in order.
+pub(crate) fn unknown(text: &str, sources: &[Source<'_>]) -> Vec<Range<usize>> {
+    let mine = links(&Page { text, words: words(text) });
+    if mine.is_empty() {
+        return Vec::new();
+    }
     let mut allowed: HashSet<String> = HashSet::new();
-    for (_, link) in known.pages.iter().flat_map(links) {
+    for (_, link) in
+        sources.iter().flat_map(|source| links(&Page { text: source.text, words: words(source.text) }))
+    {
         let host = link.split(['/', '?', '#']).next().unwrap_or("").to_owned();
         allowed.extend([host, link]);
     }
-    links(page)
-        .into_iter()
-        .filter(|(_, link)| !allowed.contains(link))
-        .map(|(span, _)| Violation {
-            rule: "unknown-link",
-            severity: Severity::Block,
-            span,
-            message: "a link that no source has".to_owned(),
-        })
-        .collect()
+    mine.into_iter().filter(|(_, link)| !allowed.contains(link)).map(|(span, _)| span).collect()
 }
 
 /// The web addresses of a text with their places, without what does not change the target.

@@ -1,87 +1,95 @@
-//! Manners: profanity, hashtags, shouting.
+//! Manners that are counted: hashtags, capitals, emoji.
 
-use super::{Page, Severity, Violation};
+use std::ops::Range;
 
-/// Most hashtags in one text.
-const HASHTAGS: usize = 5;
-/// Fewest words in capitals in a row that count as shouting.
-const SHOUTED: usize = 4;
+use crate::text::Word;
 
-pub(super) fn check(page: &Page<'_>) -> Vec<Violation> {
-    let mut found = profanity(page);
-    found.extend(hashtags(page));
-    found.extend(shouting(page));
-    found
-}
-
-fn profanity(page: &Page<'_>) -> Vec<Violation> {
-    const STRONG: [&str; 8] =
-        ["fuck", "shit", "bullshit", "cunt", "asshole", "bastard", "bitch", "motherfuck"];
-    const MILD: [&str; 5] = ["damn", "crap", "crappy", "goddamn", "wtf"];
-    let severity = |lower: &str| {
-        let strong = STRONG.iter().any(|word| {
-            lower
-                .strip_prefix(word)
-                .is_some_and(|rest| matches!(rest, "" | "s" | "er" | "ers" | "ed" | "ing" | "y"))
-        });
-        if strong { Some(Severity::Block) } else { MILD.contains(&lower).then_some(Severity::Warn) }
-    };
-    let offending =
-        page.words.iter().filter_map(|word| severity(&word.lower).map(|severity| (word, severity)));
-    offending
-        .map(|(word, severity)| Violation {
-            rule: "profanity",
-            severity,
-            span: word.span.clone(),
-            message: "profanity".to_owned(),
-        })
-        .collect()
-}
-
-fn hashtags(page: &Page<'_>) -> Option<Violation> {
+/// From the first hashtag beyond `limit` to the last, and how many there are.
+pub(crate) fn hashtags(text: &str, words: &[Word], limit: usize) -> Option<(Range<usize>, usize)> {
     let tag = |start: usize| {
-        let before = page.text[..start]
-            .strip_suffix('#')
-            .filter(|_| page.text[start..].starts_with(char::is_alphabetic))?;
+        let before =
+            text[..start].strip_suffix('#').filter(|_| text[start..].starts_with(char::is_alphabetic))?;
         (!before.ends_with(|c: char| c.is_alphanumeric() || "/#&".contains(c))).then_some(before.len())
     };
-    let tags: Vec<(usize, usize)> = page
-        .words
-        .iter()
-        .filter_map(|word| tag(word.span.start).map(|start| (start, word.span.end)))
-        .collect();
-    let (first, last) = (tags.get(HASHTAGS)?, tags.last()?);
-    Some(Violation {
-        rule: "too-many-hashtags",
-        severity: Severity::Warn,
-        span: first.0..last.1,
-        message: format!("{} hashtags, at most {HASHTAGS}", tags.len()),
-    })
+    let tags: Vec<(usize, usize)> =
+        words.iter().filter_map(|word| tag(word.span.start).map(|start| (start, word.span.end))).collect();
+    let (first, last) = (tags.get(limit)?, tags.last()?);
+    Some((first.0..last.1, tags.len()))
 }
 
-fn shouting(page: &Page<'_>) -> Vec<Violation> {
+/// Rows of at least `fewest` words in capitals, two of them longer than three letters.
+pub(crate) fn shouting(text: &str, words: &[Word], fewest: usize) -> Vec<Range<usize>> {
     let loud = |at: usize| {
-        let raw = &page.text[page.words[at].span.clone()];
+        let raw = &text[words[at].span.clone()];
         raw.chars().all(|c| c.is_uppercase() || c == '\'' || c == '’')
     };
     let mut found = Vec::new();
     let mut at = 0;
-    while at < page.words.len() {
-        let breaks = |next: usize| {
-            next > at && page.text[page.words[next - 1].span.end..page.words[next].span.start].contains('\n')
-        };
-        let end =
-            (at..page.words.len()).find(|next| !loud(*next) || breaks(*next)).unwrap_or(page.words.len());
-        let long = page.words[at..end].iter().filter(|word| word.lower.len() > 3).count();
-        if end - at >= SHOUTED && long > 1 {
-            found.push(Violation {
-                rule: "shouting",
-                severity: Severity::Warn,
-                span: page.words[at].span.start..page.words[end - 1].span.end,
-                message: "a run of words in capitals".to_owned(),
-            });
+    while at < words.len() {
+        let breaks =
+            |next: usize| next > at && text[words[next - 1].span.end..words[next].span.start].contains('\n');
+        let end = (at..words.len()).find(|next| !loud(*next) || breaks(*next)).unwrap_or(words.len());
+        let long = words[at..end].iter().filter(|word| word.lower.len() > 3).count();
+        if end - at >= fewest && long > 1 {
+            found.push(words[at].span.start..words[end - 1].span.end);
         }
         at = end.max(at + 1);
     }
     found
+}
+
+/// From the first emoji beyond `limit` to the last; a picture of several joined characters counts once.
+pub(crate) fn emoji(text: &str, limit: usize) -> Option<Range<usize>> {
+    let mut found: Vec<Range<usize>> = Vec::new();
+    let mut joined = false;
+    for (at, c) in text.char_indices() {
+        let end = at + c.len_utf8();
+        match c {
+            '\u{1f1e6}'..='\u{1f1ff}'
+                if found.last().is_some_and(|f| {
+                    f.end == at && f.len() == c.len_utf8() && text[f.clone()].starts_with(is_regional)
+                }) =>
+            {
+                if let Some(last) = found.last_mut() {
+                    last.end = end;
+                }
+            }
+            '\u{200d}' | '\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}' => {
+                if let Some(last) = found.last_mut().filter(|last| last.end == at) {
+                    last.end = end;
+                    joined = c == '\u{200d}';
+                    continue;
+                }
+            }
+            c if is_emoji(c) => match found.last_mut().filter(|last| joined && last.end == at) {
+                Some(last) => last.end = end,
+                None => found.push(at..end),
+            },
+            _ => {}
+        }
+        joined = false;
+    }
+    let (first, last) = (found.get(limit)?, found.last()?);
+    Some(first.start..last.end)
+}
+
+fn is_regional(c: char) -> bool {
+    matches!(c, '\u{1f1e6}'..='\u{1f1ff}')
+}
+
+fn is_emoji(c: char) -> bool {
+    matches!(c, '\u{1f000}'..='\u{1faff}' | '\u{2600}'..='\u{27bf}' | '\u{2b05}'..='\u{2b07}' | '\u{2b1b}' | '\u{2b1c}'
+        | '\u{2b50}' | '\u{2b55}' | '\u{231a}' | '\u{231b}' | '\u{23e9}'..='\u{23f3}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn joined_pictures_count_once() {
+        let text = "a 👩\u{200d}💻 b 🇩🇪 c 👍🏽 d 🚀";
+        assert_eq!(emoji(text, 3).map(|span| &text[span]), Some("🚀"));
+        assert_eq!(emoji(text, 4), None);
+    }
 }

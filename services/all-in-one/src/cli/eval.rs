@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::guard::GuardEvalArgs;
-use super::key_value;
+use super::{SafetyEvalArgs, key_value};
 
 /// What to measure.
 #[derive(Debug, Clone, Subcommand)]
@@ -13,6 +13,8 @@ pub enum EvalAction {
     Retrieval(RetrievalEvalArgs),
     /// How well the guard tells texts that their source supports from those it does not, on judged texts.
     Guard(GuardEvalArgs),
+    /// How well attacks and personal data are found, on labelled texts.
+    Safety(SafetyEvalArgs),
 }
 
 /// What to measure search on.

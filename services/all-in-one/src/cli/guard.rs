@@ -3,12 +3,16 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-/// What to do with the guard's model.
+use super::safety::FitInjectionArgs;
+
+/// What to do with the guard's models.
 #[derive(Debug, Clone, Subcommand)]
 pub enum GuardAction {
     /// Fit the model's weights to judged texts, and say by cross-validation what they are worth. The same data give the
     /// same file, byte for byte.
     Fit(GuardFitArgs),
+    /// Learn the weights of the injection classifier from labelled texts; the same files give the same weights.
+    FitInjection(FitInjectionArgs),
 }
 
 /// What to fit on.

@@ -6,6 +6,7 @@ mod cli;
 mod crash;
 mod daily;
 mod eval;
+mod guard;
 mod mesh;
 mod model;
 mod reading;

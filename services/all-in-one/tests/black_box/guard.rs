@@ -1,9 +1,8 @@
 //! `copydesk guard fit` and `copydesk eval guard` with the real program, on a few judged texts of our own.
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
-mod support;
 
+use crate::support::commands::*;
 use serde_json::{Value, json};
-use support::commands::*;
 
 const FACTS: [(&str, &str); 4] = [
     ("Acme cut build times by 40 % in 2024.", "Acme cut build times by 70 % in 2024."),
