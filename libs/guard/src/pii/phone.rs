@@ -43,9 +43,8 @@ fn number(text: &str, span: Range<usize>) -> Option<Range<usize>> {
         return None;
     }
     let shape: Vec<usize> = groups.iter().map(|group| group.len()).collect();
-    let sure = main.starts_with('+') && total >= 8
-        || main.starts_with("(+") && total >= 8
-        || is_national(main, &groups, &shape);
+    let international = (main.starts_with('+') || main.starts_with("(+")) && total >= 8;
+    let sure = international || is_national(main, &groups, &shape);
     (sure || is_likely(main, &shape) && is_called_one(text, &span)).then_some(span)
 }
 
