@@ -231,7 +231,7 @@ fn prove(document: &str, lists: Lists) -> Result<ActivePack, ServiceError> {
 fn invalid(faults: &Faults) -> ServiceError {
     let mut violations = Violations::new();
     for fault in &faults.0 {
-        violations.push("document", fault.to_string());
+        violations.push(format!("document.{}", fault.field), &fault.problem);
     }
     match violations.finish() {
         Err(error) => error,
