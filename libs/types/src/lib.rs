@@ -8,8 +8,8 @@ mod scope;
 mod secret;
 
 pub use id::{
-    BrandId, DocumentId, FeedbackId, IdError, IngestionId, KeyId, KnowledgeBaseId, LessonId, PassageId,
-    RunId, SnapshotId, TenantId, UsageId,
+    BrandId, DocumentId, FeedbackId, IdError, IngestionId, KeyId, KnowledgeBaseId, LessonId, ObjectId,
+    PassageId, RunId, SnapshotId, TenantId, UsageId,
 };
 pub use money::{NanoDollars, Price};
 pub use scope::{Scope, Scopes};

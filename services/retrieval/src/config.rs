@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod keys;
+mod objects;
 mod parsing;
 mod qdrant;
 mod search;
@@ -15,6 +16,7 @@ mod sources;
 mod web;
 
 pub use keys::resolve_keys;
+pub use objects::{Objects, ObjectsBackend};
 pub use parsing::{OcrConfig, Parsing};
 pub use qdrant::{IndexBackend, QdrantConfig};
 pub(crate) use search::weights;
@@ -43,6 +45,8 @@ pub struct Config {
     pub index: IndexConfig,
     /// The Qdrant server, when `index.backend` is `qdrant`.
     pub qdrant: QdrantConfig,
+    /// Where originals and snapshots stand.
+    pub objects: Objects,
     /// What reading one document may take.
     pub parsing: Parsing,
     /// A vision model for scans and pictures, by way of llm-router. Absent: they are not read.
@@ -266,6 +270,7 @@ impl Config {
         if self.index.backend == IndexBackend::Qdrant {
             faults.extend(self.qdrant.faults());
         }
+        faults.extend(self.objects.faults());
         faults.extend(self.embedder_faults());
         faults.extend(search::faults(&self.intents, &self.query_cache, &self.rerank));
         faults.extend(self.parsing.faults());
@@ -340,6 +345,7 @@ mod tests {
             top_k: TopK { ad: 101, ..TopK::default() },
             index: IndexConfig { backend: IndexBackend::Qdrant, memory_bytes: 0 },
             qdrant: QdrantConfig { url: String::new(), batch: 0, ..QdrantConfig::default() },
+            objects: Objects { bucket: "x".into(), ..Objects::default() },
             parsing: Parsing { max_pages: 0, max_millis: 0, ..Parsing::default() },
             ocr: Some(serde_json::from_str(r#"{"model": "", "at_once": 0}"#).unwrap()),
             embedders: BTreeMap::from([
@@ -389,6 +395,9 @@ mod tests {
             "retention.ingestion_days",
             "qdrant.url",
             "qdrant.batch",
+            "objects.bucket",
+            "objects.access_key",
+            "objects.secret_key",
             "embedding.query_timeout_ms",
             "embedding.batch",
             "embedding.attempts",

@@ -10,7 +10,7 @@ use crate::domain::stages::OverQuota;
 use crate::domain::tokens::TokenError;
 use crate::domain::upload::Refusal;
 use crate::domain::web::{WebError, WebFault};
-use crate::ports::{EmbedError, IndexError, SearchError};
+use crate::ports::{EmbedError, IndexError, ObjectError, SearchError};
 
 /// A thing that a caller names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,36 @@ impl Resource {
     }
 }
 
+/// What is wrong with stored bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Damage {
+    /// They are not there.
+    Missing,
+    /// They are fewer or more than they were.
+    Length,
+    /// They do not have their hash.
+    Hash,
+}
+
+impl Damage {
+    /// A stable word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Missing => "MISSING",
+            Self::Length => "LENGTH",
+            Self::Hash => "HASH",
+        }
+    }
+
+    const fn sentence(self) -> &'static str {
+        match self {
+            Self::Missing => "its bytes are not there any more",
+            Self::Length => "its bytes are fewer or more than they were",
+            Self::Hash => "its bytes do not have its hash",
+        }
+    }
+}
+
 /// A failed use case, or a service that cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -67,9 +97,15 @@ pub enum Error {
     /// A file is no snapshot that can be restored: the caller sends another.
     #[error("the file is no good snapshot")]
     Snapshot(#[source] Fault),
-    /// What is stored does not have its hash any more: the operator looks at the disk.
-    #[error("{0:?} {1} is damaged")]
-    Damaged(Resource, String),
+    /// What is stored is not what it was: the operator looks at the disk, or at the bucket.
+    #[error("{0:?} {1} is damaged: {fault}", fault = .2.sentence())]
+    Damaged(Resource, String, Damage),
+    /// The place of originals and snapshots did not do what it was asked for.
+    #[error("the store of originals and snapshots failed")]
+    Objects(#[source] ObjectError),
+    /// An object stands in a place of this name, which this process does not have: the operator configures it.
+    #[error("an object stands in {0}, which is not configured")]
+    NoPlace(String),
     /// A file of the service's own folder cannot be written: the operator makes room.
     #[error("a file in the data folder cannot be written")]
     Folder(#[source] std::io::Error),
@@ -130,6 +166,15 @@ impl From<IndexError> for Error {
     }
 }
 
+impl From<ObjectError> for Error {
+    fn from(error: ObjectError) -> Self {
+        match error {
+            ObjectError::Store(source) => Self::Store(source),
+            elsewhere => Self::Objects(elsewhere),
+        }
+    }
+}
+
 /// How long a caller should wait for a busy database.
 const BUSY: Duration = Duration::from_secs(1);
 /// How long a caller should wait for an upload to end.
@@ -166,11 +211,25 @@ impl From<Error> for ServiceError {
                 violations.push("content", fault.to_string());
                 violations.finish().err().unwrap_or_else(|| ServiceError::internal(Error::Snapshot(fault)))
             }
-            Error::Damaged(resource, name) => {
-                let message =
-                    format!("{} {name} is damaged: its bytes do not have its hash", resource.type_name());
+            Error::Damaged(resource, name, damage) => {
+                let message = format!("{} {name} is damaged: {}", resource.type_name(), damage.sentence());
                 ServiceError::new(Kind::DataLoss, "DAMAGED", message)
-                    .with_source(Error::Damaged(resource, name))
+                    .with_metadata("damage", damage.word())
+                    .with_source(Error::Damaged(resource, name, damage))
+            }
+            Error::Objects(source @ ObjectError::Unavailable(_)) => {
+                let message = "the store of originals and snapshots is not there, busy or late";
+                ServiceError::unavailable("OBJECTS_UNAVAILABLE", message, BUSY).with_source(source)
+            }
+            Error::Objects(source) => {
+                let message = "the store of originals and snapshots refuses what it is asked; the operator's log says why";
+                ServiceError::new(Kind::FailedPrecondition, "OBJECTS_REFUSED", message).with_source(source)
+            }
+            Error::NoPlace(place) => {
+                let message =
+                    "the bytes stand in a folder or bucket that is not configured here (retrieval.objects)";
+                ServiceError::new(Kind::FailedPrecondition, "OBJECTS_ELSEWHERE", message)
+                    .with_source(Error::NoPlace(place))
             }
             Error::OverQuota(OverQuota { measure, limit }) => {
                 let message = format!("the limit of {limit} {} would be exceeded", measure.word());

@@ -45,19 +45,22 @@ use copydesk_store::{Database, DatabaseConfig};
 pub use adapters::{ARGUMENT as PARSE_CHILD, run_child as run_parse_child};
 pub use config::{
     Chunks, Config, EmbedderConfig, EmbedderKind, Embedding, Github, IndexBackend, IndexConfig,
-    IntentWeights, Limits, OcrConfig, Parsing, QdrantConfig, QueryCache, Quotas, Rerank, Retention, Sources,
-    TopK, Web, WebSearch, Workers as WorkerConfig, resolve_keys,
+    IntentWeights, Limits, Objects, ObjectsBackend, OcrConfig, Parsing, QdrantConfig, QueryCache, Quotas,
+    Rerank, Retention, Sources, TopK, Web, WebSearch, Workers as WorkerConfig, resolve_keys,
 };
 pub use error::{Error, Resource};
 
+use crate::adapters::objects;
 use crate::adapters::{Client, SystemResolver, WebPages};
 use crate::adapters::{
     DatabaseStore, MIGRATOR, MemoryIndex, ProcessReader, QdrantIndex, Router, RouterOcr, SystemClock,
 };
-use crate::app::{Desk, Progress, QueryVectors, Reembedder, Uploads, WebLimit, Workers};
+use crate::app::{Desk, Progress, QueryVectors, Reembedder, Sweeper, Uploads, WebLimit, Workers};
 use crate::embedders::Embedders;
 use crate::metrics::Metrics;
-use crate::ports::{Embedder, Inspector, LexicalIndex, Ocr, Reranker, Resolver, VectorIndex};
+use crate::ports::{
+    Embedder, Inspector, LexicalIndex, ObjectLedger, Ocr, Places, Reranker, Resolver, VectorIndex,
+};
 use crate::sources::Tools;
 
 /// The service's name: its folder, its database, its audience.
@@ -73,7 +76,8 @@ pub struct Peers {
 /// Opens the database and puts the service together. Nothing runs yet: the worker is the service's task.
 ///
 /// # Errors
-/// `Config` for faulty settings, `Embedder` for a model that cannot be loaded, `Store` for the database.
+/// `Config` for faulty settings, `Embedder` for a model that cannot be loaded, `Store` for the database, `Folder` and
+/// `Objects` for the place of originals and snapshots.
 pub async fn build(
     config: Config,
     database: &DatabaseConfig,
@@ -89,10 +93,20 @@ pub async fn build(
     let open = move || embedders::open(&settings, Some(&channel));
     let embedders = tokio::task::spawn_blocking(open).await?.map_err(Error::Embedder)?;
     let database = Database::open(database, NAME, &MIGRATOR).await?;
+    let places = objects::open(&config.objects, &context.data_dir, &database).await?;
+    // Before anything is written: what is pending now, nobody comes back for.
+    DatabaseStore::new(database.clone()).recover_objects().await?;
     let ocr = config.ocr.as_ref();
     let ocr = ocr.map(|ocr| Arc::new(RouterOcr::new(peers.llm_router.clone(), ocr)) as Arc<dyn Ocr>);
     let reranker = Arc::new(Router::new(peers.llm_router));
-    Ok(assemble_with(config, database, context, embedders, Some(reranker), ocr))
+    let outside = Outside {
+        embedders,
+        reranker: Some(reranker),
+        ocr,
+        resolver: Arc::new(SystemResolver),
+        places: Some(places),
+    };
+    Ok(assemble_from(config, database, context, outside))
 }
 
 /// The service over an open, migrated database and with these models, the embedder alone; [`build`] makes them from
@@ -116,7 +130,7 @@ pub fn assemble_with(
     reranker: Option<Arc<dyn Reranker>>,
     ocr: Option<Arc<dyn Ocr>>,
 ) -> Service {
-    let outside = Outside { embedders, reranker, ocr, resolver: Arc::new(SystemResolver) };
+    let outside = Outside { embedders, reranker, ocr, resolver: Arc::new(SystemResolver), places: None };
     assemble_from(config, database, context, outside)
 }
 
@@ -130,6 +144,8 @@ pub struct Outside {
     pub ocr: Option<Arc<dyn Ocr>>,
     /// Who looks up the names of hosts on the web.
     pub resolver: Arc<dyn Resolver>,
+    /// Where originals and snapshots stand. Absent: in rows.
+    pub places: Option<Places>,
 }
 
 /// The desk behind the service, with everything from outside. For tests that put something else in a place of it.
@@ -144,7 +160,7 @@ fn furnish(
     context: ServiceContext,
     outside: Outside,
 ) -> (Desk, Option<Arc<QdrantIndex>>) {
-    let Outside { embedders, reranker, ocr, resolver } = outside;
+    let Outside { embedders, reranker, ocr, resolver, places } = outside;
     let client = Client::new(resolver, config.web.allowed(), &config.web.ports, &config.web.user_agent);
     let config = Arc::new(config);
     let tools = Tools {
@@ -153,6 +169,7 @@ fn furnish(
         config: Arc::clone(&config),
         folder: context.data_dir.join("sources"),
     };
+    let places = places.unwrap_or_else(|| objects::only_rows(&database));
     let store = Arc::new(DatabaseStore::new(database));
     let Indexes { words, meanings, inspector, qdrant } = Indexes::open(&config, &store, &embedders);
     let desk = Desk {
@@ -161,6 +178,8 @@ fn furnish(
         sources: store.clone(),
         tools,
         snapshots: store.clone(),
+        objects: store.clone(),
+        places,
         folder: context.data_dir,
         words,
         meanings,
@@ -196,6 +215,7 @@ pub fn assemble_from(
     let (desk, qdrant) = furnish(config, database, context, outside);
     let workers = Workers::new(desk.clone());
     let reembedder = Reembedder::new(desk.clone());
+    let sweeper = Sweeper::new(desk.clone());
     let service = Service::new(
         NAME,
         rpc::routes(desk),
@@ -204,6 +224,7 @@ pub fn assemble_from(
     )
     .with_task("ingestion", move |stop| workers.run(stop))
     .with_task("reembedding", move |stop| reembedder.run(stop))
+    .with_task("objects", move |stop| sweeper.run(stop))
     .with_ready(move || {
         let store = store.clone();
         Box::pin(async move { store.ping().await.map_err(|error| error.to_string()) })

@@ -8,6 +8,7 @@ mod indexes;
 mod ingestions;
 mod knowledge;
 mod models;
+mod objects;
 mod reading;
 mod snapshots;
 mod sources;
@@ -27,8 +28,9 @@ pub use ingestions::{
 };
 pub use knowledge::{Created, DocumentFilter, KnowledgeStore, RequestKey};
 pub use models::{Ranking, RerankError, Reranker};
+pub use objects::{ObjectError, ObjectKey, ObjectLedger, ObjectPlace, Places, Removal, StoredObject};
 pub use reading::{Ocr, OcrError, OcrStore, Reader};
-pub use snapshots::{Snapshot, SnapshotStore, Source, WholeDocument};
+pub use snapshots::{Original, Snapshot, SnapshotStore, Source, WholeDocument};
 pub use sources::{Fetched, JobSource, SourceStore};
 pub use web::{Page, Pages, Resolver, SearchError, WebQuery, WebResult, WebSearcher, WebTimeRange, WebTopic};
 

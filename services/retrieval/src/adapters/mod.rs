@@ -1,9 +1,11 @@
-//! What the ports are made of: the database, the index in memory or in a Qdrant server, the router of models, the web, the
+//! What the ports are made of: the database, the index in memory or in a Qdrant server, the places of
+//! objects, the router of models, the web, the
 //! system's clock.
 
 mod catch_up;
 mod clock;
 mod memory_index;
+pub mod objects;
 mod ocr;
 mod qdrant;
 mod reader;

@@ -134,7 +134,7 @@ pub(super) async fn checked(
     Ok(vectors)
 }
 
-/// The stable word for a document that could not be embedded, and what to tell of it.
+/// The stable word for a document that could not be embedded or stored, and what to tell of it.
 pub(super) fn told(error: &Error) -> Option<(&'static str, String)> {
     match error {
         Error::NoEmbedder(word, message) => Some((word, message.clone())),
@@ -146,6 +146,11 @@ pub(super) fn told(error: &Error) -> Option<(&'static str, String)> {
                 EmbedCause::Fault => reason::EMBEDDER_FAILED,
             };
             Some((word, error.reason.clone()))
+        }
+        Error::Objects(error) => {
+            tracing::warn!(error = error as &dyn std::error::Error, "an original is not stored");
+            let message = "its bytes cannot be stored at the moment; the log says why".to_owned();
+            Some((reason::ORIGINAL_NOT_STORED, message))
         }
         _ => None,
     }

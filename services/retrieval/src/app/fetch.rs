@@ -184,6 +184,7 @@ impl Desk {
             for document in gone {
                 if self.knowledge.delete_document(job.tenant, document).await? {
                     self.cache.forget_document(document);
+                    self.progress.objects_left();
                     self.sources.count_deleted(job).await?;
                 }
             }

@@ -16,6 +16,7 @@ impl Desk {
             return Err(Error::NotFound(Resource::Document, id.to_string()));
         }
         self.cache.forget_document(id);
+        self.progress.objects_left();
         Ok(())
     }
 
@@ -30,6 +31,7 @@ impl Desk {
         }
         self.words.forget(tenant, id);
         self.cache.forget_base(id);
+        self.progress.objects_left();
         // Watchers of its ingestions read again and find them gone.
         self.progress.notify_all();
         Ok(())

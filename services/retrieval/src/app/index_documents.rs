@@ -252,6 +252,19 @@ impl Worker {
     }
 
     async fn finish(&self, job: &Job, item: &StagedDocument, outcome: ItemOutcome) -> Result<Turn, Error> {
+        let original = match &outcome {
+            ItemOutcome::Indexed { original, .. } => original.clone(),
+            _ => None,
+        };
+        let ended = self.write(job, item, outcome).await;
+        if let Some(original) = original {
+            // Unless the document refers to it now.
+            self.desk.discard_object(job.tenant, &original).await;
+        }
+        ended
+    }
+
+    async fn write(&self, job: &Job, item: &StagedDocument, outcome: ItemOutcome) -> Result<Turn, Error> {
         let (mut outcome, allowance) = (outcome, self.desk.config.quotas.allowance());
         loop {
             let now = self.desk.clock.now();

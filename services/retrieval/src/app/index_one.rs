@@ -1,4 +1,5 @@
-//! One document on its way from bytes to passages: parsed, cut, embedded. Nothing is written here.
+//! One document on its way from bytes to passages: parsed, cut, embedded. Nothing is written here but the object of its bytes,
+//! to which nobody refers yet.
 
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::Desk;
 use super::embed::{Texts, told};
+use super::objects::SOON;
 use super::progress::AtWork;
 use super::read::{Read, read};
 use crate::chunkers;
@@ -89,13 +91,20 @@ async fn passages(
         }
         None => Vec::new(),
     };
+    // Last: whatever fails before leaves nothing behind.
+    let original = match staged.content == cut.text.as_bytes() {
+        true => None,
+        false => {
+            Some(desk.put_bytes(job.tenant, staged.content.clone(), staged.content_hash.clone(), SOON).await?)
+        }
+    };
     let Cut { title, text, parents, terms, .. } = cut;
     let passages = numbered(parents, vectors);
     let embedder = embedder.map(|embedder| embedder.id().to_owned()).unwrap_or_default();
     let stored = |page: Page| StoredPage { picture_hash: pictures.remove(&page.number), page };
     let pages = pages.into_iter().map(stored).collect();
     let new_id = DocumentId::generate();
-    Ok(ItemOutcome::Indexed { new_id, title, format, text, pages, passages, terms, embedder })
+    Ok(ItemOutcome::Indexed { new_id, title, format, text, original, pages, passages, terms, embedder })
 }
 
 /// Cutting takes a second for the largest documents: it runs beside the runtime's own threads.
@@ -180,7 +189,7 @@ fn panicked(error: &JoinError) -> ItemOutcome {
 
 fn faulty(error: &Error) -> ItemOutcome {
     if let Some((reason, message)) = told(error) {
-        tracing::warn!(reason, message, "a document is not embedded");
+        tracing::warn!(reason, message, "a document is not indexed");
         return ItemOutcome::Failed { reason, message };
     }
     tracing::error!(error = error as &dyn std::error::Error, "a document is not indexed");

@@ -9,13 +9,17 @@ mod index_one;
 mod ingest;
 mod ingestions;
 mod knowledge_bases;
+mod objects;
 mod progress;
 mod query_vectors;
 mod read;
 mod reembed;
 mod reembedder;
+mod restore;
 mod search;
+mod snapshot_records;
 mod snapshots;
+mod sweeper;
 mod uploads;
 mod watch;
 mod web;
@@ -30,9 +34,10 @@ pub use ingest::{IngestStart, Ingesting};
 pub use progress::Progress;
 pub use query_vectors::QueryVectors;
 pub use reembedder::Reembedder;
+pub use restore::Restoring;
 pub use search::{Explanation, Found, FoundPassage, Lexical, Matched, Mode, Query, QueryCache, SecondLook};
-pub use snapshots::Restoring;
-pub(crate) use snapshots::send;
+pub(crate) use snapshots::{send, send_file};
+pub use sweeper::Sweeper;
 pub use uploads::{UploadPermit, Uploads};
 pub use watch::Change;
 pub use web::{ReadPage, WebLimit};
@@ -41,8 +46,8 @@ use crate::config::Config;
 use crate::embedders::Embedders;
 use crate::metrics::Metrics;
 use crate::ports::{
-    Clock, IngestionStore, Inspector, KnowledgeStore, LexicalIndex, Ocr, OcrStore, Reader, Reranker,
-    SnapshotStore, SourceStore, VectorIndex, VectorStore, WebSearcher,
+    Clock, IngestionStore, Inspector, KnowledgeStore, LexicalIndex, ObjectLedger, Ocr, OcrStore, Places,
+    Reader, Reranker, SnapshotStore, SourceStore, VectorIndex, VectorStore, WebSearcher,
 };
 use crate::sources::Tools;
 
@@ -59,6 +64,10 @@ pub struct Desk {
     pub tools: Tools,
     /// Snapshots and originals.
     pub snapshots: Arc<dyn SnapshotStore>,
+    /// The list of objects.
+    pub objects: Arc<dyn ObjectLedger>,
+    /// Where their bytes stand.
+    pub places: Places,
     /// Where files lie while they are made or checked: the service's own folder.
     pub folder: PathBuf,
     /// The lexical leg.

@@ -17,6 +17,7 @@ pub struct Progress {
     at_work: Mutex<HashMap<IngestionId, Work>>,
     work: Notify,
     reembedding: Notify,
+    objects: Notify,
 }
 
 /// What a worker of this process is at.
@@ -77,6 +78,16 @@ impl Progress {
     /// Waits for [`reembedding_came`](Self::reembedding_came); one that came before counts.
     pub async fn reembedding(&self) {
         self.reembedding.notified().await;
+    }
+
+    /// Wakes the sweeper of objects.
+    pub fn objects_left(&self) {
+        self.objects.notify_one();
+    }
+
+    /// Waits for [`objects_left`](Self::objects_left); one that came before counts.
+    pub async fn objects(&self) {
+        self.objects.notified().await;
     }
 
     /// Leaves the staging area of a broken upload to the workers: the upload's own call is gone.

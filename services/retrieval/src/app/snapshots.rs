@@ -1,54 +1,72 @@
-//! Makes, lists, hands out, restores and deletes snapshots, and hands out originals.
+//! Makes, lists, hands out and deletes snapshots, and hands out originals.
 
-use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 
 use bytes::Bytes;
-use copydesk_proto::retrieval::v1::{
-    SnapshotChunk, SnapshotDocument, SnapshotHeader, SnapshotPage, SnapshotPassage,
-};
+use copydesk_proto::retrieval::v1::SnapshotHeader;
 use copydesk_rpc::{ServiceError, StreamSink};
 use copydesk_store::StoreError;
-use copydesk_types::{DocumentId, KnowledgeBaseId, PassageId, SnapshotId, TenantId};
+use copydesk_types::{DocumentId, KnowledgeBaseId, SnapshotId, TenantId};
+use tokio::io::AsyncReadExt;
 
 use super::Desk;
 use super::knowledge_bases::page;
-use crate::domain::attributes::Attributes;
-use crate::domain::reading::{Complexity, Page, Path};
-use crate::domain::records::{Document, KnowledgeBase};
-use crate::domain::snapshot::{Fault, Reader, Writer};
-use crate::domain::source::{ContentType, Format, KnowledgeBaseKind, SourceKind};
-use crate::error::{Error, Resource};
-use crate::ports::{Created, NewChunk, NewPassage, RequestKey, Snapshot, StoredPage, WholeDocument};
+use super::objects::{TODAY, Unread};
+use super::snapshot_records::record;
+use crate::domain::snapshot::{Fault, Writer};
+use crate::error::{Damage, Error, Resource};
+use crate::ports::{Original, Snapshot, StoredObject, WholeDocument};
 
 /// Bytes of a stored part of a file.
 const PART: usize = 1024 * 1024;
 /// Bytes that are sent at once.
 const PIECE: usize = 512 * 1024;
 
-/// A file that is coming in to be restored. Dropped, it is gone.
-pub struct Restoring {
-    desk: Desk,
-    tenant: TenantId,
-    file: File,
-    size: u64,
-}
-
 impl Desk {
     /// A document's bytes as they were uploaded.
     ///
     /// # Errors
-    /// `NotFound`, `Damaged` when they do not have their hash any more.
+    /// `NotFound`, `Damaged` when they are not what they were.
     pub async fn original(&self, tenant: TenantId, id: DocumentId) -> Result<Bytes, Error> {
-        let found = self.snapshots.original(tenant, id).await?;
-        let (hash, content) = found.ok_or_else(|| Error::NotFound(Resource::Document, id.to_string()))?;
-        let (content, same) = tokio::task::spawn_blocking(move || {
-            let same = blake3::hash(&content).to_hex().as_str() == hash;
-            (content, same)
-        })
-        .await?;
-        if same { Ok(content) } else { Err(Error::Damaged(Resource::Document, id.to_string())) }
+        let damaged = |damage| Error::Damaged(Resource::Document, id.to_string(), damage);
+        let mut before = None;
+        loop {
+            let found = self.snapshots.original(tenant, id).await?;
+            match found.ok_or_else(|| Error::NotFound(Resource::Document, id.to_string()))? {
+                Original::Text(hash, content) => {
+                    let (content, same) = tokio::task::spawn_blocking(move || {
+                        let same = blake3::hash(&content).to_hex().as_str() == hash;
+                        (content, same)
+                    })
+                    .await?;
+                    return if same { Ok(content) } else { Err(damaged(Damage::Hash)) };
+                }
+                Original::Object(object) => match self.object_bytes(tenant, &object).await {
+                    Ok(content) => return Ok(content),
+                    Err(Unread::Failed(error)) => return Err(error),
+                    // Replaced or moved between the two reads, it stands elsewhere now.
+                    Err(Unread::Damaged(damage)) if before == Some(object.id) => return Err(damaged(damage)),
+                    Err(Unread::Damaged(_)) => before = Some(object.id),
+                },
+            }
+        }
+    }
+
+    /// An object in a temporary file, and its hash.
+    pub(super) async fn object_file(
+        &self,
+        tenant: TenantId,
+        object: &StoredObject,
+    ) -> Result<(File, String), Unread> {
+        let mut file = tempfile::tempfile_in(&self.folder).map_err(Error::Folder)?;
+        let mut hash = blake3::Hasher::new();
+        let take = |piece: Bytes| {
+            hash.update(&piece);
+            file.write_all(&piece).map_err(Error::Folder)
+        };
+        self.read_object(tenant, object, take).await?;
+        Ok((file, hash.finalize().to_hex().to_string()))
     }
 
     /// Makes a snapshot of a knowledge base.
@@ -65,12 +83,13 @@ impl Desk {
         writer.record(&SnapshotHeader { name, embedder, dimensions: base.dimensions, kind })?;
         let (mut documents, mut chunks) = (0, 0);
         for document in self.snapshots.document_ids(tenant, id).await? {
-            let Some(whole) = self.snapshots.whole_document(tenant, document).await? else { continue };
+            let Some((whole, original)) = self.whole(tenant, document).await? else { continue };
             documents += 1;
             chunks += u64::from(whole.document.chunks);
             // Compressing a large document takes a while: beside the runtime's own threads.
             writer =
-                tokio::task::spawn_blocking(move || writer.record(&record(whole)).map(|()| writer)).await??;
+                tokio::task::spawn_blocking(move || writer.record(&record(whole, original)).map(|()| writer))
+                    .await??;
         }
         // The vectors read so far would be of two embedders.
         if self.knowledge_base(tenant, id).await?.embedder != base.embedder {
@@ -87,9 +106,36 @@ impl Desk {
             content_hash: written.hash,
             create_time: self.clock.now(),
         };
-        self.snapshots.add_snapshot(tenant, &snapshot, &mut parts(file)?).await?;
+        let file =
+            self.put_object(tenant, written.size, written.whole_hash, &mut parts(file)?, TODAY).await?;
+        if let Err(error) = self.snapshots.add_snapshot(tenant, &snapshot, &file).await {
+            self.discard_object(tenant, &file).await;
+            return Err(error.into());
+        }
         tracing::Span::current().record("copydesk.documents", documents);
         Ok(snapshot)
+    }
+
+    /// A document with its original's bytes, unless they are its text; `None` when it is deleted.
+    async fn whole(
+        &self,
+        tenant: TenantId,
+        id: DocumentId,
+    ) -> Result<Option<(WholeDocument, Option<Vec<u8>>)>, Error> {
+        let mut before = None;
+        loop {
+            let Some(whole) = self.snapshots.whole_document(tenant, id).await? else { return Ok(None) };
+            let Some(object) = &whole.original else { return Ok(Some((whole, None))) };
+            match self.object_bytes(tenant, object).await {
+                Ok(content) => return Ok(Some((whole, Some(content.into())))),
+                Err(Unread::Failed(error)) => return Err(error),
+                // As above.
+                Err(Unread::Damaged(damage)) if before == Some(object.id) => {
+                    return Err(Error::Damaged(Resource::Document, id.to_string(), damage));
+                }
+                Err(Unread::Damaged(_)) => before = Some(object.id),
+            }
+        }
     }
 
     /// A page of snapshots, newest first, and whether more follow.
@@ -111,73 +157,53 @@ impl Desk {
     /// `NotFound`.
     pub async fn delete_snapshot(&self, tenant: TenantId, id: SnapshotId) -> Result<(), Error> {
         let deleted = self.snapshots.delete_snapshot(tenant, id).await?;
+        self.progress.objects_left();
         if deleted { Ok(()) } else { Err(Error::NotFound(Resource::Snapshot, id.to_string())) }
     }
 
-    /// A snapshot whose file has its hash: looked at before any of it is sent.
+    /// A snapshot's file, with its hash: looked at before any of it is sent or restored.
     ///
     /// # Errors
     /// `NotFound`, `Damaged`.
-    pub async fn whole_snapshot(&self, tenant: TenantId, id: SnapshotId) -> Result<Snapshot, Error> {
-        let found = self.snapshots.snapshot(tenant, id).await?;
-        let snapshot = found.ok_or_else(|| Error::NotFound(Resource::Snapshot, id.to_string()))?;
-        let (mut hash, mut left, mut ordinal) = (blake3::Hasher::new(), snapshot.size.saturating_sub(32), 0);
-        while let Some(part) = self.snapshots.snapshot_part(tenant, id, ordinal).await? {
-            let hashed = part.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            hash.update(&part[..hashed]);
-            left -= hashed as u64;
-            ordinal += 1;
-        }
-        if left == 0 && hash.finalize().to_hex().as_str() == snapshot.content_hash {
-            return Ok(snapshot);
-        }
-        Err(Error::Damaged(Resource::Snapshot, id.to_string()))
-    }
-
-    /// Sends a snapshot's file.
-    ///
-    /// # Errors
-    /// `NotFound` when it is deleted meanwhile.
-    pub async fn send_snapshot(
-        &self,
-        tenant: TenantId,
-        snapshot: Snapshot,
-        sink: StreamSink<Bytes>,
-    ) -> Result<(), ServiceError> {
-        let (mut sent, mut ordinal) = (0, 0);
-        while sent < snapshot.size {
-            let part =
-                self.snapshots.snapshot_part(tenant, snapshot.id, ordinal).await.map_err(Error::from)?;
-            let gone = || Error::NotFound(Resource::Snapshot, snapshot.id.to_string());
-            let part = Bytes::from(part.ok_or_else(gone)?);
-            (sent, ordinal) = (sent + part.len() as u64, ordinal + 1);
-            if send(part, &sink).await.is_err() {
-                return Ok(());
+    pub async fn snapshot_file(&self, tenant: TenantId, id: SnapshotId) -> Result<File, Error> {
+        let damaged = |damage| Error::Damaged(Resource::Snapshot, id.to_string(), damage);
+        let mut before = None;
+        loop {
+            let found = self.snapshots.snapshot(tenant, id).await?;
+            let snapshot = found.ok_or_else(|| Error::NotFound(Resource::Snapshot, id.to_string()))?;
+            let object = self.objects.object_of(tenant, &id.to_string()).await?;
+            let object = object.ok_or_else(|| damaged(Damage::Missing))?;
+            match self.object_file(tenant, &object).await {
+                // An earlier build kept no hash of the whole file, but its own hash ends it.
+                Ok((file, _)) if object.hash.is_empty() => {
+                    let (file, same) =
+                        tokio::task::spawn_blocking(move || ends_in_its_hash(file, &snapshot)).await??;
+                    return if same { Ok(file) } else { Err(damaged(Damage::Hash)) };
+                }
+                Ok((file, _)) => return Ok(file),
+                Err(Unread::Failed(error)) => return Err(error),
+                // Moved between the two reads, it stands elsewhere now.
+                Err(Unread::Damaged(damage)) if before == Some(object.id) => return Err(damaged(damage)),
+                Err(Unread::Damaged(_)) => before = Some(object.id),
             }
         }
-        Ok(())
     }
+}
 
-    /// Begins a restore: of an uploaded file, unless a stored snapshot is named.
-    ///
-    /// # Errors
-    /// `NotFound` for the snapshot, `Damaged` when its file is not what it was.
-    pub async fn begin_restore(
-        &self,
-        tenant: TenantId,
-        snapshot: Option<SnapshotId>,
-    ) -> Result<Restoring, Error> {
-        let file = tempfile::tempfile_in(&self.folder).map_err(Error::Folder)?;
-        let mut restoring = Restoring { desk: self.clone(), tenant, file, size: 0 };
-        if let Some(id) = snapshot {
-            self.whole_snapshot(tenant, id).await?;
-            let mut ordinal = 0;
-            while let Some(part) = self.snapshots.snapshot_part(tenant, id, ordinal).await? {
-                restoring.put(&part)?;
-                ordinal += 1;
-            }
+/// Sends a file from its beginning.
+///
+/// # Errors
+/// When it cannot be read.
+pub async fn send_file(mut file: File, sink: StreamSink<Bytes>) -> Result<(), ServiceError> {
+    file.seek(SeekFrom::Start(0)).map_err(Error::Folder)?;
+    let mut file = tokio::fs::File::from_std(file);
+    loop {
+        let mut piece = Vec::with_capacity(PIECE);
+        let mut next = (&mut file).take(PIECE as u64);
+        next.read_to_end(&mut piece).await.map_err(Error::Folder)?;
+        if piece.is_empty() || send(piece.into(), &sink).await.is_err() {
+            return Ok(());
         }
-        Ok(restoring)
     }
 }
 
@@ -192,53 +218,16 @@ pub(crate) async fn send(mut bytes: Bytes, sink: &StreamSink<Bytes>) -> Result<(
     }
 }
 
-impl Restoring {
-    /// The next bytes of the file. False, with nothing taken, when it becomes longer than is allowed.
-    pub fn content(&mut self, bytes: &[u8]) -> Result<bool, Error> {
-        if self.size + bytes.len() as u64 > self.desk.config.limits.max_snapshot_bytes {
-            return Ok(false);
-        }
-        self.put(bytes)?;
-        Ok(true)
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.size += bytes.len() as u64;
-        self.file.write_all(bytes).map_err(Error::Folder)
-    }
-
-    /// Checks the file and makes a knowledge base of it.
-    ///
-    /// # Errors
-    /// `Snapshot` when it is no good, `RequestReused`, `OverQuota`.
-    #[tracing::instrument(name = "retrieval.restore_snapshot", skip_all)]
-    pub async fn finish(self, request_id: String, name: String) -> Result<KnowledgeBase, Error> {
-        let Self { desk, tenant, file, .. } = self;
-        let (file, header, hash) = tokio::task::spawn_blocking(move || checked(file)).await??;
-        let base = KnowledgeBase {
-            id: KnowledgeBaseId::generate(),
-            name: if name.is_empty() { header.name } else { name },
-            documents: 0,
-            chunks: 0,
-            version: 1,
-            create_time: desk.clock.now(),
-            embedder: header.embedder,
-            dimensions: header.dimensions,
-            kind: KnowledgeBaseKind::from_word(&header.kind).unwrap_or(KnowledgeBaseKind::General),
-            reembedding: None,
-        };
-        let fingerprint = blake3::hash(format!("{hash} {}", base.name).as_bytes()).to_hex().to_string();
-        let request = RequestKey { id: request_id, fingerprint };
-        let mut documents = documents(file, base.id)?;
-        let allowance = desk.config.quotas.allowance();
-        match desk.snapshots.restore(tenant, &base, &request, &mut documents, &allowance).await? {
-            Created::New(made) | Created::Before(made) => Ok(made),
-            Created::OverQuota(over) => Err(Error::OverQuota(over)),
-            Created::Reused | Created::NoKnowledgeBase => {
-                Err(Error::RequestReused(Resource::KnowledgeBase, request.id))
-            }
-        }
-    }
+/// Whether a file is that of its snapshot: its last bytes are the hash of the others.
+fn ends_in_its_hash(mut file: File, snapshot: &Snapshot) -> Result<(File, bool), Error> {
+    file.seek(SeekFrom::Start(0)).map_err(Error::Folder)?;
+    let mut hash = blake3::Hasher::new();
+    hash.update_reader(Read::by_ref(&mut file).take(snapshot.size.saturating_sub(32)))
+        .map_err(Error::Folder)?;
+    let (hash, mut last) = (hash.finalize(), Vec::new());
+    file.read_to_end(&mut last).map_err(Error::Folder)?;
+    let same = hash.as_bytes()[..] == last[..] && hash.to_hex().as_str() == snapshot.content_hash;
+    Ok((file, same))
 }
 
 impl From<Fault> for Error {
@@ -248,162 +237,18 @@ impl From<Fault> for Error {
 }
 
 /// The parts of a file, from its beginning.
-fn parts(mut file: File) -> Result<impl Iterator<Item = Result<Vec<u8>, StoreError>> + Send, Error> {
+pub(super) fn parts(mut file: File) -> Result<impl Iterator<Item = Result<Bytes, StoreError>> + Send, Error> {
     file.seek(SeekFrom::Start(0)).map_err(Error::Folder)?;
     Ok(std::iter::from_fn(move || {
         let mut part = Vec::new();
         match Read::by_ref(&mut file).take(PART as u64).read_to_end(&mut part) {
             Ok(0) => None,
-            Ok(_) => Some(Ok(part)),
+            Ok(_) => Some(Ok(part.into())),
             Err(error) => Some(Err(unreadable(&error))),
         }
     }))
 }
 
-fn unreadable(error: &dyn std::error::Error) -> StoreError {
+pub(super) fn unreadable(error: &dyn std::error::Error) -> StoreError {
     StoreError::Invalid { reason: format!("a file cannot be read: {error}"), source: None }
-}
-
-/// Reads a file to its end, so that nothing is stored of one that is no good. Its header and its hash.
-fn checked(mut file: File) -> Result<(File, SnapshotHeader, String), Error> {
-    let again = file.try_clone().map_err(Error::Folder)?;
-    file.seek(SeekFrom::Start(0)).map_err(Error::Folder)?;
-    let (mut reader, header) = Reader::new(BufReader::new(&file))?;
-    if header.name.chars().count() > 200 || header.name.contains(char::is_control) {
-        return Err(Fault::Record(1, "its name is no name").into());
-    }
-    if header.embedder.is_empty() != (header.dimensions == 0) {
-        return Err(Fault::Record(1, "its dimensions are not those of its embedder").into());
-    }
-    let (mut keys, mut at, mut hash) = (HashSet::new(), 1, blake3::Hasher::new());
-    while let Some(document) = reader.document()? {
-        at += 1;
-        hash.update(document.content_hash.as_bytes());
-        let chunks = document.passages.iter().flat_map(|passage| &passage.chunks);
-        let widths = chunks.map(|chunk| chunk.vector.len()).filter(|width| *width > 0);
-        if widths.into_iter().any(|width| width != header.dimensions as usize) {
-            return Err(Fault::Record(at, "its vectors are not those of the embedder").into());
-        }
-        if !keys.insert(document.key) {
-            return Err(Fault::Record(at, "its key comes twice").into());
-        }
-    }
-    Ok((again, header, hash.finalize().to_hex().to_string()))
-}
-
-/// The documents of a checked file, with new ids.
-fn documents(
-    mut file: File,
-    base: KnowledgeBaseId,
-) -> Result<impl Iterator<Item = Result<WholeDocument, StoreError>> + Send, Error> {
-    file.seek(SeekFrom::Start(0)).map_err(Error::Folder)?;
-    let (mut reader, _) = Reader::new(BufReader::new(file))?;
-    Ok(std::iter::from_fn(move || match reader.document() {
-        Ok(found) => found.map(|found| whole(found, base).ok_or_else(|| unreadable(&Fault::Hash))),
-        Err(fault) => Some(Err(unreadable(&fault))),
-    }))
-}
-
-fn record(whole: WholeDocument) -> SnapshotDocument {
-    let document = whole.document;
-    SnapshotDocument {
-        key: document.key,
-        title: document.title,
-        source_kind: document.source_kind.word().to_owned(),
-        content_type: document.content_type.word().to_owned(),
-        version: document.version,
-        content_hash: document.content_hash,
-        create_time_ms: document.create_time,
-        update_time_ms: document.update_time,
-        upload_time_ms: whole.upload_time,
-        text: whole.text.into_bytes(),
-        original: whole.original,
-        attributes: document.attributes.json(),
-        source_uri: document.source_uri,
-        passages: whole.passages.into_iter().map(passage_record).collect(),
-        format: document.format.map(|format| format.word().to_owned()).unwrap_or_default(),
-        pages: whole.pages.into_iter().map(page_record).collect(),
-    }
-}
-
-fn page_record(StoredPage { page, picture_hash }: StoredPage) -> SnapshotPage {
-    SnapshotPage {
-        number: page.number,
-        start: page.span.start as u64,
-        end: page.span.end as u64,
-        complexity: page.complexity.word().to_owned(),
-        path: page.path.word().to_owned(),
-        reasons: page.reasons,
-        picture_hash: picture_hash.unwrap_or_default(),
-    }
-}
-
-fn passage_record(passage: NewPassage) -> SnapshotPassage {
-    let chunk = |chunk: NewChunk| SnapshotChunk {
-        start: chunk.span.start,
-        end: chunk.span.end,
-        tokens: chunk.tokens,
-        vector: chunk.vector.unwrap_or_default(),
-        text_hash: chunk.text_hash.map(|hash| hash.to_vec()).unwrap_or_default(),
-    };
-    SnapshotPassage {
-        start: passage.span.start,
-        end: passage.span.end,
-        tokens: passage.tokens,
-        chunks: passage.chunks.into_iter().map(chunk).collect(),
-    }
-}
-
-/// A checked record as a document; `None` would mean that it was not checked.
-fn whole(record: SnapshotDocument, base: KnowledgeBaseId) -> Option<WholeDocument> {
-    let text = String::from_utf8(record.text).ok()?;
-    let chunks: usize = record.passages.iter().map(|passage| passage.chunks.len()).sum();
-    let document = Document {
-        id: DocumentId::generate(),
-        knowledge_base: base,
-        key: record.key,
-        title: record.title,
-        source_kind: SourceKind::from_word(&record.source_kind)?,
-        content_type: ContentType::from_word(&record.content_type)?,
-        version: record.version,
-        size: text.len() as u64,
-        content_hash: record.content_hash,
-        chunks: u32::try_from(chunks).ok()?,
-        create_time: record.create_time_ms,
-        update_time: record.update_time_ms,
-        attributes: Attributes::from_json(&record.attributes).ok()?,
-        source_uri: record.source_uri,
-        format: Format::from_word(&record.format),
-    };
-    let (upload_time, original) = (record.upload_time_ms, record.original);
-    let passages = record.passages.into_iter().map(passage).collect();
-    let pages = record.pages.into_iter().map(stored_page).collect::<Option<_>>()?;
-    Some(WholeDocument { document, upload_time, text, original, passages, pages })
-}
-
-fn stored_page(record: SnapshotPage) -> Option<StoredPage> {
-    let page = Page {
-        number: record.number,
-        span: usize::try_from(record.start).ok()?..usize::try_from(record.end).ok()?,
-        complexity: Complexity::from_word(&record.complexity)?,
-        path: Path::from_word(&record.path)?,
-        reasons: record.reasons,
-    };
-    let picture_hash = (!record.picture_hash.is_empty()).then_some(record.picture_hash);
-    Some(StoredPage { page, picture_hash })
-}
-
-fn passage(record: SnapshotPassage) -> NewPassage {
-    let chunk = |chunk: SnapshotChunk| NewChunk {
-        span: chunk.start..chunk.end,
-        tokens: chunk.tokens,
-        vector: (!chunk.vector.is_empty()).then_some(chunk.vector),
-        text_hash: chunk.text_hash.try_into().ok(),
-    };
-    NewPassage {
-        id: PassageId::generate(),
-        span: record.start..record.end,
-        tokens: record.tokens,
-        chunks: record.chunks.into_iter().map(chunk).collect(),
-    }
 }

@@ -11,8 +11,8 @@ type Places<'a> = (&'static str, &'a mut Option<Secret>, &'a mut Option<String>,
 
 /// Puts every key that stands in an environment variable or a file into its place, and takes the reference away. Blanks
 /// around a key do not count. The result is every fault, as `key: what is wrong`; a key itself is never in it. The program
-/// calls this when it has read the configuration: the service reads no environment and no file. Without the `qdrant`
-/// backend that server's key is not asked for.
+/// calls this when it has read the configuration: the service reads no environment and no file. The keys of servers that
+/// are not used are not asked for.
 pub fn resolve_keys(config: &mut Config, env: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
     let faults = places(config).into_iter().filter_map(|place| resolve(place, env).err());
     faults.collect()
@@ -28,7 +28,14 @@ fn places(config: &mut Config) -> Vec<Places<'_>> {
     let wanted = config.index.backend == IndexBackend::Qdrant;
     let qdrant = &mut config.qdrant;
     let qdrant = ("qdrant.api_key", &mut qdrant.api_key, &mut qdrant.api_key_env, &mut qdrant.api_key_file);
-    search.into_iter().chain([github]).chain(wanted.then_some(qdrant)).collect()
+    let s3 = config.objects.uses_s3();
+    let objects = &mut config.objects;
+    let access = (&mut objects.access_key, &mut objects.access_key_env, &mut objects.access_key_file);
+    let secret = (&mut objects.secret_key, &mut objects.secret_key_env, &mut objects.secret_key_file);
+    let access = ("objects.access_key", access.0, access.1, access.2);
+    let secret = ("objects.secret_key", secret.0, secret.1, secret.2);
+    let servers = wanted.then_some(qdrant).into_iter().chain([access, secret].into_iter().filter(|_| s3));
+    search.into_iter().chain([github]).chain(servers).collect()
 }
 
 fn resolve(

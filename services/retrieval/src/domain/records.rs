@@ -244,6 +244,8 @@ pub mod reason {
     pub const EMBEDDER_BUDGET: &str = "EMBEDDER_BUDGET";
     /// It failed in a way that stays.
     pub const EMBEDDER_FAILED: &str = "EMBEDDER_FAILED";
+    /// Its bytes cannot be stored: the place of originals is away or refuses them.
+    pub const ORIGINAL_NOT_STORED: &str = "ORIGINAL_NOT_STORED";
     /// The bytes are not what the format says.
     pub const UNREADABLE: &str = "UNREADABLE";
     /// It is larger than is allowed, or unpacks to more.

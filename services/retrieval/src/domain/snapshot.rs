@@ -54,8 +54,10 @@ impl From<io::Error> for Fault {
 pub struct Written {
     /// Its length in bytes.
     pub size: u64,
-    /// Its hash in hexadecimal digits.
+    /// Its hash in hexadecimal digits: that of all but the hash itself, which ends it.
     pub hash: String,
+    /// The hash of all of it.
+    pub whole_hash: String,
 }
 
 /// Writes a file.
@@ -100,7 +102,9 @@ impl<W: Write> Writer<W> {
         let hash = self.hash.finalize();
         self.out.write_all(hash.as_bytes())?;
         self.out.flush()?;
-        Ok(Written { size: self.size + 32, hash: hash.to_hex().to_string() })
+        self.hash.update(hash.as_bytes());
+        let whole_hash = self.hash.finalize().to_hex().to_string();
+        Ok(Written { size: self.size + 32, hash: hash.to_hex().to_string(), whole_hash })
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), Fault> {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use copydesk_store::StoreError;
 use copydesk_types::{DocumentId, IngestionId, KnowledgeBaseId, PassageId, TenantId};
 
-use super::{Created, JobSource, RequestKey};
+use super::{Created, JobSource, RequestKey, StoredObject};
 use crate::domain::origin::{SourceState, Wish};
 use crate::domain::reading::Page;
 use crate::domain::records::{Ingestion, IngestionState, StagedDocument};
@@ -151,6 +151,8 @@ pub enum ItemOutcome {
         format: Format,
         /// Its text, as a parser read it.
         text: String,
+        /// The pending object of its bytes, unless they are its text.
+        original: Option<StoredObject>,
         /// Its pages in order.
         pages: Vec<StoredPage>,
         /// Its passages.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use copydesk_store::StoreError;
 use copydesk_types::{DocumentId, KnowledgeBaseId, SnapshotId, TenantId};
 
-use super::{Created, NewPassage, RequestKey, StoredPage};
+use super::{Created, NewPassage, RequestKey, StoredObject, StoredPage};
 use crate::domain::records::{Document, KnowledgeBase};
 use crate::domain::stages::Allowance;
 
@@ -39,23 +39,31 @@ pub struct WholeDocument {
     pub upload_time: i64,
     /// Its text.
     pub text: String,
-    /// Its bytes, unless they are its text.
-    pub original: Option<Vec<u8>>,
+    /// The object of its bytes, unless they are its text.
+    pub original: Option<StoredObject>,
     /// Its passages with their chunks.
     pub passages: Vec<NewPassage>,
     /// Its pages in order.
     pub pages: Vec<StoredPage>,
 }
 
-/// Where the documents of a restore come from, and where the parts of a snapshot's file come from.
+/// A document's bytes as they were uploaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Original {
+    /// They are its text: the hash that they should have, and they.
+    Text(String, Bytes),
+    /// They stand in an object.
+    Object(StoredObject),
+}
+
+/// Where the documents of a restore come from, and where the parts of an object come from.
 pub type Source<'a, T> = &'a mut (dyn Iterator<Item = Result<T, StoreError>> + Send);
 
 /// Snapshots and originals.
 #[async_trait]
 pub trait SnapshotStore: Send + Sync {
-    /// The hash and the bytes of a document as they were uploaded.
-    async fn original(&self, tenant: TenantId, id: DocumentId)
-    -> Result<Option<(String, Bytes)>, StoreError>;
+    /// A document's bytes as they were uploaded, or where they stand.
+    async fn original(&self, tenant: TenantId, id: DocumentId) -> Result<Option<Original>, StoreError>;
 
     /// The ids of a knowledge base's documents.
     async fn document_ids(
@@ -71,24 +79,16 @@ pub trait SnapshotStore: Send + Sync {
         id: DocumentId,
     ) -> Result<Option<WholeDocument>, StoreError>;
 
-    /// Stores a snapshot and the parts of its file, all or nothing.
+    /// Stores a snapshot whose file is this pending object.
     async fn add_snapshot(
         &self,
         tenant: TenantId,
         snapshot: &Snapshot,
-        parts: Source<'_, Vec<u8>>,
+        file: &StoredObject,
     ) -> Result<(), StoreError>;
 
     /// One snapshot.
     async fn snapshot(&self, tenant: TenantId, id: SnapshotId) -> Result<Option<Snapshot>, StoreError>;
-
-    /// A part of a snapshot's file, from 0; `None` after the last.
-    async fn snapshot_part(
-        &self,
-        tenant: TenantId,
-        id: SnapshotId,
-        ordinal: u32,
-    ) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Newest first, those made before `before`, `limit` at most.
     async fn snapshots(
@@ -98,7 +98,7 @@ pub trait SnapshotStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Snapshot>, StoreError>;
 
-    /// Deletes a snapshot with its file. False when it is absent.
+    /// Deletes a snapshot; its file is gone. False when it is absent.
     async fn delete_snapshot(&self, tenant: TenantId, id: SnapshotId) -> Result<bool, StoreError>;
 
     /// The knowledge base that this request id restored before, with its fingerprint.
@@ -108,8 +108,8 @@ pub trait SnapshotStore: Send + Sync {
         request_id: &str,
     ) -> Result<Option<(String, KnowledgeBase)>, StoreError>;
 
-    /// Stores a new knowledge base with all these documents, in one transaction: all or nothing. Its counts and version
-    /// are counted here.
+    /// Stores a new knowledge base with all these documents, whose originals are pending objects, in one transaction: all or
+    /// nothing. Its counts and version are counted here.
     async fn restore(
         &self,
         tenant: TenantId,

@@ -11,6 +11,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Door, convert};
+use crate::app::send_file;
 use crate::ports::Snapshot;
 
 /// Pieces that may wait to be read.
@@ -55,13 +56,8 @@ impl SnapshotService for Door {
     ) -> Result<Response<Self::DownloadSnapshotStream>, Status> {
         let caller = Caller::of(&request)?;
         let id = super::one("snapshot_id", &request.into_inner().snapshot_id)?;
-        let snapshot = self.desk.whole_snapshot(caller.tenant, id).await?;
-        let desk = self.desk.clone();
-        let pieces =
-            produce(
-                UNREAD,
-                move |sink| async move { desk.send_snapshot(caller.tenant, snapshot, sink).await },
-            );
+        let file = self.desk.snapshot_file(caller.tenant, id).await?;
+        let pieces = produce(UNREAD, move |sink| send_file(file, sink));
         let messages = pieces
             .map(|piece| piece.map(|content| pb::DownloadSnapshotResponse { content: content.to_vec() }));
         Ok(Response::new(Box::pin(messages)))

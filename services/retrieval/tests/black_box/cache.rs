@@ -106,6 +106,7 @@ async fn an_answer_holds_for_its_time_and_memory_is_bounded() {
         reranker: None,
         ocr: None,
         resolver: Arc::new(SystemResolver),
+        places: None,
     };
     let desk =
         Desk { clock: clock.clone(), ..copydesk_retrieval::desk(config, database.clone(), context, outside) };

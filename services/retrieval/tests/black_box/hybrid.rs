@@ -91,6 +91,7 @@ async fn desk(
         reranker: None,
         ocr: None,
         resolver: Arc::new(SystemResolver),
+        places: None,
     };
     let mut desk = copydesk_retrieval::desk(Config::default(), database, context, outside);
     if let Some(meanings) = meanings {

@@ -209,7 +209,7 @@ async fn a_damaged_file_is_refused_and_leaves_nothing() {
         assert_eq!(rows(&bench.database, "document").await, 60);
 
         // A stored file that is not what it was is never handed out.
-        let spoil = "UPDATE snapshot_part SET content = $1 WHERE ordinal = 0";
+        let spoil = "UPDATE object_part SET content = $1 WHERE ordinal = 0";
         bench.database.execute(spoil, &[changed.into()]).await.unwrap();
         let answers = [
             tenant.download(&snapshot.snapshot_id).await.map(|_| ()),
@@ -246,7 +246,7 @@ async fn snapshots_are_listed_deleted_and_their_owners_alone() {
         let again = tenant.run(tenant.snapshots().delete_snapshot(delete)).await.unwrap_err();
         assert_eq!(again.code(), Code::NotFound);
         assert_eq!(tenant.download(&first.snapshot_id).await.unwrap_err().code(), Code::NotFound);
-        let left = "SELECT COUNT(DISTINCT snapshot_id) AS n FROM snapshot_part";
+        let left = "SELECT COUNT(*) AS n FROM object WHERE state = 'stored'";
         let left: i64 = bench.database.query_opt(left, &[]).await.unwrap().unwrap().get("n").unwrap();
         assert_eq!(left, 1);
         assert!(tenant.download(&second.snapshot_id).await.is_ok());
@@ -283,7 +283,7 @@ async fn originals_come_back_as_they_were_sent() {
         let id = tenant.documents(&base).await.remove(0).document_id;
         assert_eq!(tenant.original(&id).await.unwrap(), text.as_bytes());
         assert_eq!(stranger.original(&id).await.unwrap_err().code(), Code::NotFound);
-        assert_eq!(rows(&bench.database, "document_original").await, 0, "what is its text is stored once");
+        assert_eq!(rows(&bench.database, "object").await, 0, "what is its text is stored once");
         let spoil = "UPDATE document_text SET text = $1";
         bench.database.execute(spoil, &[b"changed on the disk".into()]).await.unwrap();
         assert_eq!(tenant.original(&id).await.unwrap_err().code(), Code::DataLoss);

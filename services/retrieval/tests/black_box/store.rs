@@ -202,6 +202,7 @@ fn indexed(item: &StagedDocument) -> ItemOutcome {
         format: Format::Text,
         terms: DocumentTerms::of(&item.key, text.split(' ')),
         text,
+        original: None,
         pages: Vec::new(),
         passages: vec![passage],
         embedder: "two".into(),

@@ -3,6 +3,7 @@
 use copydesk_store::{Row, StoreError, Tx, Value, params};
 use copydesk_types::DocumentId;
 
+use super::objects;
 use super::pages;
 use super::rows::{self, BATCH};
 use super::terms;
@@ -11,7 +12,7 @@ use super::vectors;
 use crate::domain::records::StagedDocument;
 use crate::domain::source::Format;
 use crate::domain::terms::DocumentTerms;
-use crate::ports::{NewPassage, StoredPage};
+use crate::ports::{NewPassage, StoredObject, StoredPage};
 
 /// Moves a knowledge base's version and gives the new one; `None` when it is absent. The row stays locked until the
 /// transaction ends, so the writers of one knowledge base come one after the other.
@@ -113,10 +114,10 @@ async fn delete_rows(tx: &mut Tx, tenant: &str, document: &str) -> Result<Vec<St
         "DELETE FROM passage WHERE tenant = $1 AND document_id = $2",
         "DELETE FROM document_text WHERE tenant = $1 AND document_id = $2",
         "DELETE FROM document_terms WHERE tenant = $1 AND document_id = $2",
-        "DELETE FROM document_original WHERE tenant = $1 AND document_id = $2",
     ] {
         tx.execute(statement, &params![tenant, document]).await?;
     }
+    objects::release(tx, tenant, document).await?;
     Ok(shown)
 }
 
@@ -144,6 +145,8 @@ pub(super) struct Write<'a> {
     pub title: &'a str,
     pub format: Format,
     pub text: &'a str,
+    /// The pending object of its bytes, unless they are its text.
+    pub original: Option<&'a StoredObject>,
     pub pages: &'a [StoredPage],
     pub passages: &'a [NewPassage],
     /// Absent: an index that reads the document finds them.
@@ -270,15 +273,13 @@ impl Write<'_> {
         Ok(())
     }
 
-    /// Puts text, original, passages, chunks and pages in place of those that the document has. The original is stored
-    /// apart only where the text is not all of it.
+    /// Puts text, original, passages, chunks and pages in place of those that the document has.
     pub(super) async fn write_content(&self, tx: &mut Tx, id: &str, version: i64) -> Result<(), StoreError> {
         let shown = delete_rows(tx, self.tenant, id).await?;
         let sql = "INSERT INTO document_text (tenant, document_id, text) VALUES ($1, $2, $3)";
         tx.execute(sql, &params![self.tenant, id, self.text.as_bytes()]).await?;
-        if self.staged.content != self.text.as_bytes() {
-            let sql = "INSERT INTO document_original (tenant, document_id, content) VALUES ($1, $2, $3)";
-            tx.execute(sql, &params![self.tenant, id, &self.staged.content[..]]).await?;
+        if let Some(original) = self.original {
+            objects::adopt(tx, self.tenant, original, id).await?;
         }
         let (mut passages, mut chunks) = (Vec::new(), Vec::new());
         for (ordinal, passage) in self.passages.iter().enumerate() {

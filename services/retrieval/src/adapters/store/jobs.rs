@@ -225,7 +225,8 @@ async fn store(
     job: &Job,
     finish: Finish<'_>,
 ) -> Result<Result<End<'static>, OverQuota>, StoreError> {
-    let ItemOutcome::Indexed { new_id, title, format, text, pages, passages, terms, .. } = finish.outcome
+    let ItemOutcome::Indexed { new_id, title, format, text, original, pages, passages, terms, .. } =
+        finish.outcome
     else {
         return Ok(Ok(End::of(Stage::Unchanged)));
     };
@@ -238,6 +239,7 @@ async fn store(
         title,
         format: *format,
         text,
+        original: original.as_ref(),
         pages,
         passages,
         terms: Some(terms),

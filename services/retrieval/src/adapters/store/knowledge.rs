@@ -5,7 +5,7 @@ use copydesk_store::{Row, Sql, StoreError, Value, params, placeholders};
 use copydesk_types::{DocumentId, KnowledgeBaseId, PassageId, TenantId};
 
 use super::usage::{self, Growth};
-use super::{DatabaseStore, documents, method, pages, rows, take_request};
+use super::{DatabaseStore, documents, method, objects, pages, rows, take_request};
 use crate::domain::reading::Page;
 use crate::domain::records::{Document, KnowledgeBase, Passage};
 use crate::domain::stages::{Allowance, Usage};
@@ -218,8 +218,7 @@ const DELETE_CONTENT: &[&str] = &[
        (SELECT document_id FROM document WHERE tenant = $1 AND knowledge_base_id = $2)",
     "DELETE FROM document_text WHERE tenant = $1 AND document_id IN
        (SELECT document_id FROM document WHERE tenant = $1 AND knowledge_base_id = $2)",
-    "DELETE FROM document_original WHERE tenant = $1 AND document_id IN
-       (SELECT document_id FROM document WHERE tenant = $1 AND knowledge_base_id = $2)",
+    objects::RELEASE_ALL,
     "DELETE FROM document WHERE tenant = $1 AND knowledge_base_id = $2",
     "DELETE FROM document_change WHERE tenant = $1 AND knowledge_base_id = $2",
     "DELETE FROM new_vector WHERE tenant = $1 AND knowledge_base_id = $2",

@@ -8,6 +8,7 @@ mod ingestions;
 mod items;
 mod jobs;
 mod knowledge;
+mod objects;
 mod pages;
 mod reembeddings;
 mod rows;

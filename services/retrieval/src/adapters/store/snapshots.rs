@@ -1,18 +1,18 @@
 //! Snapshots and originals as rows: what `SnapshotStore` promises.
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use copydesk_store::{Row, StoreError, Tx, Value, params};
 use copydesk_types::{DocumentId, KnowledgeBaseId, SnapshotId, TenantId};
 
 use super::documents::{self, Write};
 use super::usage::{self, Growth};
-use super::{DatabaseStore, method, pages, rows, take_request};
+use super::{DatabaseStore, method, objects, pages, rows, take_request};
 use crate::domain::records::{KnowledgeBase, StagedDocument};
 use crate::domain::source::Format;
 use crate::domain::stages::Allowance;
 use crate::ports::{
-    Created, KnowledgeStore, NewChunk, NewPassage, RequestKey, Snapshot, SnapshotStore, Source, WholeDocument,
+    Created, KnowledgeStore, NewChunk, NewPassage, Original, RequestKey, Snapshot, SnapshotStore, Source,
+    StoredObject, WholeDocument,
 };
 
 /// How often a document is read again when it was replaced between the reads of its parts.
@@ -20,22 +20,13 @@ const READS: usize = 8;
 
 #[async_trait]
 impl SnapshotStore for DatabaseStore {
-    async fn original(
-        &self,
-        tenant: TenantId,
-        id: DocumentId,
-    ) -> Result<Option<(String, Bytes)>, StoreError> {
-        let sql = "SELECT d.content_hash, t.text, o.content FROM document d
-            JOIN document_text t ON t.tenant = d.tenant AND t.document_id = d.document_id
-            LEFT JOIN document_original o ON o.tenant = d.tenant AND o.document_id = d.document_id
-            WHERE d.tenant = $1 AND d.document_id = $2";
-        let row = self.database.query_opt(sql, &params![tenant.to_string(), id.to_string()]).await?;
+    async fn original(&self, tenant: TenantId, id: DocumentId) -> Result<Option<Original>, StoreError> {
+        let row = self.database.query_opt(ORIGINAL, &params![tenant.to_string(), id.to_string()]).await?;
         let Some(row) = row else { return Ok(None) };
-        let content = match row.get::<Option<Vec<u8>>>("content")? {
-            Some(content) => content,
-            None => row.get("text")?,
-        };
-        Ok(Some((row.get("content_hash")?, content.into())))
+        Ok(Some(match objects::joined(&row)? {
+            Some(object) => Original::Object(object),
+            None => Original::Text(row.get("content_hash")?, row.get::<Vec<u8>>("text")?.into()),
+        }))
     }
 
     async fn document_ids(
@@ -77,7 +68,7 @@ impl SnapshotStore for DatabaseStore {
                 document: rows::document(&row)?,
                 upload_time: row.get("upload_time")?,
                 text: rows::text(&row, "text")?,
-                original: row.get("original")?,
+                original: objects::joined(&row)?,
                 passages,
                 pages,
             }));
@@ -90,15 +81,12 @@ impl SnapshotStore for DatabaseStore {
         &self,
         tenant: TenantId,
         snapshot: &Snapshot,
-        parts: Source<'_, Vec<u8>>,
+        file: &StoredObject,
     ) -> Result<(), StoreError> {
-        let (tenant, id) = (tenant.to_string(), snapshot.id.to_string());
+        let tenant = tenant.to_string();
         let mut tx = self.database.begin().await?;
         tx.execute(SNAPSHOT, &snapshot_row(&tenant, snapshot)).await?;
-        let sql = "INSERT INTO snapshot_part (tenant, snapshot_id, ordinal, content) VALUES ($1, $2, $3, $4)";
-        for (ordinal, part) in parts.enumerate() {
-            tx.execute(sql, &params![&tenant, &id, rows::size(ordinal), part?]).await?;
-        }
+        objects::adopt(&mut tx, &tenant, file, &snapshot.id.to_string()).await?;
         tx.commit().await
     }
 
@@ -106,17 +94,6 @@ impl SnapshotStore for DatabaseStore {
         let sql = "SELECT * FROM snapshot WHERE tenant = $1 AND snapshot_id = $2";
         let row = self.database.query_opt(sql, &params![tenant.to_string(), id.to_string()]).await?;
         row.as_ref().map(snapshot).transpose()
-    }
-
-    async fn snapshot_part(
-        &self,
-        tenant: TenantId,
-        id: SnapshotId,
-        ordinal: u32,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
-        let sql = "SELECT content FROM snapshot_part WHERE tenant = $1 AND snapshot_id = $2 AND ordinal = $3";
-        let values = params![tenant.to_string(), id.to_string(), ordinal];
-        self.database.query_opt(sql, &values).await?.map(|row| row.get("content")).transpose()
     }
 
     async fn snapshots(
@@ -139,7 +116,7 @@ impl SnapshotStore for DatabaseStore {
         if tx.execute(delete, &of).await? == 0 {
             return Ok(false);
         }
-        tx.execute("DELETE FROM snapshot_part WHERE tenant = $1 AND snapshot_id = $2", &of).await?;
+        objects::release(&mut tx, &tenant.to_string(), &id.to_string()).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -184,7 +161,7 @@ impl SnapshotStore for DatabaseStore {
             put(&mut tx, &owner, &document, rows::int(made.version)).await?;
             growth.documents += 1;
             growth.chunks += i64::from(document.document.chunks);
-            growth.bytes += rows::size(bytes(&document).len());
+            growth.bytes += rows::int(uploaded(&document));
         }
         (made.documents, made.chunks) = (growth.documents as u64, growth.chunks as u64);
         let counts = "UPDATE knowledge_base SET version = $3, document_count = $4, chunk_count = $5
@@ -200,10 +177,23 @@ impl SnapshotStore for DatabaseStore {
     }
 }
 
-const DOCUMENT: &str = "SELECT d.*, t.text, o.content AS original FROM document d
-    JOIN document_text t ON t.tenant = d.tenant AND t.document_id = d.document_id
-    LEFT JOIN document_original o ON o.tenant = d.tenant AND o.document_id = d.document_id
-    WHERE d.tenant = $1 AND d.document_id = $2";
+/// A document with its text and its object, if it has one.
+macro_rules! document {
+    ($columns:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            ", t.text, o.object_id, o.place, o.size_bytes AS object_size, o.content_hash AS object_hash FROM document d
+             JOIN document_text t ON t.tenant = d.tenant AND t.document_id = d.document_id
+             LEFT JOIN object o ON o.tenant = d.tenant AND o.owner = d.document_id AND o.state = 'stored'
+             WHERE d.tenant = $1 AND d.document_id = $2"
+        )
+    };
+}
+
+const DOCUMENT: &str = document!("d.*");
+
+const ORIGINAL: &str = document!("d.content_hash");
 
 const VERSION: &str = "SELECT version FROM document WHERE tenant = $1 AND document_id = $2";
 
@@ -296,9 +286,9 @@ fn base_row(tenant: &str, base: &KnowledgeBase) -> Vec<Value> {
     .to_vec()
 }
 
-/// A document's bytes as they were uploaded.
-fn bytes(document: &WholeDocument) -> &[u8] {
-    document.original.as_deref().unwrap_or(document.text.as_bytes())
+/// How many bytes a document had when it was uploaded.
+fn uploaded(document: &WholeDocument) -> u64 {
+    document.original.as_ref().map_or(document.text.len() as u64, |original| original.size)
 }
 
 /// Writes a restored document. Each gets a change of its own, so that an index may stop between two.
@@ -319,7 +309,7 @@ async fn put(tx: &mut Tx, tenant: &str, whole: &WholeDocument, change: i64) -> R
         document.chunks,
         document.create_time,
         document.update_time,
-        rows::size(bytes(whole).len()),
+        rows::int(uploaded(whole)),
         whole.upload_time,
         document.attributes.json(),
         &document.source_uri,
@@ -333,7 +323,7 @@ async fn put(tx: &mut Tx, tenant: &str, whole: &WholeDocument, change: i64) -> R
         format: document.format.unwrap_or(Format::Text),
         source_kind: document.source_kind,
         content_type: document.content_type,
-        content: bytes(whole).to_vec().into(),
+        content: bytes::Bytes::new(),
         content_hash: document.content_hash.clone(),
         attributes: document.attributes.clone(),
         source_uri: document.source_uri.clone(),
@@ -346,6 +336,7 @@ async fn put(tx: &mut Tx, tenant: &str, whole: &WholeDocument, change: i64) -> R
         title: &document.title,
         format: staged.format,
         text: &whole.text,
+        original: whole.original.as_ref(),
         pages: &whole.pages,
         passages: &whole.passages,
         terms: None,

@@ -61,7 +61,13 @@ pub fn bench_on(
     config: Config,
     names: Arc<Names>,
 ) -> Bench {
-    let outside = Outside { embedders: Embedders::only(None), reranker: None, ocr: None, resolver: names };
+    let outside = Outside {
+        embedders: Embedders::only(None),
+        reranker: None,
+        ocr: None,
+        resolver: names,
+        places: None,
+    };
     let context = testing::context(&std::env::temp_dir());
     let service = assemble_from(config, database.clone(), context, outside);
     Bench { name, channel: testing::local(service), database: database.clone() }
