@@ -3,6 +3,7 @@
 
 mod catch_up;
 mod clock;
+mod graphs;
 mod memory_index;
 mod ocr;
 mod qdrant;

@@ -5,6 +5,8 @@
 //! nothing outside the knowledge base moves its scores.
 
 mod bits;
+mod graph;
+mod guide;
 mod matrix;
 mod postings;
 mod views;
@@ -17,7 +19,9 @@ use std::sync::Arc;
 use copydesk_types::{DocumentId, PassageId};
 
 pub use bits::{Bits, ones};
-pub use matrix::{Matrix, Probe, unit};
+pub use graph::{Graph, Notes, Shape};
+pub use guide::{Effort, Guide, Plan, Wish};
+pub use matrix::{Matrix, Probe, Sight, unit};
 pub use postings::{Cursor, Posting, Postings, Reach};
 pub use words::small;
 
@@ -57,6 +61,7 @@ pub struct IndexedChunk {
 pub struct KnowledgeIndex {
     words: Words,
     matrix: Matrix,
+    guide: Guide,
     slots: Vec<Slot>,
     /// How many terms the chunk in each slot has. Apart, because the lexical leg reads nothing else of most chunks.
     lengths: Vec<u32>,
@@ -134,7 +139,10 @@ impl KnowledgeIndex {
         for slot in &held.slots {
             self.length -= u64::from(self.lengths[*slot as usize]);
             self.used.remove(*slot);
-            self.matrix.clear(*slot);
+            if self.matrix.has(*slot) {
+                self.matrix.clear(*slot);
+                self.guide.went(*slot);
+            }
         }
         // From the back, so that they are used again in order.
         self.free.extend(held.slots.iter().rev());
@@ -159,9 +167,20 @@ impl KnowledgeIndex {
         self.length += u64::from(length);
         self.words.add(at, length, terms);
         if let Some(vector) = chunk.vector {
-            self.matrix.set(at, &vector);
+            self.set(at, &vector);
         }
         at
+    }
+
+    fn set(&mut self, slot: u32, vector: &[f32]) {
+        let width = self.matrix.width();
+        self.matrix.set(slot, vector);
+        if self.matrix.width() != width {
+            self.guide = Guide::default();
+        }
+        if self.matrix.has(slot) {
+            self.guide.came(slot);
+        }
     }
 
     /// How many chunks there are.
@@ -204,6 +223,27 @@ impl KnowledgeIndex {
         &self.matrix
     }
 
+    /// What should be done about the graph, which is wanted above a number of vectors.
+    pub fn wish(&self, graph_above: usize) -> Wish {
+        self.guide.wish(self.matrix.rows(), graph_above)
+    }
+
+    /// Fulfils a wish, or says what it takes: the slots of the plan are entered into its graph, from here, and the graph
+    /// is given back with [`KnowledgeIndex::end_graph`]. One at a time.
+    pub fn begin_graph(&mut self, wish: Wish) -> Option<Plan> {
+        self.guide.begin(wish, &self.matrix, self.slots.len() as u32)
+    }
+
+    /// Takes a graph that was made by a plan. It is dropped when the vectors are of another embedder since.
+    pub fn end_graph(&mut self, graph: Graph) {
+        self.guide.end(graph, &self.matrix, self.slots.len() as u32);
+    }
+
+    /// Of the visible slots those that are worth a close look, at least `wanted`; `None` when all of them are.
+    pub fn lead(&self, probe: &Probe, visible: &Bits, wanted: usize, effort: Effort) -> Option<Bits> {
+        self.guide.lead(&self.matrix, probe, visible, wanted, effort)
+    }
+
     /// The slots of the chunks that a lens lets through.
     pub fn visible(&self, lens: &Lens) -> Arc<Bits> {
         self.views.through(lens, self.documents.values().map(|held| (&held.facts, &*held.slots)))
@@ -223,7 +263,8 @@ impl KnowledgeIndex {
     pub fn bytes(&self) -> usize {
         let numbers = (self.lengths.capacity() + self.free.capacity()) * size_of::<u32>();
         let slots = self.slots.capacity() * size_of::<Slot>() + self.used.bytes() + numbers;
-        self.words.bytes() + self.matrix.bytes() + slots + self.held + self.views.bytes()
+        let near = self.matrix.bytes() + self.guide.bytes();
+        self.words.bytes() + near + slots + self.held + self.views.bytes()
     }
 }
 
