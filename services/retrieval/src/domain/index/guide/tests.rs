@@ -59,7 +59,7 @@ fn recall(index: &KnowledgeIndex, lens: &Lens) -> f64 {
     for seed in 0..50 {
         let search = |parents, effort| cosine::search(&[index], query(seed), lens, parents, effort);
         let (found, nearest) = (search(10, EFFORT), search(10, Effort::EXACT));
-        let everything = search(usize::MAX >> 8, Effort::EXACT);
+        let everything = search(5_000, Effort::EXACT);
         assert_eq!(found.len(), nearest.len());
         assert!(found.iter().all(|leaf| everything.contains(leaf)), "with its exact score");
         assert!(found.is_sorted_by(|left, right| left.score >= right.score));
