@@ -8,6 +8,7 @@ mod bits;
 mod graph;
 mod guide;
 mod matrix;
+mod packed;
 mod postings;
 mod views;
 mod words;
@@ -29,6 +30,7 @@ use super::filter::Facts;
 use super::lens::Lens;
 use super::source::SourceKind;
 use super::terms::{Count, DocumentTerms, TermId};
+use packed::Packed;
 use views::Views;
 use words::Words;
 
@@ -99,8 +101,8 @@ struct Held {
     facts: Facts,
     /// In order.
     slots: Box<[u32]>,
-    /// The numbers of its terms, each once, so that it can be taken out again.
-    terms: Box<[u32]>,
+    /// The numbers of its terms, so that it can be taken out again.
+    terms: Packed,
 }
 
 impl KnowledgeIndex {
@@ -125,7 +127,7 @@ impl KnowledgeIndex {
         let mut terms: Vec<u32> = numbers.into_iter().flatten().collect();
         terms.sort_unstable();
         self.views.add(&facts, &slots);
-        let held = Held { slots: slots.into(), terms: terms.into(), facts };
+        let held = Held { slots: slots.into(), terms: Packed::new(&terms), facts };
         self.held += held.bytes();
         self.documents.insert(held.facts.id, held);
     }
@@ -134,7 +136,7 @@ impl KnowledgeIndex {
     pub fn remove(&mut self, id: DocumentId) {
         let Some(held) = self.documents.remove(&id) else { return };
         self.held -= held.bytes();
-        self.words.remove(&held.terms, &held.slots);
+        self.words.remove(held.terms.iter(), &held.slots);
         self.views.remove(&held.slots);
         for slot in &held.slots {
             self.length -= u64::from(self.lengths[*slot as usize]);
@@ -158,8 +160,8 @@ impl KnowledgeIndex {
                 at
             }
             None => {
-                self.slots.push(slot);
-                self.lengths.push(length);
+                push(&mut self.slots, slot);
+                push(&mut self.lengths, length);
                 (self.slots.len() - 1) as u32
             }
         };
@@ -268,13 +270,21 @@ impl KnowledgeIndex {
     }
 }
 
+/// Pushes to a list that is never much longer than it must be: it grows by an eighth, not to the double.
+fn push<T>(list: &mut Vec<T>, item: T) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(list.len() / 8 + 8);
+    }
+    list.push(item);
+}
+
 impl Held {
     /// About how many bytes of memory it takes, what the words and the matrix hold of it not counted.
     fn bytes(&self) -> usize {
         const ALLOCATIONS: usize = 5 * 16;
         // A table of hashes grows from nearly full to half full.
         let entry = (size_of::<Self>() + size_of::<DocumentId>()) * 3 / 2;
-        let numbers = (self.slots.len() + self.terms.len()) * size_of::<u32>();
+        let numbers = self.slots.len() * size_of::<u32>() + self.terms.bytes();
         let facts = self.facts.key.len() + self.facts.title.len() + self.facts.attributes.bytes();
         entry + ALLOCATIONS + numbers + facts
     }
