@@ -91,8 +91,8 @@ impl Driver for Sqlite {
         if raw.is_null() {
             return Ok(NULL);
         }
-        let kind = raw.type_info().name().to_owned();
-        Ok(match kind.as_str() {
+        let kind = raw.type_info().into_owned();
+        Ok(match kind.name() {
             "INTEGER" => Value::Int(Decode::<Self>::decode(raw)?),
             "REAL" => Value::Real(Decode::<Self>::decode(raw)?),
             "TEXT" => Value::Text(Decode::<Self>::decode(raw)?),
@@ -125,8 +125,8 @@ impl Driver for Postgres {
         if raw.is_null() {
             return Ok(NULL);
         }
-        let kind = raw.type_info().name().to_owned();
-        Ok(match kind.as_str() {
+        let kind = raw.type_info().into_owned();
+        Ok(match kind.name() {
             "INT8" | "INT4" | "INT2" => Value::Int(Decode::<Self>::decode(raw)?),
             "BOOL" => Value::Int(i64::from(<bool as Decode<Self>>::decode(raw)?)),
             "FLOAT8" => Value::Real(Decode::<Self>::decode(raw)?),

@@ -32,13 +32,43 @@ impl Row {
     /// [`StoreError::Decode`] with the column's name when there is no such column, when it is NULL and `T` is
     /// not an `Option`, or when it holds another kind or a number out of `T`'s range.
     pub fn get<T: FromValue>(&self, column: &str) -> Result<T, StoreError> {
-        let cell = self.names.iter().zip(&self.cells).find(|(name, _)| name.eq_ignore_ascii_case(column));
-        let Some((_, value)) = cell else {
-            return Err(StoreError::decode(column, "the result has no such column".to_owned()));
-        };
-        T::from_value(value)
-            .ok_or_else(|| StoreError::decode(column, format!("expected {}, found {value:?}", T::EXPECTED)))
+        let value = self.cell(column)?;
+        T::from_value(value).ok_or_else(|| unexpected(column, T::EXPECTED, value))
     }
+
+    /// The text of a column where it stands.
+    ///
+    /// # Errors
+    /// As [`Row::get`] of a `String`.
+    pub fn text(&self, column: &str) -> Result<&str, StoreError> {
+        match self.cell(column)? {
+            Value::Text(text) => Ok(text),
+            other => Err(unexpected(column, String::EXPECTED, other)),
+        }
+    }
+
+    /// The bytes of a column where they stand; `None` for NULL.
+    ///
+    /// # Errors
+    /// As [`Row::get`] of an `Option<Vec<u8>>`.
+    pub fn bytes(&self, column: &str) -> Result<Option<&[u8]>, StoreError> {
+        match self.cell(column)? {
+            Value::Null(_) => Ok(None),
+            Value::Bytes(bytes) => Ok(Some(bytes)),
+            other => Err(unexpected(column, <Vec<u8>>::EXPECTED, other)),
+        }
+    }
+
+    fn cell(&self, column: &str) -> Result<&Value, StoreError> {
+        let mut cells = self.names.iter().zip(&self.cells);
+        let cell = cells.find(|(name, _)| name.eq_ignore_ascii_case(column));
+        let missing = || StoreError::decode(column, "the result has no such column".to_owned());
+        cell.map(|(_, value)| value).ok_or_else(missing)
+    }
+}
+
+fn unexpected(column: &str, expected: &str, value: &Value) -> StoreError {
+    StoreError::decode(column, format!("expected {expected}, found {value:?}"))
 }
 
 impl fmt::Debug for Row {

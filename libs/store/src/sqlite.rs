@@ -15,6 +15,8 @@ const WRITER_WAIT: Duration = Duration::from_secs(30);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRY_WAIT: Duration = Duration::from_millis(20);
 const READERS: u32 = 4;
+/// Rows that a reader's own thread may be ahead of who takes them: at each stop both threads wait for each other.
+const AHEAD: usize = 1024;
 
 #[derive(Clone)]
 pub(crate) struct SqlitePools {
@@ -47,7 +49,7 @@ pub(crate) async fn open(config: &DatabaseConfig) -> Result<SqlitePools, StoreEr
         writer.clone()
     } else {
         let pool = SqlitePoolOptions::new().max_connections(READERS).test_before_acquire(false);
-        pool.connect_lazy_with(options.read_only(true))
+        pool.connect_lazy_with(options.read_only(true).row_buffer_size(AHEAD))
     };
     Ok(SqlitePools { writer, readers })
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod index;
 mod keys;
 mod objects;
 mod parsing;
@@ -15,6 +16,7 @@ mod search;
 mod sources;
 mod web;
 
+pub use index::IndexConfig;
 pub use keys::resolve_keys;
 pub use objects::{Objects, ObjectsBackend};
 pub use parsing::{OcrConfig, Parsing};
@@ -156,24 +158,6 @@ pub struct TopK {
     pub ad: u32,
 }
 
-/// The search indexes, one for each knowledge base.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct IndexConfig {
-    /// Where they stand. Both give the same answers.
-    pub backend: IndexBackend,
-    /// For `embedded`: bytes that all of them may take together, 1 or more; with 384-dimensional embeddings a chunk takes about 3,000.
-    /// The index that was not searched for the longest time is dropped first and built again from the database when it
-    /// is searched; the one that is searched stays, whatever its size.
-    pub memory_bytes: u64,
-}
-
-impl Default for IndexConfig {
-    fn default() -> Self {
-        Self { backend: IndexBackend::default(), memory_bytes: 2 * 1024 * 1024 * 1024 }
-    }
-}
-
 impl Default for Workers {
     fn default() -> Self {
         Self { count: 3 }
@@ -263,10 +247,10 @@ impl Config {
         {
             check((1..=100).contains(&top_k), format!("top_k.{key}: must be 1 to 100"));
         }
-        check(self.index.memory_bytes > 0, "index.memory_bytes: must be 1 or more".into());
         check((1..=64).contains(&self.workers.count), "workers.count: must be 1 to 64".into());
         let days = self.retention.ingestion_days <= 36_500;
         check(days, "retention.ingestion_days: must be at most 36,500".into());
+        faults.extend(self.index.faults());
         if self.index.backend == IndexBackend::Qdrant {
             faults.extend(self.qdrant.faults());
         }
@@ -343,7 +327,14 @@ mod tests {
             },
             chunks: Chunks { child: 8, parent_ad: 4, overlap: 128, ..Chunks::default() },
             top_k: TopK { ad: 101, ..TopK::default() },
-            index: IndexConfig { backend: IndexBackend::Qdrant, memory_bytes: 0 },
+            index: IndexConfig {
+                backend: IndexBackend::Qdrant,
+                memory_bytes: 0,
+                graph_above: 0,
+                m: 65,
+                ef_construct: 64,
+                ef_search: 0,
+            },
             qdrant: QdrantConfig { url: String::new(), batch: 0, ..QdrantConfig::default() },
             objects: Objects { bucket: "x".into(), ..Objects::default() },
             parsing: Parsing { max_pages: 0, max_millis: 0, ..Parsing::default() },
@@ -390,9 +381,13 @@ mod tests {
             "chunks.parent_ad",
             "chunks.overlap",
             "top_k.ad",
-            "index.memory_bytes",
             "workers.count",
             "retention.ingestion_days",
+            "index.memory_bytes",
+            "index.graph_above",
+            "index.m",
+            "index.ef_construct",
+            "index.ef_search",
             "qdrant.url",
             "qdrant.batch",
             "objects.bucket",

@@ -105,6 +105,13 @@ pub fn one_in_twenty(number: u32) -> Lens {
     Lens { filter: Some(Arc::new(filter)), ..Lens::all() }
 }
 
+/// Sees every other document.
+pub fn half() -> Lens {
+    let tenants = (0..TENANTS).step_by(2).map(|number| Scalar::Text(tenant(number).into()));
+    let filter = Filter::Field(FieldPath::Attribute("tenant".into()), Test::OneOf(tenants.collect()));
+    Lens { filter: Some(Arc::new(filter)), ..Lens::all() }
+}
+
 /// Rows that are in memory and grow: what a database would answer, without its time.
 #[derive(Default)]
 pub struct Rows(Mutex<BTreeMap<u64, u32>>);

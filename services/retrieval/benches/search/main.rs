@@ -5,6 +5,8 @@
 //! - `floor`: reading as many bytes as the rounded vectors have, which is the least that a look at each of them takes.
 //! - `dense`, `lexical`, `hybrid`: both legs 100 passages deep, hybrid with fusion to 10; with a filter that lets one
 //!   document in twenty through, and without.
+//! - `with a graph`: dense and hybrid again, without a filter and with one that lets half through, where a graph leads to
+//!   the vectors that are compared; and what it takes to make it.
 //! - `while ingesting`: the same hybrid search, through the index's own door, while a writer adds documents as fast as
 //!   the index takes them; each search sees all that was written before it.
 //!
@@ -27,7 +29,7 @@ use copydesk_retrieval::domain::ranking::{Leaf, passages};
 use copydesk_retrieval::domain::weights::{SearchWeights, Weights};
 use copydesk_retrieval::ports::{Corpus, LexicalIndex, VectorIndex};
 use copydesk_types::{KnowledgeBaseId, TenantId};
-use corpus::{CHUNKS, Dice, Rows, TENANTS, WIDTH, one_in_twenty};
+use corpus::{CHUNKS, Dice, Rows, TENANTS, WIDTH, half, one_in_twenty};
 
 /// Passages that each leg brings.
 const DEEP: usize = 100;
@@ -104,24 +106,60 @@ async fn measure(chunks: u32) {
             desk.hybrid(&queries[0], lens).await;
         }
         let lens = |at: usize| &lenses[at % lenses.len()];
-        let mut figures = Figures::new(floor);
-        for (at, query) in queries.iter().enumerate() {
-            figures.time(async { desk.near(&query.vector, lens(at), DEEP).await.len() }).await;
-        }
-        figures.print(&format!("dense    {name}"));
+        dense(&desk, &queries, lens, floor).await.print(&format!("dense    {name}"));
         let mut figures = Figures::new(floor);
         for (at, query) in queries.iter().enumerate() {
             figures.time(async { desk.words(&query.terms, lens(at)).await.len() }).await;
         }
         figures.print(&format!("lexical  {name}"));
-        let mut figures = Figures::new(floor);
-        for (at, query) in queries.iter().enumerate() {
-            figures.time(desk.hybrid(query, lens(at))).await;
-        }
-        figures.print(&format!("hybrid   {name}"));
+        hybrid(&desk, &queries, lens, floor).await.print(&format!("hybrid   {name}"));
         println!("recall@10 {name}: {:.4}", recall(&desk, &queries[..50], lens).await);
     }
     while_ingesting(Arc::new(desk), queries, chunks / CHUNKS, floor).await;
+    with_graph(chunks, floor).await;
+}
+
+async fn dense<'a>(desk: &Desk, queries: &[Query], lens: impl Fn(usize) -> &'a Lens, floor: f64) -> Figures {
+    let mut figures = Figures::new(floor);
+    for (at, query) in queries.iter().enumerate() {
+        figures.time(async { desk.near(&query.vector, lens(at), DEEP).await.len() }).await;
+    }
+    figures
+}
+
+async fn hybrid<'a>(desk: &Desk, queries: &[Query], lens: impl Fn(usize) -> &'a Lens, floor: f64) -> Figures {
+    let mut figures = Figures::new(floor);
+    for (at, query) in queries.iter().enumerate() {
+        figures.time(desk.hybrid(query, lens(at))).await;
+    }
+    figures
+}
+
+/// The same, led by a graph.
+async fn with_graph(chunks: u32, floor: f64) {
+    let rows = Arc::new(Rows::default());
+    let config = IndexConfig { graph_above: u64::from(chunks / 4), ..IndexConfig::default() };
+    let index = MemoryIndex::new(rows.clone(), config);
+    let desk = Desk { rows, index, tenant: TenantId::from_u128(1), base: KnowledgeBaseId::from_u128(1) };
+    for number in 0..chunks / CHUNKS {
+        desk.rows.write(number);
+    }
+    desk.words(&["nothing".to_owned()], &Lens::all()).await;
+    let (before, start, used) = (desk.index.held().1, Instant::now(), processor());
+    desk.index.settled().await;
+    println!(
+        "a graph is made in {:.1} s, {:.1} s of processor; {} bytes a chunk",
+        start.elapsed().as_secs_f64(),
+        processor() - used,
+        (desk.index.held().1 - before) / u64::from(chunks)
+    );
+    let queries = queries();
+    for (name, lens) in [("1/2", half()), ("all", Lens::all())] {
+        desk.hybrid(&queries[0], &lens).await;
+        dense(&desk, &queries, |_| &lens, floor).await.print(&format!("dense    {name} with a graph"));
+        hybrid(&desk, &queries, |_| &lens, floor).await.print(&format!("hybrid   {name} with a graph"));
+        println!("recall@10 {name}: {:.4}", recall(&desk, &queries[..50], |_| &lens).await);
+    }
 }
 
 async fn load(desk: &Desk, chunks: u32) {

@@ -13,8 +13,9 @@ use copydesk_types::{KnowledgeBaseId, PassageId, TenantId};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedRwLockReadGuard, RwLock};
 
 use super::catch_up::{Batches, enter};
+use super::graphs::Graphs;
 use crate::config::IndexConfig;
-use crate::domain::index::KnowledgeIndex;
+use crate::domain::index::{Effort, KnowledgeIndex, Wish};
 use crate::domain::inspection::{self, Inspection};
 use crate::domain::lens::Lens;
 use crate::domain::ranking::Leaf;
@@ -28,7 +29,8 @@ type Key = (TenantId, KnowledgeBaseId);
 pub struct MemoryIndex {
     source: Arc<dyn IndexSource>,
     config: IndexConfig,
-    shelf: Mutex<Shelf>,
+    shelf: Arc<Mutex<Shelf>>,
+    graphs: Graphs,
 }
 
 #[derive(Default)]
@@ -45,10 +47,12 @@ struct Entry {
 
 /// One knowledge base's index.
 #[derive(Default)]
-struct Held {
+pub(super) struct Held {
     /// Held by whoever brings the index up to date, to the end of what was begun.
     catching_up: Arc<AsyncMutex<()>>,
-    loaded: Arc<RwLock<Loaded>>,
+    /// Held by whoever sees to the index's graph.
+    pub(super) making: Arc<AsyncMutex<()>>,
+    pub(super) loaded: Arc<RwLock<Loaded>>,
 }
 
 /// An index and the version of the knowledge base that it shows.
@@ -71,12 +75,33 @@ impl Loaded {
         }
         self.bytes
     }
+
+    /// About how many bytes it takes, counted now.
+    pub(super) fn weighed_anew(&mut self) -> usize {
+        self.bytes = 0;
+        self.weighed(0)
+    }
+}
+
+impl Shelf {
+    /// Notes the size of an index and drops others until all fit. The one that was used last stays, whatever its size.
+    fn weigh(&mut self, key: Key, bytes: usize, budget: u64) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.bytes = bytes as u64;
+        }
+        let mut all: u64 = self.entries.values().map(|entry| entry.bytes).sum();
+        while all > budget && self.entries.len() > 1 {
+            let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.last_use).map(|(key, _)| *key);
+            let Some(dropped) = oldest.and_then(|key| self.entries.remove(&key)) else { break };
+            all -= dropped.bytes;
+        }
+    }
 }
 
 impl MemoryIndex {
     /// Indexes over a source.
     pub fn new(source: Arc<dyn IndexSource>, config: IndexConfig) -> Self {
-        Self { source, config, shelf: Mutex::default() }
+        Self { source, graphs: Graphs::new(&config), config, shelf: Arc::default() }
     }
 
     /// How many knowledge bases are in memory, and about how many bytes they take.
@@ -95,17 +120,14 @@ impl MemoryIndex {
         Arc::clone(&entry.held)
     }
 
-    /// Notes the size of an index and drops others until all fit. The one that was used last stays, whatever its size.
-    fn weigh(&self, key: Key, bytes: usize) {
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = shelf.entries.get_mut(&key) {
-            entry.bytes = bytes as u64;
-        }
-        let mut all: u64 = shelf.entries.values().map(|entry| entry.bytes).sum();
-        while all > self.config.memory_bytes && shelf.entries.len() > 1 {
-            let oldest = shelf.entries.iter().min_by_key(|(_, entry)| entry.last_use).map(|(key, _)| *key);
-            let Some(dropped) = oldest.and_then(|key| shelf.entries.remove(&key)) else { break };
-            all -= dropped.bytes;
+    /// Waits until the graphs of all indexes that want one are made.
+    pub async fn settled(&self) {
+        let held: Vec<Arc<Held>> = {
+            let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+            shelf.entries.values().map(|entry| Arc::clone(&entry.held)).collect()
+        };
+        for held in held {
+            drop(held.making.lock().await);
         }
     }
 
@@ -131,7 +153,7 @@ impl MemoryIndex {
 
     /// Enters what changed since the version that the index shows. What a search that ran out of time has entered is
     /// there for the next.
-    async fn catch_up(&self, key: Key, held: &Held, version: u64) -> Result<(), IndexError> {
+    async fn catch_up(&self, key: Key, held: &Arc<Held>, version: u64) -> Result<(), IndexError> {
         let mut turn = Arc::clone(&held.catching_up).lock_owned().await;
         let shown = held.loaded.read().await.version;
         if shown >= version {
@@ -153,17 +175,29 @@ impl MemoryIndex {
             turn = done?;
             next = read?;
         }
-        let bytes = finish(&held.loaded, version, changed, turn).await;
-        self.weigh(key, bytes);
+        let (bytes, wish) = finish(&held.loaded, version, changed, self.graphs.effort(), turn).await;
+        let (shelf, budget) = (Arc::clone(&self.shelf), self.config.memory_bytes);
+        let weigh =
+            move |bytes| shelf.lock().unwrap_or_else(PoisonError::into_inner).weigh(key, bytes, budget);
+        weigh(bytes);
+        if wish != Wish::Nothing {
+            self.graphs.tend(held, weigh);
+        }
         Ok(())
     }
 }
 
-/// The index shows this version now. Gives its size.
-async fn finish(loaded: &RwLock<Loaded>, version: u64, changed: usize, _turn: OwnedMutexGuard<()>) -> usize {
+/// The index shows this version now. Gives its size and what should be done about its graph.
+async fn finish(
+    loaded: &RwLock<Loaded>,
+    version: u64,
+    changed: usize,
+    effort: Effort,
+    _turn: OwnedMutexGuard<()>,
+) -> (usize, Wish) {
     let mut loaded = loaded.write().await;
     loaded.version = loaded.version.max(version);
-    loaded.weighed(changed)
+    (loaded.weighed(changed), loaded.index.wish(effort.graph_above))
 }
 
 /// Runs long work beside the runtime's own threads. What was lost is told: it must not look like a document without
@@ -232,7 +266,8 @@ impl VectorIndex for MemoryIndex {
         let guards = self.current(corpus).await?;
         let own = lens.clone();
         let cost = |index: &KnowledgeIndex| VECTOR * index.about_visible(lens);
-        searched(guards, cost, move |indexes| cosine::search(indexes, vector, &own, parents)).await
+        let effort = self.graphs.effort();
+        searched(guards, cost, move |indexes| cosine::search(indexes, vector, &own, parents, effort)).await
     }
 }
 

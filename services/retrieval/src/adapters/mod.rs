@@ -4,6 +4,7 @@
 
 mod catch_up;
 mod clock;
+mod graphs;
 mod memory_index;
 pub mod objects;
 mod ocr;

@@ -1,25 +1,37 @@
-//! The dense leg: the cosine of the query's vector with every visible chunk's vector. Exact: what is answered is what a
-//! full comparison with each of them would answer; see [`Matrix::look`](super::index::Matrix::look) for how most are
-//! passed over.
+//! The dense leg: the cosine of the query's vector with the visible chunks' vectors. Up to a number of them it is exact:
+//! what is answered is what a full comparison with each would answer; see [`Matrix::look`](super::index::Matrix::look) for
+//! how most are passed over. Above it a graph leads to those that are compared, unless the lens asks for all: most of the
+//! nearest are found, each with its exact cosine, and as many as are wanted whenever there are so many.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use super::index::{KnowledgeIndex, Probe};
+use super::index::{Effort, KnowledgeIndex, Probe};
 use super::lens::Lens;
 use super::ranking::Leaf;
 use super::top::best;
 
 /// The nearest chunks that the lens lets through: enough of them for `parents` different passages, if there are so many.
 /// Chunks without a vector of the query's width are not found.
-pub fn search(indexes: &[&KnowledgeIndex], query: Vec<f32>, lens: &Lens, parents: usize) -> Vec<Leaf> {
+pub fn search(
+    indexes: &[&KnowledgeIndex],
+    query: Vec<f32>,
+    lens: &Lens,
+    parents: usize,
+    effort: Effort,
+) -> Vec<Leaf> {
+    let effort = if lens.exact { Effort::EXACT } else { effort };
     let Some(probe) = Probe::new(query) else { return Vec::new() };
     let visible: Vec<_> = indexes.iter().map(|index| index.visible(lens)).collect();
     best(indexes, parents, |top| {
         let mut floor = Floor::new(top.capacity());
         let mut near = Vec::new();
         for (at, (index, visible)) in indexes.iter().zip(&visible).enumerate() {
-            index.matrix().look(&probe, visible, |slot, low, high| {
+            let led = index.lead(&probe, visible, top.capacity(), effort);
+            if led.is_some() {
+                top.left_some_out();
+            }
+            index.matrix().look(&probe, led.as_ref().unwrap_or(visible), |slot, low, high| {
                 near.push((high, at, slot));
                 floor.raise(low)
             });
@@ -106,16 +118,16 @@ mod tests {
         }
         let mut index = KnowledgeIndex::default();
         index.put(doc);
-        let found = search(&[&index], vec![2.0, 0.0], &Lens::all(), 9);
+        let found = search(&[&index], vec![2.0, 0.0], &Lens::all(), 9, Effort::EXACT);
         let ids: Vec<_> = found.iter().map(|leaf| leaf.passage.as_u128()).collect();
         assert_eq!(ids, [2, 1, 3]);
         assert!((found[0].score - f64::from(0.1f32.cos())).abs() < 1e-6);
         assert!(found[2].score < -0.9);
         for odd in [&[0.0, 0.0][..], &[1.0], &[f32::NAN, 0.0]] {
-            assert!(search(&[&index], odd.to_vec(), &Lens::all(), 9).is_empty());
+            assert!(search(&[&index], odd.to_vec(), &Lens::all(), 9, Effort::EXACT).is_empty());
         }
         let issues = Lens { kinds: SourceKinds::new(&[SourceKind::Issue], &[]), ..Lens::all() };
-        assert!(search(&[&index], vec![1.0, 0.0], &issues, 9).is_empty());
+        assert!(search(&[&index], vec![1.0, 0.0], &issues, 9, Effort::EXACT).is_empty());
     }
 
     proptest! {
@@ -138,7 +150,7 @@ mod tests {
                 .collect();
             expected.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
             expected.truncate(parents);
-            let found = search(&[&index], query, &Lens::all(), parents);
+            let found = search(&[&index], query, &Lens::all(), parents, Effort::EXACT);
             let found: Vec<(f64, u128)> = found.iter().map(|leaf| (leaf.score, leaf.passage.as_u128())).collect();
             prop_assert_eq!(found, expected);
         }

@@ -5,7 +5,10 @@
 //! nothing outside the knowledge base moves its scores.
 
 mod bits;
+mod graph;
+mod guide;
 mod matrix;
+mod packed;
 mod postings;
 mod views;
 mod words;
@@ -17,7 +20,9 @@ use std::sync::Arc;
 use copydesk_types::{DocumentId, PassageId};
 
 pub use bits::{Bits, ones};
-pub use matrix::{Matrix, Probe, unit};
+pub use graph::{Graph, Notes, Shape};
+pub use guide::{Effort, Guide, Plan, Wish};
+pub use matrix::{Matrix, Probe, Sight, unit};
 pub use postings::{Cursor, Posting, Postings, Reach};
 pub use words::small;
 
@@ -25,6 +30,7 @@ use super::filter::Facts;
 use super::lens::Lens;
 use super::source::SourceKind;
 use super::terms::{Count, DocumentTerms, TermId};
+use packed::Packed;
 use views::Views;
 use words::Words;
 
@@ -57,6 +63,7 @@ pub struct IndexedChunk {
 pub struct KnowledgeIndex {
     words: Words,
     matrix: Matrix,
+    guide: Guide,
     slots: Vec<Slot>,
     /// How many terms the chunk in each slot has. Apart, because the lexical leg reads nothing else of most chunks.
     lengths: Vec<u32>,
@@ -94,8 +101,8 @@ struct Held {
     facts: Facts,
     /// In order.
     slots: Box<[u32]>,
-    /// The numbers of its terms, each once, so that it can be taken out again.
-    terms: Box<[u32]>,
+    /// The numbers of its terms, so that it can be taken out again.
+    terms: Packed,
 }
 
 impl KnowledgeIndex {
@@ -120,7 +127,7 @@ impl KnowledgeIndex {
         let mut terms: Vec<u32> = numbers.into_iter().flatten().collect();
         terms.sort_unstable();
         self.views.add(&facts, &slots);
-        let held = Held { slots: slots.into(), terms: terms.into(), facts };
+        let held = Held { slots: slots.into(), terms: Packed::new(&terms), facts };
         self.held += held.bytes();
         self.documents.insert(held.facts.id, held);
     }
@@ -129,12 +136,15 @@ impl KnowledgeIndex {
     pub fn remove(&mut self, id: DocumentId) {
         let Some(held) = self.documents.remove(&id) else { return };
         self.held -= held.bytes();
-        self.words.remove(&held.terms, &held.slots);
+        self.words.remove(held.terms.iter(), &held.slots);
         self.views.remove(&held.slots);
         for slot in &held.slots {
             self.length -= u64::from(self.lengths[*slot as usize]);
             self.used.remove(*slot);
-            self.matrix.clear(*slot);
+            if self.matrix.has(*slot) {
+                self.matrix.clear(*slot);
+                self.guide.went(*slot);
+            }
         }
         // From the back, so that they are used again in order.
         self.free.extend(held.slots.iter().rev());
@@ -150,8 +160,8 @@ impl KnowledgeIndex {
                 at
             }
             None => {
-                self.slots.push(slot);
-                self.lengths.push(length);
+                push(&mut self.slots, slot);
+                push(&mut self.lengths, length);
                 (self.slots.len() - 1) as u32
             }
         };
@@ -159,9 +169,20 @@ impl KnowledgeIndex {
         self.length += u64::from(length);
         self.words.add(at, length, terms);
         if let Some(vector) = chunk.vector {
-            self.matrix.set(at, &vector);
+            self.set(at, &vector);
         }
         at
+    }
+
+    fn set(&mut self, slot: u32, vector: &[f32]) {
+        let width = self.matrix.width();
+        self.matrix.set(slot, vector);
+        if self.matrix.width() != width {
+            self.guide = Guide::default();
+        }
+        if self.matrix.has(slot) {
+            self.guide.came(slot);
+        }
     }
 
     /// How many chunks there are.
@@ -204,6 +225,27 @@ impl KnowledgeIndex {
         &self.matrix
     }
 
+    /// What should be done about the graph, which is wanted above a number of vectors.
+    pub fn wish(&self, graph_above: usize) -> Wish {
+        self.guide.wish(self.matrix.rows(), graph_above)
+    }
+
+    /// Fulfils a wish, or says what it takes: the slots of the plan are entered into its graph, from here, and the graph
+    /// is given back with [`KnowledgeIndex::end_graph`]. One at a time.
+    pub fn begin_graph(&mut self, wish: Wish) -> Option<Plan> {
+        self.guide.begin(wish, &self.matrix, self.slots.len() as u32)
+    }
+
+    /// Takes a graph that was made by a plan. It is dropped when the vectors are of another embedder since.
+    pub fn end_graph(&mut self, graph: Graph) {
+        self.guide.end(graph, &self.matrix, self.slots.len() as u32);
+    }
+
+    /// Of the visible slots those that are worth a close look, at least `wanted`; `None` when all of them are.
+    pub fn lead(&self, probe: &Probe, visible: &Bits, wanted: usize, effort: Effort) -> Option<Bits> {
+        self.guide.lead(&self.matrix, probe, visible, wanted, effort)
+    }
+
     /// The slots of the chunks that a lens lets through.
     pub fn visible(&self, lens: &Lens) -> Arc<Bits> {
         self.views.through(lens, self.documents.values().map(|held| (&held.facts, &*held.slots)))
@@ -223,8 +265,17 @@ impl KnowledgeIndex {
     pub fn bytes(&self) -> usize {
         let numbers = (self.lengths.capacity() + self.free.capacity()) * size_of::<u32>();
         let slots = self.slots.capacity() * size_of::<Slot>() + self.used.bytes() + numbers;
-        self.words.bytes() + self.matrix.bytes() + slots + self.held + self.views.bytes()
+        let near = self.matrix.bytes() + self.guide.bytes();
+        self.words.bytes() + near + slots + self.held + self.views.bytes()
     }
+}
+
+/// Pushes to a list that is never much longer than it must be: it grows by an eighth, not to the double.
+fn push<T>(list: &mut Vec<T>, item: T) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(list.len() / 8 + 8);
+    }
+    list.push(item);
 }
 
 impl Held {
@@ -233,7 +284,7 @@ impl Held {
         const ALLOCATIONS: usize = 5 * 16;
         // A table of hashes grows from nearly full to half full.
         let entry = (size_of::<Self>() + size_of::<DocumentId>()) * 3 / 2;
-        let numbers = (self.slots.len() + self.terms.len()) * size_of::<u32>();
+        let numbers = self.slots.len() * size_of::<u32>() + self.terms.bytes();
         let facts = self.facts.key.len() + self.facts.title.len() + self.facts.attributes.bytes();
         entry + ALLOCATIONS + numbers + facts
     }

@@ -139,6 +139,7 @@ impl Look<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::index::Effort;
     use super::super::index::fixture::document;
     use super::super::lens::Lens;
     use super::super::source::SourceKind;
@@ -170,7 +171,7 @@ mod tests {
             let leaf = words.iter().find(|leaf| leaf.passage == chunk.passage);
             assert_eq!(leaf.map_or(0.0, |leaf| leaf.score), chunk.score, "{chunk:?}");
         }
-        let near = cosine::search(&indexes, vector, &Lens::all(), 9);
+        let near = cosine::search(&indexes, vector, &Lens::all(), 9, Effort::EXACT);
         assert_eq!(near.len(), 3);
         for chunk in &seen.chunks {
             let leaf = near.iter().find(|leaf| leaf.passage == chunk.passage);

@@ -15,6 +15,8 @@ pub enum Reason {
     NoMatch,
     /// It matches less than the candidates.
     NotACandidate,
+    /// It is nearer than the end of the dense leg's list, but the graph did not lead to it.
+    NotReached,
     /// Its fused score is too low.
     ScoreTooLow,
     /// The reranker put others before it.

@@ -93,12 +93,14 @@ impl DatabaseStore {
         let documents = self.database.query(statement(DOCUMENTS, &list, ids), &values).await?;
         let mut chunks: HashMap<String, Vec<Row>> = HashMap::new();
         for row in self.database.query(statement(CHUNKS, &list, ids), &values).await? {
-            chunks.entry(row.get("document_id")?).or_default().push(row);
+            match chunks.get_mut(row.text("document_id")?) {
+                Some(rows) => rows.push(row),
+                None => _ = chunks.insert(row.get("document_id")?, vec![row]),
+            }
         }
         let (mut whole, mut torn, mut unread) = (Vec::new(), Vec::new(), Vec::new());
         for row in &documents {
-            let id: String = row.get("document_id")?;
-            let own = chunks.remove(&id).unwrap_or_default();
+            let own = chunks.remove(row.text("document_id")?).unwrap_or_default();
             let Some((document, known)) = together(row, &own)? else {
                 torn.push(rows::parsed(row, "document_id")?);
                 continue;
@@ -175,8 +177,8 @@ fn unread_of(row: &Row, document: &ChunkedDocument) -> Result<Unread, StoreError
 fn facts(row: &Row) -> Result<Facts, StoreError> {
     Ok(Facts {
         id: rows::parsed(row, "document_id")?,
-        key: row.get::<String>("key")?.into(),
-        title: row.get::<String>("title")?.into(),
+        key: row.text("key")?.into(),
+        title: row.text("title")?.into(),
         kind: rows::source_kind(row)?,
         content_type: rows::content_type(row)?,
         update_time: row.get("update_time")?,
@@ -189,6 +191,6 @@ fn chunk(row: &Row) -> Result<StoredChunk, StoreError> {
         passage: rows::parsed(row, "passage_id")?,
         ordinal: row.get("ordinal")?,
         span: rows::span(row)?,
-        vector: row.get::<Option<Vec<u8>>>("vector")?.map(|bytes| rows::vector(&bytes)),
+        vector: row.bytes("vector")?.map(rows::vector),
     })
 }

@@ -18,11 +18,11 @@ fn odd(column: &str) -> StoreError {
 
 /// An id, or anything else with a text form.
 pub(super) fn parsed<T: FromStr>(row: &Row, column: &str) -> Result<T, StoreError> {
-    row.get::<String>(column)?.parse().map_err(|_| odd(column))
+    row.text(column)?.parse().map_err(|_| odd(column))
 }
 
 pub(super) fn word<T>(row: &Row, column: &str, from: fn(&str) -> Option<T>) -> Result<T, StoreError> {
-    from(&row.get::<String>(column)?).ok_or_else(|| odd(column))
+    from(row.text(column)?).ok_or_else(|| odd(column))
 }
 
 pub(super) fn source_kind(row: &Row) -> Result<SourceKind, StoreError> {
@@ -38,7 +38,7 @@ pub(super) fn format(row: &Row) -> Result<Format, StoreError> {
 }
 
 pub(super) fn attributes(row: &Row) -> Result<Attributes, StoreError> {
-    Attributes::from_json(&row.get::<String>("attributes")?).map_err(|_| odd("attributes"))
+    Attributes::from_json(row.text("attributes")?).map_err(|_| odd("attributes"))
 }
 
 pub(super) fn unsigned(row: &Row, column: &str) -> Result<u64, StoreError> {

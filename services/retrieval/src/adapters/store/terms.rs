@@ -55,8 +55,7 @@ pub(super) async fn retitle(
 
 /// The terms in a document's row; `None` when it has none that fit its chunks.
 pub(super) fn read(row: &Row, chunks: usize) -> Result<Option<DocumentTerms>, StoreError> {
-    let bytes: Option<Vec<u8>> = row.get("terms")?;
-    let terms = bytes.and_then(|bytes| DocumentTerms::from_bytes(&bytes));
+    let terms = row.bytes("terms")?.and_then(DocumentTerms::from_bytes);
     Ok(terms.filter(|terms| terms.chunks.len() == chunks))
 }
 

@@ -144,7 +144,7 @@ fn explained(
             Reason::Gone
         }
         Some(places) => places.reason(plan.wanted, last_chosen(&arranged)),
-        None => unmatched(matched.as_ref()),
+        None => unmatched(&arranged, &inspection),
     });
     Explanation {
         reason,
@@ -202,10 +202,20 @@ fn last_chosen(arranged: &Arranged) -> Option<usize> {
 }
 
 /// Why a passage that may be seen is no candidate.
-fn unmatched(matched: Option<&Matched>) -> Reason {
-    let found = matched.is_some_and(|chunk| chunk.lexical.score > 0.0 || chunk.cosine.is_some());
-    if found { Reason::NotACandidate } else { Reason::NoMatch }
+fn unmatched(arranged: &Arranged, inspection: &Inspection) -> Reason {
+    let dense = &arranged.legs.dense;
+    let mut cosines = inspection.chunks.iter().filter_map(|chunk| dense.first().and(chunk.cosine));
+    // With several embedders the end of each list is its own.
+    let end = if let [leg] = &dense[..] { leg.end() } else { None };
+    if end.is_some_and(|end| cosines.clone().any(|cosine| cosine > end + NOISE)) {
+        return Reason::NotReached;
+    }
+    let by_words = inspection.chunks.iter().any(|chunk| chunk.score > 0.0);
+    if by_words || cosines.next().is_some() { Reason::NotACandidate } else { Reason::NoMatch }
 }
+
+/// What a cosine of a server may differ by from ours.
+const NOISE: f64 = 1e-5;
 
 /// The chunk that stands for the passage: the candidate's, else the one that matches best.
 fn matched(arranged: &Arranged, inspection: &Inspection, hit: Option<&Hit>) -> Option<Matched> {

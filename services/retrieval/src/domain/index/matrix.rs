@@ -18,9 +18,11 @@ pub const BLOCK: usize = 1024;
 pub struct Matrix {
     width: usize,
     blocks: Vec<Block>,
+    rows: usize,
 }
 
-/// Up to [`BLOCK`] rows. A row that is not there has the scale 0.
+/// Up to [`BLOCK`] rows. A row that never was has the scale 0; that of one that was taken out is negative, and its
+/// rounded values stay for who passes by.
 #[derive(Debug, Default)]
 struct Block {
     full: Vec<f32>,
@@ -34,9 +36,15 @@ struct Block {
 pub struct Probe {
     full: Vec<f32>,
     norm: f64,
+    sight: Sight,
+    error: f32,
+}
+
+/// A rounded vector that rows are compared with.
+#[derive(Debug)]
+pub struct Sight {
     rounded: Vec<i16>,
     scale: f32,
-    error: f32,
 }
 
 /// What floats may lose on the way, several times over.
@@ -54,7 +62,12 @@ impl Probe {
         let rounded: Vec<i16> = unit.iter().map(|value| (value / scale).round() as i16).collect();
         let off = unit.iter().zip(&rounded).map(|(value, near)| (value - f64::from(*near) * scale).powi(2));
         let error = off.sum::<f64>().sqrt() as f32;
-        Some(Self { full: vector, norm, rounded, scale: scale as f32, error })
+        Some(Self { full: vector, norm, sight: Sight { rounded, scale: scale as f32 }, error })
+    }
+
+    /// It, rounded.
+    pub fn sight(&self) -> &Sight {
+        &self.sight
     }
 
     /// How many values it has.
@@ -98,29 +111,100 @@ impl Matrix {
     pub fn set(&mut self, slot: u32, vector: &[f32]) {
         let Some(norm) = norm(vector) else { return };
         if vector.len() != self.width {
-            self.width = vector.len();
-            self.blocks.clear();
+            *self = Self { width: vector.len(), ..Self::default() };
         }
         let (block, row) = place(slot);
         while self.blocks.len() <= block {
             self.blocks.push(Block::default());
         }
+        self.rows += usize::from(!self.blocks[block].has(row));
         self.blocks[block].set(row, vector, norm);
     }
 
     /// Takes a slot's vector out.
     pub fn clear(&mut self, slot: u32) {
         let (block, row) = place(slot);
-        if let Some(scale) = self.blocks.get_mut(block).and_then(|block| block.scales.get_mut(row)) {
-            *scale = 0.0;
+        if let Some(block) = self.blocks.get_mut(block).filter(|block| block.has(row)) {
+            block.scales[row] *= -1.0;
+            self.rows -= 1;
         }
+    }
+
+    /// How many vectors there are.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether a slot has a vector.
+    pub fn has(&self, slot: u32) -> bool {
+        let (block, row) = place(slot);
+        self.blocks.get(block).is_some_and(|block| block.has(row))
     }
 
     /// A slot's unit vector.
     pub fn row(&self, slot: u32) -> Option<&[f32]> {
         let (block, row) = place(slot);
         let block = self.blocks.get(block)?;
-        (*block.scales.get(row)? != 0.0).then(|| &block.full[row * self.width..(row + 1) * self.width])
+        block.has(row).then(|| &block.full[row * self.width..(row + 1) * self.width])
+    }
+
+    /// A slot's vector as others are compared with it; also one that was taken out and not replaced.
+    pub fn sight(&self, slot: u32) -> Option<Sight> {
+        let (rounded, scale) = self.rounded(slot)?;
+        Some(Sight { rounded: rounded.iter().map(|value| i16::from(*value)).collect(), scale })
+    }
+
+    /// The cosines with the vectors of these slots, about; also of those that were taken out and not replaced.
+    pub fn near(&self, sight: &Sight, slots: &[u32], cosines: &mut Vec<f32>) {
+        cosines.clear();
+        cosines.resize(slots.len(), -1.0);
+        dispatch!(Level::new(), simd => self.near_as(simd, sight, slots, cosines));
+    }
+
+    /// Plain loops, because iterators' closures are not built for the processor's level.
+    #[inline(always)]
+    fn near_as<S: Simd>(&self, simd: S, sight: &Sight, slots: &[u32], cosines: &mut [f32]) {
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                for (cosine, slot) in cosines.iter_mut().zip(slots) {
+                    if let Some((rounded, scale)) = self.rounded(*slot) {
+                        *cosine = dot_rounded(&sight.rounded, rounded) as f32 * (sight.scale * scale);
+                    }
+                }
+            },
+        );
+    }
+
+    /// Whether a slot's vector is nearer to one of these than a cosine, about.
+    pub fn any_nearer(&self, slot: u32, others: &[u32], than: f32) -> bool {
+        dispatch!(Level::new(), simd => self.any_nearer_as(simd, slot, others, than))
+    }
+
+    #[inline(always)]
+    fn any_nearer_as<S: Simd>(&self, simd: S, slot: u32, others: &[u32], than: f32) -> bool {
+        let Some((own, scale)) = self.rounded(slot) else { return false };
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                for other in others {
+                    if let Some((rounded, other)) = self.rounded(*other)
+                        && dot_bytes(own, rounded) as f32 * (scale * other) > than
+                    {
+                        return true;
+                    }
+                }
+                false
+            },
+        )
+    }
+
+    /// A slot's rounded vector and its scale.
+    #[inline(always)]
+    fn rounded(&self, slot: u32) -> Option<(&[i8], f32)> {
+        let (block, row) = place(slot);
+        let block = self.blocks.get(block)?;
+        Some((block.rounded.get(row * self.width..(row + 1) * self.width)?, block.scales.get(row)?.abs()))
     }
 
     /// The cosine of a slot's vector with a probe of the same width.
@@ -149,7 +233,7 @@ impl Matrix {
                         break;
                     };
                     let off = error + probe.error * (1.0 + error) + SLACK;
-                    if *scale != 0.0 && near[row] + off >= floor {
+                    if *scale > 0.0 && near[row] + off >= floor {
                         floor = seen((at * BLOCK + row) as u32, near[row] - off, near[row] + off);
                     }
                 }
@@ -168,6 +252,10 @@ fn place(slot: u32) -> (usize, usize) {
 }
 
 impl Block {
+    fn has(&self, row: usize) -> bool {
+        self.scales.get(row).is_some_and(|scale| *scale > 0.0)
+    }
+
     fn set(&mut self, row: usize, vector: &[f32], norm: f64) {
         let (width, rows) = (vector.len(), self.scales.len());
         if row >= rows {
@@ -210,8 +298,8 @@ impl Block {
                         let row = base + word.trailing_zeros() as usize;
                         word &= word - 1;
                         let Some(rounded) = self.rounded.get(row * width..(row + 1) * width) else { break };
-                        near[row] =
-                            dot_rounded(&probe.rounded, rounded) as f32 * (probe.scale * self.scales[row]);
+                        near[row] = dot_rounded(&probe.sight.rounded, rounded) as f32
+                            * (probe.sight.scale * self.scales[row]);
                     }
                 }
             },
@@ -248,6 +336,15 @@ fn round_as<S: Simd>(simd: S, vector: &[f32], norm: f64, full: &mut [f32], round
 
 #[inline(always)]
 fn dot_rounded(left: &[i16], right: &[i8]) -> i32 {
+    let mut sum = 0;
+    for (a, b) in left.iter().zip(right) {
+        sum += i32::from(*a) * i32::from(*b);
+    }
+    sum
+}
+
+#[inline(always)]
+fn dot_bytes(left: &[i8], right: &[i8]) -> i32 {
     let mut sum = 0;
     for (a, b) in left.iter().zip(right) {
         sum += i32::from(*a) * i32::from(*b);

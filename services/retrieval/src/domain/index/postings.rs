@@ -126,7 +126,7 @@ impl Postings {
         if held.len() < BLOCK {
             let place = if last { held.len() } else { held.partition_point(|own| own.slot < posting.slot) };
             if held.len() == held.capacity() {
-                held.reserve_exact((held.len() / 2).clamp(1, BLOCK - held.len()));
+                held.reserve_exact((held.len() / 8).clamp(1, BLOCK - held.len()));
             }
             held.insert(place, posting);
             block.reach = block.reach.with(&posting);

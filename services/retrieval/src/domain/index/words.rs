@@ -55,13 +55,13 @@ impl Words {
     }
 
     /// Takes chunks out of the postings of these terms. The slots are in order.
-    pub fn remove(&mut self, numbers: &[u32], slots: &[u32]) {
+    pub fn remove(&mut self, numbers: impl Iterator<Item = u32>, slots: &[u32]) {
         for number in numbers {
-            let term = &mut self.terms[*number as usize];
+            let term = &mut self.terms[number as usize];
             term.postings.remove(slots);
             if term.postings.is_empty() {
                 self.dictionary.remove(&term.id);
-                self.free.push(*number);
+                self.free.push(number);
             }
         }
     }

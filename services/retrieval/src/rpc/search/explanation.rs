@@ -46,6 +46,7 @@ fn reason(reason: Reason) -> pb::ExplainReason {
         Reason::Filtered => pb::ExplainReason::Filtered,
         Reason::NoMatch => pb::ExplainReason::NoMatch,
         Reason::NotACandidate => pb::ExplainReason::NotACandidate,
+        Reason::NotReached => pb::ExplainReason::NotReached,
         Reason::ScoreTooLow => pb::ExplainReason::ScoreTooLow,
         Reason::Reranked => pb::ExplainReason::Reranked,
         Reason::TooSimilar => pb::ExplainReason::TooSimilar,
@@ -69,6 +70,11 @@ fn message(explanation: &Explanation) -> String {
         Reason::Filtered => "its document's attributes do not pass the filter".to_owned(),
         Reason::NoMatch => "it holds no word of the query, and no meaning was compared".to_owned(),
         Reason::NotACandidate => "it matches, but less than the candidates that the legs brought".to_owned(),
+        Reason::NotReached => {
+            "it is nearer than what the dense leg brought, but the search went through a graph, which \
+            did not lead to it; a search that says `exact` finds it"
+                .to_owned()
+        }
         Reason::ScoreTooLow => {
             let last = explanation.last_score.unwrap_or_default();
             let place = place(|places| places.fused);
