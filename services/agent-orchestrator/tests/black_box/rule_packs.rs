@@ -180,7 +180,7 @@ async fn personal_data_and_secrets_are_taken_out_and_found_in_disguise() {
         let span = redaction.span.expect("a span");
         assert!(text.is_char_boundary(span.start as usize) && text.is_char_boundary(span.end as usize));
     }
-    assert!(clean.hits.iter().any(|hit| hit.entity == "EMAIL_ADDRESS"), "{:?}", clean.hits);
+    assert!(clean.hits.iter().any(|hit| hit.entity == "email"), "{:?}", clean.hits);
     let refused = pb::SanitizeRequest { text: String::new(), scope: 0, pack_ids: vec!["x".into(); 101] };
     let status = mesh.as_user(mesh.guard.clone().sanitize(refused)).await.expect_err("refused");
     let details = status.get_error_details();
