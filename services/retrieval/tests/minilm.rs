@@ -8,7 +8,7 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::{benches_with, doc, request};
@@ -26,7 +26,7 @@ fn minilm() -> Option<Arc<dyn Embedder>> {
         return None;
     };
     let config = EmbedderConfig { model_dir: PathBuf::from(dir), ..EmbedderConfig::default() };
-    Some(open_local(&config).unwrap())
+    Some(open_local(&config, Path::new("")).unwrap())
 }
 
 fn cosine(left: &[f32], right: &[f32]) -> f64 {
