@@ -22,6 +22,9 @@ STEPS=(
 )
 GROUP_NAMES="lint proto deploy rust clients"
 
+# The tests are built with everything, so that there is one build; clippy sees the program as it is by default.
+FEATURES=(--features copydesk-all-in-one/ort)
+
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}
 TYPESCRIPT=$ROOT/deploy/clients/typescript
@@ -214,6 +217,31 @@ fetch_minilm() {
     export COPYDESK_TEST_MINILM_DIR=$folder/all-minilm-l6-v2 COPYDESK_REQUIRE_MINILM=1
 }
 
+# onnxruntime's library and the graphs that it is tested with: packages whose hashes are pinned, and scripts of ours. Without
+# them, or without the embedding model, its tests are skipped.
+fetch_onnx() {
+    local tools=$ROOT/deploy/tools folder=$CACHE/copydesk-tests/onnx-models stamp
+    [ -n "${COPYDESK_TEST_MINILM_DIR:-}" ] || return 0
+    if ! python_with onnx "$tools/onnx.txt"; then
+        skip rust-tests "onnxruntime could not be fetched: the tests that need it only say so"
+        return 0
+    fi
+    stamp=$(cat "$tools/onnx.txt" "$tools/make_onnx.py" "$tools/tiny_xlmr.py")
+    if [ "$(cat "$folder/stamp" 2>/dev/null)" != "$stamp" ] || [ ! -f "$COPYDESK_TEST_MINILM_DIR/model_int8.onnx" ]; then
+        echo "making the ONNX graphs of the tests"
+        rm -rf "$folder"
+        "$PYTHON/python" -B "$tools/tiny_xlmr.py" "$folder/xlmr" >"$WORK/onnx.log" 2>&1 &&
+            "$PYTHON/python" -B "$tools/make_onnx.py" "$COPYDESK_TEST_MINILM_DIR" >>"$WORK/onnx.log" 2>&1 || {
+            cat "$WORK/onnx.log" >&2
+            return 1
+        }
+        printf '%s' "$stamp" >"$folder/stamp"
+    fi
+    COPYDESK_TEST_ORT_DYLIB=$("$PYTHON/python" -c 'import onnxruntime, pathlib
+print(next(pathlib.Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime.*")))')
+    export COPYDESK_TEST_ORT_DYLIB COPYDESK_TEST_XLMR_DIR=$folder/xlmr COPYDESK_REQUIRE_ORT=1
+}
+
 ### The steps
 
 step_format() { cargo fmt --all --check -- --color never; }
@@ -280,11 +308,12 @@ step_rust_tests() {
     [ -n "$REDIS" ] || start_redis
     [ -n "$S3" ] || start_s3
     fetch_minilm
+    fetch_onnx
     # A test that hangs has been named by then ("running for over 60 seconds") and fails the step. Who sits at a terminal
     # breaks off as they like.
     [ -t 0 ] || ! command -v timeout >/dev/null 2>&1 || limit="timeout --kill-after=30 2700"
     # shellcheck disable=SC2086 # no words where there is no such command
-    $limit cargo test --workspace --locked --no-fail-fast 2>&1 | tee "$WORK/rust.log" || code=$?
+    $limit cargo test --workspace "${FEATURES[@]}" --locked --no-fail-fast 2>&1 | tee "$WORK/rust.log" || code=$?
     count_rust "$WORK/rust.log"
     RUST_TESTED=yes
     return "$code"
@@ -293,7 +322,7 @@ step_rust_tests() {
 # After the Rust tests the binary is there already: asked for in the same words, it is not built with other features.
 step_binary() {
     if [ -n "$RUST_TESTED" ]; then
-        cargo build --workspace --bins --tests --locked
+        cargo build --workspace "${FEATURES[@]}" --bins --tests --locked
     else
         cargo build --locked -p copydesk-all-in-one --bin copydesk
     fi

@@ -44,7 +44,7 @@ def permitted(expression: str, allowed: set[str]) -> bool:
 
 def linked_packages(checkout: Path, targets: list[str]) -> list[dict]:
     """Every package of the graph that is built for one of the targets."""
-    command = ["cargo", "metadata", "--locked", "--format-version", "1"]
+    command = ["cargo", "metadata", "--locked", "--all-features", "--format-version", "1"]
     command += [f"--filter-platform={target}" for target in targets]
     return json.loads(subprocess.run(command, cwd=checkout, check=True, stdout=subprocess.PIPE).stdout)["packages"]
 

@@ -44,9 +44,10 @@ use copydesk_store::{Database, DatabaseConfig};
 
 pub use adapters::{ARGUMENT as PARSE_CHILD, run_child as run_parse_child};
 pub use config::{
-    Chunks, Config, EmbedderConfig, EmbedderKind, Embedding, Github, IndexBackend, IndexConfig,
-    IntentWeights, Limits, Objects, ObjectsBackend, OcrConfig, Parsing, QdrantConfig, QueryCache, Quotas,
-    Rerank, Retention, Sources, TopK, Web, WebSearch, Workers as WorkerConfig, resolve_keys,
+    Chunks, Config, EmbedderConfig, EmbedderKind, EmbedderRuntime, Embedding, Github, IndexBackend,
+    IndexConfig, IntentWeights, Limits, Objects, ObjectsBackend, OcrConfig, OnnxConfig, OnnxPooling, Parsing,
+    QdrantConfig, QueryCache, Quotas, Rerank, Retention, Sources, TopK, Web, WebSearch,
+    Workers as WorkerConfig, resolve_keys,
 };
 pub use error::{Error, Resource};
 

@@ -17,6 +17,8 @@ pub(crate) use math::normalize;
 use matrix::{Left, Packed, Scratch, add_product};
 use weights::Weights;
 pub(crate) use wordpiece::WordPiece;
+#[cfg(feature = "ort")]
+pub(crate) use wordpiece::frame;
 
 /// A model cannot be used, for this reason.
 #[derive(Debug, thiserror::Error)]

@@ -205,13 +205,14 @@ fn expect(key: &str, value: Option<&Value>, kinds: &[&str]) -> Result<(), BertEr
 }
 
 /// The tokens before and after a single text.
-fn frame(processor: Option<&Value>) -> Result<(Vec<u32>, Vec<u32>), BertError> {
+pub(crate) fn frame(processor: Option<&Value>) -> Result<(Vec<u32>, Vec<u32>), BertError> {
     let odd = || BertError("its post_processor is of an unknown form".to_owned());
     let Some(processor) = processor.filter(|processor| !processor.is_null()) else {
         return Ok((Vec::new(), Vec::new()));
     };
     let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
-    if processor.get("type").and_then(Value::as_str) == Some("BertProcessing") {
+    let kind = processor.get("type").and_then(Value::as_str).unwrap_or_default();
+    if ["BertProcessing", "RobertaProcessing"].contains(&kind) {
         let of = |key: &str| processor.get(key).and_then(|pair| pair.get(1)).and_then(id).ok_or_else(odd);
         return Ok((vec![of("cls")?], vec![of("sep")?]));
     }

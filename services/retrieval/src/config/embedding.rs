@@ -24,6 +24,9 @@ pub struct Embedding {
     pub attempts: u32,
     /// Vectors that are kept of documents whose work was interrupted, 0 to 10,000,000; the oldest go first.
     pub kept_vectors: u32,
+    /// The library that runs local models of `runtime = "onnxruntime"`, one for the process: a path, or a name that the
+    /// system's loader finds. Empty: what `ORT_DYLIB_PATH` says, else the loader's `libonnxruntime`.
+    pub onnxruntime: PathBuf,
 }
 
 /// Where an embedder runs.
@@ -47,21 +50,78 @@ impl EmbedderKind {
     }
 }
 
+/// What computes a local model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EmbedderRuntime {
+    /// This program, from `model.safetensors`, in 32 bits.
+    #[default]
+    Rust,
+    /// onnxruntime, from an ONNX graph, also in 8 bits; in builds with the cargo feature `ort`.
+    Onnxruntime,
+}
+
+/// Which of a text's token vectors are its vector.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnnxPooling {
+    /// What the graph makes of them itself, else what the model's folder says, else the mean.
+    #[default]
+    Auto,
+    /// The first.
+    Cls,
+    /// The mean of all.
+    Mean,
+}
+
+/// How onnxruntime runs a local model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct OnnxConfig {
+    /// The graph's file in the model's folder.
+    pub graph: String,
+    /// The output that is read. Empty: `sentence_embedding`, `dense_vecs`, `token_embeddings` or `last_hidden_state`,
+    /// whichever the graph has first.
+    pub output: String,
+    /// How a text's vector is made.
+    pub pooling: OnnxPooling,
+    /// Threads of one run, 0 to 1,024. 0: as many as processors.
+    pub threads: u32,
+}
+
+impl Default for OnnxConfig {
+    fn default() -> Self {
+        Self {
+            graph: "model.onnx".to_owned(),
+            output: String::new(),
+            pooling: OnnxPooling::default(),
+            threads: 0,
+        }
+    }
+}
+
 /// One embedder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct EmbedderConfig {
     /// Where it runs.
     pub kind: EmbedderKind,
-    /// For `local`: a folder with `config.json`, `tokenizer.json` and `model.safetensors` of a BERT-type sentence model.
+    /// For `local`: a folder with `config.json`, `tokenizer.json` and `model.safetensors` of a BERT-type sentence model;
+    /// for onnxruntime, with a graph in place of the last.
     pub model_dir: PathBuf,
+    /// For `local`: what computes it.
+    pub runtime: EmbedderRuntime,
+    /// For `local` by onnxruntime: how.
+    pub onnx: OnnxConfig,
     /// For `router`: a model of the llm-router that gives vectors, `<provider>/<model>`.
     pub model: String,
-    /// For `router`: the dimensions that its vectors have or are to have, 1 to 16,384.
+    /// For `router`: the dimensions that its vectors have or are to have, 1 to 16,384. For `local`: those that the model
+    /// must have, or 0.
     pub dimensions: u32,
     /// For `router`: texts of one call, 1 to 2,048.
     pub batch: u32,
-    /// For `router`: the most tokens of a text, in tokens of the model. 0: unknown.
+    /// For `router`: the most tokens of a text, in tokens of the model. 0: unknown. For `local` by onnxruntime, whose
+    /// memory grows with the square of it: 0 for 2,048 or what the model reads, if that is less.
     pub max_tokens: u32,
     /// Words before every query. Absent: those that the model's folder names, if it does. Part of the embedder's id.
     pub query_prefix: Option<String>,
@@ -74,6 +134,8 @@ impl Default for EmbedderConfig {
         Self {
             kind: EmbedderKind::default(),
             model_dir: PathBuf::new(),
+            runtime: EmbedderRuntime::default(),
+            onnx: OnnxConfig::default(),
             model: String::new(),
             dimensions: 0,
             batch: 64,
@@ -86,7 +148,14 @@ impl Default for EmbedderConfig {
 
 impl Default for Embedding {
     fn default() -> Self {
-        Self { query_timeout_ms: 3_000, cached_queries: 4_096, batch: 32, attempts: 7, kept_vectors: 100_000 }
+        Self {
+            query_timeout_ms: 3_000,
+            cached_queries: 4_096,
+            batch: 32,
+            attempts: 7,
+            kept_vectors: 100_000,
+            onnxruntime: PathBuf::new(),
+        }
     }
 }
 
@@ -135,6 +204,9 @@ impl Config {
     pub fn embedder_lines(&self) -> Vec<(String, String)> {
         let line = |(name, embedder): (&String, &EmbedderConfig)| {
             let what = match embedder.kind {
+                EmbedderKind::Local if embedder.runtime == EmbedderRuntime::Onnxruntime => {
+                    format!("onnxruntime, {}", embedder.model_dir.join(&embedder.onnx.graph).display())
+                }
                 EmbedderKind::Local => format!("local, {}", embedder.model_dir.display()),
                 EmbedderKind::Router => {
                     format!("router, {}, {} dimensions", embedder.model, embedder.dimensions)

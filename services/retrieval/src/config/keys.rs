@@ -12,8 +12,11 @@ type Places<'a> = (&'static str, &'a mut Option<Secret>, &'a mut Option<String>,
 /// Puts every key that stands in an environment variable or a file into its place, and takes the reference away. Blanks
 /// around a key do not count. The result is every fault, as `key: what is wrong`; a key itself is never in it. The program
 /// calls this when it has read the configuration: the service reads no environment and no file. The keys of servers that
-/// are not used are not asked for.
+/// are not used are not asked for. onnxruntime's library may stand in `ORT_DYLIB_PATH`, as for other programs.
 pub fn resolve_keys(config: &mut Config, env: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+    if config.embedding.onnxruntime.as_os_str().is_empty() {
+        config.embedding.onnxruntime = env("ORT_DYLIB_PATH").unwrap_or_default().into();
+    }
     let faults = places(config).into_iter().filter_map(|place| resolve(place, env).err());
     faults.collect()
 }

@@ -16,7 +16,11 @@ mod isolation;
 mod kills;
 mod limits;
 mod minilm;
+mod near;
+mod objects;
 mod ocr;
+#[cfg(feature = "ort")]
+mod onnx;
 mod parsing;
 mod reembedding;
 mod router_embedder;

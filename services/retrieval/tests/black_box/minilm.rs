@@ -6,7 +6,7 @@
     reason = "the lint's exception for tests does not see the cases as tests"
 )]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::common::{benches_with, doc, request};
@@ -24,7 +24,7 @@ fn minilm() -> Option<Arc<dyn Embedder>> {
         return None;
     };
     let config = EmbedderConfig { model_dir: PathBuf::from(dir), ..EmbedderConfig::default() };
-    Some(open_local(&config).unwrap())
+    Some(open_local(&config, Path::new("")).unwrap())
 }
 
 fn cosine(left: &[f32], right: &[f32]) -> f64 {

@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
+use super::places::{self, Place, until};
 use crate::common::{Bench, Doc, Tenant, doc, rows};
-use crate::places::{self, Place, until};
 
 pub fn outside(places: Places) -> Outside {
     Outside {

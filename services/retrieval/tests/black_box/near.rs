@@ -2,14 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see the cases as tests")]
 
-mod common;
-
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
+use crate::common::models::LetterEmbedder;
+use crate::common::{benches_with, doc, passage_ids};
 use async_trait::async_trait;
-use common::models::LetterEmbedder;
-use common::{benches_with, doc, passage_ids};
 use copydesk_proto::types::v1::SourceKind as Kind;
 use copydesk_retrieval::adapters::{MemoryIndex, SystemResolver};
 use copydesk_retrieval::app::{Desk, Query};

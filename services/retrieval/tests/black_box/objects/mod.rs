@@ -6,8 +6,6 @@
 
 #![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see the cases as tests")]
 
-#[path = "../common/mod.rs"]
-mod common;
 mod contract;
 mod faults;
 mod kills;

@@ -7,7 +7,7 @@ use copydesk_store::StoreError;
 use copydesk_types::{ObjectId, TenantId};
 use futures_util::StreamExt;
 
-use crate::places;
+use super::places;
 
 const MIB: usize = 1 << 20;
 

@@ -13,9 +13,9 @@ use copydesk_retrieval::ports::ObjectLedger;
 use copydesk_rpc::testing;
 use copydesk_store::{Database, DatabaseConfig};
 
+use super::places::files;
+use super::service::{outside, page};
 use crate::common::{Bench, rows};
-use crate::places::files;
-use crate::service::{outside, page};
 
 const FOLDER: &str = "COPYDESK_TEST_OBJECTS_FOLDER";
 const ROUNDS: u64 = 8;
@@ -74,7 +74,7 @@ fn said(folder: &Path) -> usize {
 fn interrupted(folder: &Path, pause: u64) {
     let before = said(folder);
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["kills::objects_child", "--exact", "--ignored"]).env(FOLDER, folder);
+    command.args(["objects::kills::objects_child", "--exact", "--ignored"]).env(FOLDER, folder);
     let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut library = Library(command.spawn().unwrap());
     let began = Instant::now();

@@ -11,9 +11,9 @@ use copydesk_retrieval::{Error, Objects, adapters::DatabaseStore};
 use copydesk_types::{ObjectId, TenantId};
 use tonic::Code;
 
+use super::places::{self, Place, server, until};
+use super::service::{bench, content, page};
 use crate::common::site::{Heard, Say, Site, answer};
-use crate::places::{self, Place, server, until};
-use crate::service::{bench, content, page};
 
 const CLOSE: &[&str] = &["connection: close"];
 
