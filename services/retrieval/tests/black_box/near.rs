@@ -280,6 +280,7 @@ async fn what_the_graph_did_not_reach_is_explained_as_that() {
         reranker: None,
         ocr: None,
         resolver: Arc::new(SystemResolver),
+        places: None,
     };
     let context = testing::context(&std::env::temp_dir());
     let desk = copydesk_retrieval::desk(Config::default(), bench.database.clone(), context, outside);
