@@ -37,7 +37,7 @@ pub(crate) fn eval(args: &SafetyEvalArgs) -> anyhow::Result<()> {
 
 /// Learns the weights, says how good such weights are on texts they did not see, and writes them.
 pub(crate) fn fit_injection(args: &FitInjectionArgs) -> anyhow::Result<()> {
-    let files: Vec<String> = args.data.iter().map(|path| read(path)).collect::<anyhow::Result<_>>()?;
+    let files: Vec<String> = args.data.iter().map(read).collect::<anyhow::Result<_>>()?;
     let files: Vec<&str> = files.iter().map(String::as_str).collect();
     let corpus = Corpus::read(&files).map_err(|lines| {
         anyhow::anyhow!("lines (file:line) without text and label or context: {}", lines.join(", "))

@@ -223,7 +223,7 @@ async fn a_policy_holds_for_checks_and_is_changed_by_one_at_a_time() {
     assert_eq!(usual.thresholds.expect("thresholds").safe_confidence, Some(0.7));
     let strict = pb::GuardThresholds { safe_confidence: Some(1.0), ..Default::default() };
     let policy = pb::GuardPolicy { mode: pb::GuardMode::Deterministic.into(), thresholds: Some(strict) };
-    let set = mesh.set_policy(policy.clone(), "").await.expect("set");
+    let set = mesh.set_policy(policy, "").await.expect("set");
     let report = mesh.check(asked("The new grinder holds 250 grams of beans.")).await;
     assert!(!report.is_safe && report.supported == 1, "the confidence is never above 1: {report:?}");
     let looser = pb::GuardThresholds { safe_confidence: Some(0.5), ..Default::default() };
@@ -233,8 +233,7 @@ async fn a_policy_holds_for_checks_and_is_changed_by_one_at_a_time() {
     };
     assert!(mesh.check(own).await.is_safe, "a request's own thresholds come first");
     assert!(mesh.check(asked(UNCERTAIN)).await.judge.is_none(), "the policy asks no judge");
-    let (one, other) =
-        tokio::join!(mesh.set_policy(policy.clone(), &set.etag), mesh.set_policy(policy, &set.etag));
+    let (one, other) = tokio::join!(mesh.set_policy(policy, &set.etag), mesh.set_policy(policy, &set.etag));
     let codes = [one, other].map(|result| result.map_or_else(|status| status.code(), |_| Code::Ok));
     assert!(codes.contains(&Code::Ok) && codes.contains(&Code::Aborted), "{codes:?}");
     assert_eq!(mesh.policy().await.etag, "v2");

@@ -124,6 +124,7 @@ pub struct StoredPage {
 
 /// What became of an item.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "one at a time, and the large one is the usual one")]
 pub enum ItemOutcome {
     /// Its bytes are those of the stored document: at most what is said of it is written.
     Unchanged,

@@ -1,6 +1,8 @@
 //! Redis for tests: the server that `COPYDESK_TEST_REDIS_URL` names (`deploy/redis-for-tests.sh` starts one), and
 //! servers of the test's own that it may kill. Without them those tests are skipped, unless `COPYDESK_REQUIRE_REDIS=1`
 //! turns the skip into a failure.
+#![allow(clippy::print_stderr, reason = "a skip is said aloud")]
+
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 

@@ -58,8 +58,8 @@ async fn a_busy_or_late_server_is_asked_again() {
     let busy = || answer(503, CLOSE, "<Error><Code>SlowDown</Code></Error>");
     let broken = || answer(500, CLOSE, "<Error><Code>InternalError</Code></Error>");
     let cut = || Say::Bytes(b"HTTP/1.1 200 X\r\ncontent-length: 100\r\n\r\nhalf".to_vec());
-    let all: [(&str, fn() -> Say); 4] =
-        [("busy", busy), ("broken", broken), ("silent", || Say::Silence), ("cut", cut)];
+    type Saying = (&'static str, fn() -> Say);
+    let all: [Saying; 4] = [("busy", busy), ("broken", broken), ("silent", || Say::Silence), ("cut", cut)];
     for (name, fault) in all {
         println!("{name}");
         let faults = Arc::new(AtomicUsize::new(0));
