@@ -4,7 +4,7 @@ mod library;
 mod router;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use copydesk_proto::FILE_DESCRIPTOR_SET;
@@ -66,6 +66,10 @@ pub struct Script {
     pub judged: Mutex<Vec<Judged>>,
     /// What the judge says of the first rule it is asked about, and the words it goes by.
     pub answer: Mutex<Option<(bool, String)>>,
+    /// Whether the model obeys every order that it is shown, see [`Script::shown_order`].
+    pub obey: AtomicBool,
+    /// How often it did.
+    pub obeyed: AtomicUsize,
     /// Every model call, in order.
     pub calls: Mutex<Vec<llm::GenerateRequest>>,
     /// What the web says; `None`: nobody is configured who searches it.
@@ -121,6 +125,8 @@ impl Default for Script {
             lessons: Mutex::default(),
             brand: Mutex::new(Some(brand)),
             judged: Mutex::default(),
+            obey: AtomicBool::new(false),
+            obeyed: AtomicUsize::new(0),
             answer: Mutex::default(),
             calls: Mutex::default(),
             web: Mutex::default(),
@@ -169,6 +175,17 @@ impl Script {
             Some(list) => Err(list.remove(0)),
             None => Ok(()),
         }
+    }
+
+    /// The instructions of a call, when somebody obeys and anything in the call gives an order: a line with `OBEY:`.
+    fn shown_order(&self, request: &llm::GenerateRequest) -> Option<String> {
+        let all = request.messages.iter().map(|message| message.text.as_str());
+        let all: String = all.chain(request.evidence.iter().map(|passage| passage.text.as_str())).collect();
+        if !self.obey.load(Ordering::SeqCst) || !all.contains("OBEY:") {
+            return None;
+        }
+        self.obeyed.fetch_add(1, Ordering::SeqCst);
+        Some(request.messages.first().map(|message| message.text.clone()).unwrap_or_default())
     }
 
     fn text_for(&self, step: &str) -> String {
