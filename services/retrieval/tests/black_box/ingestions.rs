@@ -244,18 +244,13 @@ async fn a_watch_tells_of_each_document() {
         docs.push(post("empty", ""));
         let id = tenant.send(parts("r", &base, &docs)).await.unwrap().ingestion_id;
         embedder.stopped_at(1).await;
-        let watch = tokio::spawn({
-            let (tenant, id) = (tenant.clone(), id.clone());
-            async move { tenant.watch(&id).await }
-        });
         let seen = async {
             while tenant.staged(&id, DocumentStage::Embedding).await.is_empty() {
                 tokio::task::yield_now().await;
             }
         };
         tokio::time::timeout(Duration::from_secs(60), seen).await.unwrap();
-        embedder.slow.add_permits(1);
-        let changes = watch.await.unwrap();
+        let changes = tenant.watch_from(&id, || embedder.slow.add_permits(1)).await;
         let mut ended = std::collections::BTreeMap::new();
         for document in changes.iter().flat_map(|change| &change.documents) {
             if !document.document_id.is_empty() || document.stage() == DocumentStage::Failed {

@@ -19,8 +19,6 @@ mod minilm;
 mod near;
 mod objects;
 mod ocr;
-#[cfg(feature = "ort")]
-mod onnx;
 mod parsing;
 mod reembedding;
 mod router_embedder;

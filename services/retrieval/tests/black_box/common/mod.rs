@@ -199,10 +199,16 @@ impl Tenant {
 
     /// Everything that a watcher of an ingestion is told.
     pub async fn watch(&self, id: &str) -> Vec<WatchIngestionResponse> {
+        self.watch_from(id, || {}).await
+    }
+
+    /// The same; `begun` is called when the watcher has been told the first thing.
+    pub async fn watch_from(&self, id: &str, begun: impl FnOnce()) -> Vec<WatchIngestionResponse> {
         let request = WatchIngestionRequest { ingestion_id: id.into() };
         let mut client = self.ingestions();
         let mut stream = self.run(client.watch_ingestion(request)).await.unwrap().into_inner();
-        let mut changes = Vec::new();
+        let mut changes = Vec::from_iter(stream.message().await.unwrap());
+        begun();
         while let Some(change) = stream.message().await.unwrap() {
             changes.push(change);
         }

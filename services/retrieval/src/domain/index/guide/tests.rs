@@ -70,7 +70,8 @@ fn recall(index: &KnowledgeIndex, lens: &Lens) -> f64 {
 }
 
 fn leads(index: &KnowledgeIndex, lens: &Lens, wanted: usize) -> Option<Bits> {
-    index.lead(&Probe::new(query(0)).unwrap(), &index.visible(lens), wanted, EFFORT)
+    let effort = Effort { ef: 0, ..EFFORT };
+    index.lead(&Probe::new(query(0)).unwrap(), &index.visible(lens), wanted, effort)
 }
 
 fn posts() -> Lens {
