@@ -176,7 +176,7 @@ mod tests {
     fn every_form_is_found() {
         assert!(FORMED.iter().all(|(_, form)| form.is_some()));
         for (kind, text) in [
-            ("aws-access-key", format!("key {}", format!("{}{}", "AKIA", "QX5RT7VBWN6YCHSJ"))),
+            ("aws-access-key", format!("key {}{}", "AKIA", "QX5RT7VBWN6YCHSJ")),
             ("github-token", token("ghp_", 36)),
             ("gitlab-token", token("glpat-", 20)),
             ("slack-token", token("xoxb-", 24)),

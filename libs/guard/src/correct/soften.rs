@@ -117,7 +117,7 @@ fn strong_words(sentence: &str) -> Vec<Range<usize>> {
         let touching = sentence[strong.end..next.start] == *" ";
         let says = STRONG.contains(&lower(sentence, strong).as_str());
         let of_next = !OPEN_ENDS.contains(&lower(sentence, next).as_str());
-        (says && touching && of_next).then(|| strong.start..next.start)
+        (says && touching && of_next).then_some(strong.start..next.start)
     };
     words.windows(2).filter_map(beside).collect()
 }
