@@ -101,7 +101,7 @@ pub(crate) fn verbatim(index: &Index<'_>, parsed: &Parsed<'_>) -> Option<Range<P
     let forms: Vec<u32> = parsed.words.iter().map(|word| index.form(&word.lower)).collect::<Option<_>>()?;
     let wanted = plain(parsed.raw);
     let starts = index.opening_with(*forms.first()?).iter();
-    starts.filter_map(|start| run_of(index, *start, &forms)).find(|run| {
+    starts.filter_map(|(_, start)| run_of(index, *start, &forms)).find(|run| {
         let said: Vec<&str> = run.clone().map(|id| index.quote(id)).collect();
         plain(&said.join(" ")) == wanted
     })

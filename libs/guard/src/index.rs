@@ -1,11 +1,14 @@
 //! The sources of one check, taken apart once: sentences, words as numbers, postings, quantities.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ops::Range;
 
-use crate::facts::{Entity, Quantity, entities, is_negation, quantities};
+use crate::facts::{
+    Entity, Quantity, entities, is_negation, may_begin_quantity, quantities, quantities_among,
+};
+use crate::lexicon::{Lexicon, Postings};
 use crate::report::{Evidence, Source};
-use crate::text::{Word, is_stop_word, sentences, stem, words};
+use crate::text::{Word, WordReader, is_stop_word, sentences, stem, with_stem, words};
 
 /// Position of a source sentence in [`Index::passages`].
 pub(crate) type PassageId = u32;
@@ -28,15 +31,20 @@ pub(crate) struct Passage {
 pub(crate) struct Index<'a> {
     sources: &'a [Source<'a>],
     pub(crate) passages: Vec<Passage>,
-    forms: HashMap<String, u32>,
-    /// Stem of each form.
-    stem_of: Vec<u32>,
-    lowers: Vec<String>,
-    stems: HashMap<String, u32>,
+    /// Lower-cased words.
+    forms: Lexicon,
+    /// What is known of each form.
+    traits: Vec<Traits>,
+    /// Stems of the words and keys of the quantities.
+    stems: Lexicon,
     /// Passages by stem, ascending.
-    postings: Vec<Vec<PassageId>>,
-    /// Passages by their first form.
-    openings: HashMap<u32, Vec<PassageId>>,
+    postings: Postings,
+    /// Forms that passages begin with, ascending, and these passages.
+    openings: Vec<(u32, PassageId)>,
+    /// Quantities that match by their value, ascending, with their passages.
+    by_value: Vec<(f64, PassageId)>,
+    /// Passages with another kind of quantity, ascending.
+    by_kind: Vec<PassageId>,
     /// Words of all passages.
     length: usize,
     has_negation: bool,
@@ -46,102 +54,128 @@ pub(crate) struct Index<'a> {
     kin: Sketch,
 }
 
+/// What is known of a form wherever it stands.
+#[derive(Debug, Clone, Copy)]
+struct Traits {
+    stem: u32,
+    may_begin_quantity: bool,
+}
+
+/// What the passages are read with, one after the other.
+#[derive(Debug, Default)]
+struct Desk {
+    reader: WordReader,
+    stems: Vec<u32>,
+    seen: Vec<u32>,
+    /// Stem and passage that has it, by passage.
+    held: Vec<(u32, PassageId)>,
+}
+
 impl<'a> Index<'a> {
     pub(crate) fn build(sources: &'a [Source<'a>]) -> Self {
         let mut index = Self {
             sources,
             passages: Vec::new(),
-            forms: HashMap::new(),
-            stem_of: Vec::new(),
-            lowers: Vec::new(),
-            stems: HashMap::new(),
-            postings: Vec::new(),
-            openings: HashMap::new(),
+            forms: Lexicon::default(),
+            traits: Vec::new(),
+            stems: Lexicon::default(),
+            postings: Postings::default(),
+            openings: Vec::new(),
+            by_value: Vec::new(),
+            by_kind: Vec::new(),
             length: 0,
             has_negation: false,
             neighbours: Sketch::for_entries(sources.iter().map(|source| source.text.len() / 3).sum()),
             kin: Sketch::for_entries(sources.iter().map(|source| source.text.len() / 24).sum()),
         };
+        let mut desk = Desk::default();
         for (at, source) in sources.iter().enumerate() {
             for sentence in sentences(source.text) {
-                index.add(at, source.text, sentence.span);
+                index.add(at, source.text, sentence.span, &mut desk);
             }
         }
+        index.postings = Postings::of(&desk.held, index.stems.len());
+        index.openings.sort_unstable();
+        index.by_value.sort_unstable_by(|left, right| left.0.total_cmp(&right.0));
         index
     }
 
-    fn add(&mut self, source: usize, text: &str, span: Range<usize>) {
+    fn add(&mut self, source: usize, text: &str, span: Range<usize>, desk: &mut Desk) {
         let Ok(id) = PassageId::try_from(self.passages.len()) else { return };
         let raw = &text[span.clone()];
-        let found = words(raw);
-        let quantities = quantities(raw, &found);
-        let forms: Vec<u32> = found.into_iter().map(|word| self.intern(word)).collect();
-        let mut seen: Vec<u32> = forms.iter().map(|form| self.stem_of[*form as usize]).collect();
-        seen.extend(quantities.iter().map(|quantity| self.intern_stem(quantity.key())));
-        seen.sort_unstable();
-        seen.dedup();
-        for stem in &seen {
-            self.postings[*stem as usize].push(id);
+        let found = desk.reader.read(raw);
+        let forms: Vec<u32> = found.iter().map(|word| self.intern(&word.lower)).collect();
+        let quantities =
+            quantities_among(raw, found, |at| self.traits[forms[at] as usize].may_begin_quantity);
+        desk.stems.clear();
+        desk.stems.extend(forms.iter().map(|form| self.traits[*form as usize].stem));
+        desk.seen.clone_from(&desk.stems);
+        for quantity in &quantities {
+            desk.seen.push(self.intern_stem(&quantity.key()));
+            self.hold(quantity, id);
         }
-        if let Some(first) = forms.first() {
-            self.openings.entry(*first).or_default().push(id);
-        }
+        desk.seen.sort_unstable();
+        desk.seen.dedup();
+        desk.held.extend(desk.seen.iter().map(|stem| (*stem, id)));
+        self.openings.extend(forms.first().map(|first| (*first, id)));
         self.length += forms.len();
-        let stems: Vec<u32> = forms.iter().map(|form| self.stem_of[*form as usize]).collect();
-        for at in 0..stems.len() {
-            let next = |ahead: usize| stems.get(at + ahead).copied();
-            if let Some(second) = next(1) {
-                self.neighbours.insert(pair(stems[at], second));
-                if let Some(third) = next(2) {
-                    self.neighbours.insert(triple(stems[at], second, third));
-                }
-            }
-        }
-        self.passages.push(Passage { source, span, forms, quantities, breadth: seen.len() });
+        self.join(&desk.stems);
+        self.passages.push(Passage { source, span, forms, quantities, breadth: desk.seen.len() });
     }
 
-    fn intern(&mut self, word: Word) -> u32 {
-        if let Some(form) = self.forms.get(&word.lower) {
-            return *form;
+    /// Files a quantity under what it can be found by.
+    fn hold(&mut self, quantity: &Quantity, id: PassageId) {
+        if quantity.goes_by_value() {
+            self.by_value.push((quantity.value, id));
+        } else if self.by_kind.last() != Some(&id) {
+            self.by_kind.push(id);
         }
-        let stem = self.intern_stem(stem(&word.lower));
-        let form = self.stem_of.len() as u32;
-        self.stem_of.push(stem);
-        self.has_negation |= is_negation(&word.lower);
-        self.lowers.push(word.lower.clone());
-        self.forms.insert(word.lower, form);
+    }
+
+    /// Notes which stems are neighbours.
+    fn join(&mut self, stems: &[u32]) {
+        for pair_at in stems.windows(2) {
+            self.neighbours.insert(pair(pair_at[0], pair_at[1]));
+        }
+        for triple_at in stems.windows(3) {
+            self.neighbours.insert(triple(triple_at[0], triple_at[1], triple_at[2]));
+        }
+    }
+
+    fn intern(&mut self, lower: &str) -> u32 {
+        let (form, is_new) = self.forms.intern(lower);
+        if is_new {
+            let stem = with_stem(lower, |stem| self.intern_stem(stem));
+            self.traits.push(Traits { stem, may_begin_quantity: may_begin_quantity(lower) });
+            self.has_negation |= is_negation(lower);
+        }
         form
     }
 
-    fn intern_stem(&mut self, stem: String) -> u32 {
-        let next = self.postings.len() as u32;
-        let family = kin(&stem);
-        let id = *self.stems.entry(stem).or_insert(next);
-        if id == next {
-            self.postings.push(Vec::new());
-            if let Some(family) = family {
-                self.kin.insert(family);
-            }
+    fn intern_stem(&mut self, stem: &str) -> u32 {
+        let (id, is_new) = self.stems.intern(stem);
+        if let Some(family) = kin(stem).filter(|_| is_new) {
+            self.kin.insert(family);
         }
         id
     }
 
     /// The number of a lower-cased word's stem, when a source has it.
     pub(crate) fn stem_id(&self, lower: &str) -> Option<u32> {
-        match self.forms.get(lower) {
-            Some(form) => Some(self.stem_of[*form as usize]),
-            None => self.stems.get(&stem(lower)).copied(),
+        match self.forms.find(lower) {
+            Some(form) => Some(self.traits[form as usize].stem),
+            None => with_stem(lower, |stem| self.stems.find(stem)),
         }
     }
 
     /// Whether this is the number of that stem.
     pub(crate) fn is_stem(&self, id: u32, stem: &str) -> bool {
-        self.stems.get(stem) == Some(&id)
+        self.stems.find(stem) == Some(id)
     }
 
     /// The stems of a passage's words, in order.
     pub(crate) fn stems_of(&self, passage: &Passage) -> impl Iterator<Item = u32> {
-        passage.forms.iter().map(|form| self.stem_of[*form as usize])
+        passage.forms.iter().map(|form| self.traits[*form as usize].stem)
     }
 
     /// Whether some passage has these stems as neighbours. About one in a hundred is wrongly thought to be there.
@@ -171,28 +205,40 @@ impl<'a> Index<'a> {
 
     /// The number of a lower-cased word, when a source has it.
     pub(crate) fn form(&self, lower: &str) -> Option<u32> {
-        self.forms.get(lower).copied()
+        self.forms.find(lower)
     }
 
     /// The lower-cased words of a passage.
     pub(crate) fn lowers(&self, passage: &Passage) -> impl Iterator<Item = &str> {
-        passage.forms.iter().map(|form| self.lowers[*form as usize].as_str())
+        passage.forms.iter().map(|form| self.forms.word(*form))
     }
 
     /// The passages that have a word with this stem, ascending.
     pub(crate) fn with_stem(&self, stem: &str) -> &[PassageId] {
-        self.stems.get(stem).map_or(&[], |id| self.postings[*id as usize].as_slice())
+        self.stems.find(stem).map_or(&[], |id| self.postings.of_stem(id))
     }
 
     /// The passages that have a quantity which says the same, ascending.
     pub(crate) fn with_quantity(&self, wanted: &Quantity) -> Vec<PassageId> {
-        let holds = |passage: &Passage| passage.quantities.iter().any(|quantity| wanted.matches(quantity));
-        (0..).zip(&self.passages).filter(|(_, passage)| holds(passage)).map(|(id, _)| id).collect()
+        let holds =
+            |id: &PassageId| self.passage(*id).quantities.iter().any(|quantity| wanted.matches(quantity));
+        let Some(values) = wanted.near_values() else {
+            return (0..).take(self.passages.len()).filter(holds).collect();
+        };
+        let from = self.by_value.partition_point(|(value, _)| *value < values.start);
+        let near = self.by_value[from..].iter().take_while(|(value, _)| *value <= values.end);
+        let mut found: Vec<PassageId> = near.map(|(_, id)| *id).chain(self.by_kind.iter().copied()).collect();
+        found.sort_unstable();
+        found.dedup();
+        found.retain(holds);
+        found
     }
 
-    /// The passages that begin with this form.
-    pub(crate) fn opening_with(&self, form: u32) -> &[PassageId] {
-        self.openings.get(&form).map_or(&[], Vec::as_slice)
+    /// The passages that begin with this form, ascending, each beside it.
+    pub(crate) fn opening_with(&self, form: u32) -> &[(u32, PassageId)] {
+        let from = self.openings.partition_point(|(first, _)| *first < form);
+        let count = self.openings[from..].partition_point(|(first, _)| *first == form);
+        &self.openings[from..from + count]
     }
 
     /// How telling a word is that `holders` passages have: rare words weigh more.
@@ -234,7 +280,7 @@ impl<'a> Index<'a> {
     /// Whether neighbouring words of some passage begin with these letters: `LLM` for `large language model`.
     pub(crate) fn spells_out(&self, acronym: &str) -> bool {
         let letters: Vec<char> = acronym.chars().collect();
-        let initial = |form: &u32| self.lowers[*form as usize].chars().next().unwrap_or(' ');
+        let initial = |form: &u32| self.forms.word(*form).chars().next().unwrap_or(' ');
         (2..=5).contains(&letters.len())
             && self.passages.iter().any(|passage| {
                 let content: Vec<char> = passage.forms.iter().map(initial).collect();

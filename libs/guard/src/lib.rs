@@ -11,8 +11,8 @@
 //! - [`measure`] counts how well attacks and personal data are found on labelled rows.
 //! - [`contain`] makes text from outside harmless before a model reads it.
 //!
-//! Nothing here reads a file, a clock or a socket, and nothing is remembered between two calls: the same input gives
-//! the same report. The verdicts come from words, numbers and names, not from a language model; [`Verdict::Uncertain`]
+//! Nothing here reads a file, a clock or a socket, and nothing but the stems of words is remembered between two calls: the
+//! same input gives the same report. The verdicts come from words, numbers and names, not from a language model; [`Verdict::Uncertain`]
 //! marks what a judge model should look at.
 
 mod align;
@@ -27,6 +27,7 @@ pub mod fold;
 mod index;
 pub mod inject;
 mod judge;
+mod lexicon;
 pub mod llm_judge;
 pub mod measure;
 pub mod model;

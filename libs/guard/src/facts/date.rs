@@ -87,6 +87,11 @@ const MONTHS: [&str; 12] = [
     "december",
 ];
 
+/// Whether [`month`] may take a word with this lower-cased form for one.
+pub(super) fn may_be_month(lower: &str) -> bool {
+    lower.len() >= 3 && MONTHS.iter().any(|name| name.starts_with(lower))
+}
+
 /// A month by its name or short form, capitalised, since `may` and `march` are verbs too.
 fn month(text: &str, word: &Word) -> Option<u8> {
     if !text[word.span.clone()].starts_with(|c: char| c.is_ascii_uppercase()) || word.lower.len() < 3 {

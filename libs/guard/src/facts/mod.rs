@@ -9,4 +9,4 @@ mod unit;
 
 pub(crate) use entity::{Entity, entities};
 pub(crate) use polarity::{Superlative, antonyms, is_negation, is_soft_negation, negations, superlative};
-pub(crate) use quantity::{Kind as QuantityKind, Quantity, quantities};
+pub(crate) use quantity::{Kind as QuantityKind, Quantity, may_begin_quantity, quantities, quantities_among};

@@ -31,6 +31,16 @@ pub(super) fn numeral_at(text: &str, words: &[Word], at: usize) -> Option<Numera
     in_words(text, words, at)
 }
 
+/// Whether a numeral may begin with this word, whatever is around it.
+pub(super) fn may_be_numeral(lower: &str) -> bool {
+    match lower.bytes().next() {
+        Some(b'a'..=b'u' | b'w'..=b'z') => {
+            matches!(lower, "a" | "an") || ordinal(lower).is_some() || small(lower).is_some()
+        }
+        first => first.is_some(),
+    }
+}
+
 /// `v2`, `v2.0`, `1.4.2`, `2.0.0-rc.1`, without the `v`.
 fn version(lower: &str) -> Option<&str> {
     let (digits, marked) = lower.strip_prefix('v').map_or((lower, false), |rest| (rest, true));

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::date::{Date, date_at};
-use super::numeral::{Numeral, numeral_at};
+use super::date::{Date, date_at, may_be_month};
+use super::numeral::{Numeral, may_be_numeral, numeral_at};
 use super::unit::unit;
 use crate::text::Word;
 
@@ -83,6 +83,17 @@ impl Quantity {
         }
     }
 
+    /// Whether a match with this quantity, as a source's, depends on its value alone or not at all.
+    pub(crate) fn goes_by_value(&self) -> bool {
+        !matches!(self.kind, Kind::Date(_) | Kind::Version(_)) && self.value.is_finite()
+    }
+
+    /// Values outside of which nothing that [`Self::goes_by_value`] matches; none when all must be looked at.
+    pub(crate) fn near_values(&self) -> Option<Range<f64>> {
+        let slack = if self.approximate { 2.0 * ROUGH } else { 1e-8 } * self.value.abs();
+        self.goes_by_value().then_some(self.value - slack..self.value + slack)
+    }
+
     fn is_year(&self) -> bool {
         self.kind == Kind::Plain && (1900.0..2100.0).contains(&self.value) && self.span.len() == 4
     }
@@ -99,10 +110,25 @@ fn begins_version(whole: &str, start: &str) -> bool {
 
 /// All quantities of a text whose words are given, in reading order.
 pub(crate) fn quantities(text: &str, words: &[Word]) -> Vec<Quantity> {
+    quantities_among(text, words, |_| true)
+}
+
+/// Whether some quantity begins with this lower-cased word; without the text around, it may be thought wrongly that one
+/// does, but never that none does.
+pub(crate) fn may_begin_quantity(lower: &str) -> bool {
+    may_be_numeral(lower) || may_be_month(lower)
+}
+
+/// Like [`quantities`] when `may_begin` says of each position at least what [`may_begin_quantity`] says of its word.
+pub(crate) fn quantities_among(
+    text: &str,
+    words: &[Word],
+    may_begin: impl Fn(usize) -> bool,
+) -> Vec<Quantity> {
     let mut found: Vec<Quantity> = Vec::new();
     let mut at = 0;
     while at < words.len() {
-        match quantity_at(text, words, at) {
+        match may_begin(at).then(|| quantity_at(text, words, at)).flatten() {
             Some(mut quantity) => {
                 quantity.approximate = is_rough(text, words, at);
                 at = quantity.words.end;

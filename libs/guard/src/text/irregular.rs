@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-static BASES: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(|| {
+use foldhash::fast::RandomState;
+
+static BASES: LazyLock<HashMap<&'static str, &'static str, RandomState>> = LazyLock::new(|| {
     FORMS
         .lines()
         .filter_map(|line| line.split_once(' '))

@@ -4,11 +4,13 @@
 //! reader can find it. Other crates rank, measure and write with these; none of them splits text on its own.
 
 mod irregular;
+mod memo;
 mod sentence;
 mod stop;
 mod syllable;
 mod word;
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use rust_stemmers::{Algorithm, Stemmer};
@@ -18,8 +20,9 @@ pub use stop::is_stop_word;
 pub use syllable::syllables;
 pub use word::{Word, words};
 
+pub(crate) use memo::with_stem;
 pub(crate) use sentence::is_line_break;
-pub(crate) use word::is_currency;
+pub(crate) use word::{WordReader, is_currency};
 
 /// Longest word handed to the stemmer, in bytes; longer tokens are keys, hashes or noise.
 const LONGEST_STEMMED: usize = 40;
@@ -31,14 +34,20 @@ static ENGLISH: LazyLock<Stemmer> = LazyLock::new(|| Stemmer::create(Algorithm::
 /// Words with digits, symbols or letters outside ASCII come back unchanged: they are names, numbers or another
 /// language, and cutting them would make different things look alike.
 pub fn stem(word_lower: &str) -> String {
-    let plain = word_lower.len() <= LONGEST_STEMMED && word_lower.bytes().all(|b| b.is_ascii_lowercase());
-    if !plain {
-        return word_lower.to_owned();
-    }
+    with_stem(word_lower, str::to_owned)
+}
+
+/// Whether the word can have another stem than itself.
+fn is_stemmed(word_lower: &str) -> bool {
+    word_lower.len() <= LONGEST_STEMMED && word_lower.bytes().all(|b| b.is_ascii_lowercase())
+}
+
+/// The stem of a word that [`is_stemmed`], worked out.
+fn work_out(word_lower: &str) -> Cow<'_, str> {
     if let Some(single) = plural_acronym(word_lower) {
-        return single.to_owned();
+        return Cow::Borrowed(single);
     }
-    ENGLISH.stem(irregular::base(word_lower).unwrap_or(word_lower)).into_owned()
+    ENGLISH.stem(irregular::base(word_lower).unwrap_or(word_lower))
 }
 
 /// `pdfs` is `pdf`: the stemmer leaves words without a vowel alone.

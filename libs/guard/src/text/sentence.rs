@@ -20,9 +20,14 @@ pub struct Sentence {
 pub fn sentences(text: &str) -> Vec<Sentence> {
     let mut found = Vec::new();
     let mut start = 0;
-    for (at, c) in text.char_indices().filter(|(_, c)| is_line_break(*c)) {
-        split_line(text, start..at, &mut found);
-        start = at + c.len_utf8();
+    // All line breaks begin with one of these bytes; the other bytes need no decoding.
+    let breaks = |b: &u8| matches!(b, b'\n' | b'\r' | 0xb | 0xc | 0xc2 | 0xe2);
+    let likely = text.bytes().enumerate().filter(|(_, b)| breaks(b)).map(|(at, _)| at);
+    for at in likely {
+        if let Some(c) = text[at..].chars().next().filter(|c| is_line_break(*c)) {
+            split_line(text, start..at, &mut found);
+            start = at + c.len_utf8();
+        }
     }
     split_line(text, start..text.len(), &mut found);
     found
@@ -39,7 +44,11 @@ fn split_line(text: &str, line: Range<usize>, found: &mut Vec<Sentence>) {
     }
     let mut start = line.start + marker_width(&text[line.clone()]);
     let mut at = start;
-    while let Some(c) = text[at..line.end].chars().next() {
+    // All terminators begin with one of these bytes.
+    let silent = |b: &u8| !matches!(b, b'.' | b'!' | b'?' | 0xe2 | 0xe3 | 0xef);
+    loop {
+        at += text.as_bytes()[at..line.end].iter().take_while(|b| silent(b)).count();
+        let Some(c) = text[at..line.end].chars().next() else { break };
         at += c.len_utf8();
         if is_terminator(c) {
             let end = closers_end(text, at, line.end);

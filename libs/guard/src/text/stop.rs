@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-static STOP: LazyLock<HashSet<&'static str>> = LazyLock::new(|| LIST.split_whitespace().collect());
+use foldhash::fast::RandomState;
+
+static STOP: LazyLock<HashSet<&'static str, RandomState>> =
+    LazyLock::new(|| LIST.split_whitespace().collect());
 
 const LIST: &str = "
 a an the this that these those such same own other another each either neither both any some

@@ -23,34 +23,74 @@ pub struct Word {
 pub fn words(text: &str) -> Vec<Word> {
     let mut found = Vec::with_capacity(text.len() / 6);
     let mut at = 0;
-    while let Some(c) = peek(text, at) {
-        match lexeme_end(text, at, c) {
-            Some(end) => {
-                found.push(word(text, at..end));
-                at = end;
-            }
-            None => at += c.len_utf8(),
-        }
+    while let Some(place) = next_lexeme(text, &mut at) {
+        let mut word = Word { span: place, lower: String::new() };
+        spell(text, &mut word);
+        found.push(word);
     }
     found
 }
 
-fn word(text: &str, mut span: Range<usize>) -> Word {
-    let raw = &text[span.clone()];
-    let mut lower = if raw.is_ascii() {
-        raw.to_ascii_lowercase()
+/// Reads the words of one text after the other into the same memory; what [`words`] gives for each.
+#[derive(Debug, Default)]
+pub(crate) struct WordReader {
+    words: Vec<Word>,
+}
+
+impl WordReader {
+    /// The words of a text, until the next is read.
+    pub(crate) fn read(&mut self, text: &str) -> &[Word] {
+        let (mut at, mut used) = (0, 0);
+        while let Some(span) = next_lexeme(text, &mut at) {
+            if used == self.words.len() {
+                self.words.push(Word { span: 0..0, lower: String::new() });
+            }
+            self.words[used].span = span;
+            spell(text, &mut self.words[used]);
+            used += 1;
+        }
+        &self.words[..used]
+    }
+}
+
+/// The bytes of the next word from `at` on, which is moved past it.
+fn next_lexeme(text: &str, at: &mut usize) -> Option<Range<usize>> {
+    loop {
+        // Blanks and marks are passed over without decoding characters.
+        let silent = |b: &u8| b.is_ascii() && !b.is_ascii_alphanumeric() && !matches!(b, b'@' | b'$');
+        *at += text.as_bytes().get(*at..)?.iter().take_while(|b| silent(b)).count();
+        let start = *at;
+        let c = peek(text, start)?;
+        match lexeme_end(text, start, c) {
+            Some(end) => {
+                *at = end;
+                return Some(start..end);
+            }
+            None => *at += c.len_utf8(),
+        }
+    }
+}
+
+/// Writes the lower-cased form of the word at its span, and cuts a possessive ending from both.
+fn spell(text: &str, word: &mut Word) {
+    let raw = &text[word.span.clone()];
+    let lower = &mut word.lower;
+    lower.clear();
+    if raw.is_ascii() {
+        lower.push_str(raw);
+        lower.make_ascii_lowercase();
     } else {
-        raw.nfkc().flat_map(char::to_lowercase).map(|c| if c == '\u{2019}' { '\'' } else { c }).collect()
-    };
-    if raw.bytes().any(|b| b.is_ascii_digit()) {
+        let plain = raw.nfkc().flat_map(char::to_lowercase);
+        lower.extend(plain.map(|c| if c == '\u{2019}' { '\'' } else { c }));
+    }
+    if raw.bytes().any(|b| b.is_ascii_digit()) && lower.contains(char::is_whitespace) {
         lower.retain(|c| !c.is_whitespace());
     }
     if lower.len() > 2 && lower.ends_with("'s") {
         lower.truncate(lower.len() - 2);
         let ending: usize = raw.chars().rev().take(2).map(char::len_utf8).sum();
-        span.end -= ending;
+        word.span.end -= ending;
     }
-    Word { span, lower }
 }
 
 /// Where the lexeme that begins at `at` with `c` ends, or `None` when no word begins here.
@@ -80,6 +120,10 @@ fn lexeme_end(text: &str, at: usize, c: char) -> Option<usize> {
 fn name_end(text: &str, start: usize) -> usize {
     // Most words are plain ASCII: those bytes are passed over without decoding characters.
     let mut end = start + text[start..].bytes().take_while(u8::is_ascii_alphanumeric).count();
+    // And most of them end at a mark that joins nothing.
+    if end > start && matches!(text.as_bytes().get(end), None | Some(b' ' | b',' | b'\n')) {
+        return end;
+    }
     let mut last = text[start..end].chars().next_back().unwrap_or(' ');
     while let Some(c) = peek(text, end) {
         if is_letter(c) && (end == start || !is_ideograph(c)) || is_mark(c) {
