@@ -86,15 +86,20 @@ impl App {
         Ok((packs, sanitized))
     }
 
-    /// What a user asks for, without what the tenant's packs redact; what they block is a fault of its field.
+    /// What a user asks for, without what the active packs redact. What a pack of the tenant's own blocks is a fault of its
+    /// field; the built-in ones refuse nothing here: what they find is a guess, and models get it as data in any case.
     pub(crate) async fn clean_wish(
         &self,
         tenant: TenantId,
         spec: &mut RunSpec,
         violations: &mut copydesk_rpc::Violations,
     ) -> Result<(), ServiceError> {
-        let packs = self.active_packs(tenant, &[]).await?;
-        let packs = borrowed(&packs);
+        let ready = self.active_packs(tenant, &[]).await?;
+        let packs = borrowed(&ready);
+        let refuses = |hit: &Hit| {
+            let own = ready.iter().any(|pack| matches!(pack, Ready::Own(_)) && pack.id() == hit.pack);
+            own && hit.severity == Severity::Block
+        };
         for (field, text) in [
             ("spec.topic", &mut spec.topic),
             ("spec.voice", &mut spec.voice),
@@ -103,7 +108,7 @@ impl App {
             ("spec.audience", &mut spec.audience),
         ] {
             let found = pack::sanitize(&packs, Scope::Input, text, &[]);
-            for hit in found.findings.hits.iter().filter(|hit| hit.severity == Severity::Block) {
+            for hit in found.findings.hits.iter().filter(|hit| refuses(hit)) {
                 violations.push(field, format!("breaks the rule {}/{}: {}", hit.pack, hit.rule, hit.message));
             }
             *text = found.text;
