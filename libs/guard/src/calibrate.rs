@@ -1,5 +1,7 @@
 //! The guard beside people: how far both agree, and which thresholds their verdicts speak for.
 
+use crate::rank;
+
 /// The least verdicts, and of either kind, before thresholds are proposed.
 const LEAST: (usize, usize) = (30, 5);
 /// How many of the claims below the lower threshold may be unsupported.
@@ -44,22 +46,12 @@ pub fn kappa(answers: impl IntoIterator<Item = (bool, bool)>) -> Option<f64> {
     (chance < 1.0).then(|| (agreed / n - chance) / (1.0 - chance))
 }
 
-/// The area under the ROC curve, 0 to 1: the chance that an unsupported claim has the higher risk, ties counting half
-/// (Mann and Whitney 1947). `None` while all are of one kind. Risks that are not numbers count as 1.
+/// The area under the ROC curve, 0 to 1: the chance that an unsupported claim has the higher risk. `None` while all are of
+/// one kind. Risks that are not numbers count as 1.
 pub fn auroc(claims: &[Judged]) -> Option<f64> {
-    let sorted = sorted(claims);
-    let (mut wins, mut below, mut at) = (0.0, 0.0, 0);
-    while at < sorted.len() {
-        let tied = sorted[at..].iter().take_while(|claim| claim.risk == sorted[at].risk).count();
-        let bad = sorted[at..at + tied].iter().filter(|claim| claim.is_unsupported).count() as f64;
-        let good = tied as f64 - bad;
-        wins += bad * (below + good / 2.0);
-        below += good;
-        at += tied;
-    }
-    let bad = sorted.iter().filter(|claim| claim.is_unsupported).count() as f64;
-    let pairs = bad * (sorted.len() as f64 - bad);
-    (pairs > 0.0).then(|| wins / pairs)
+    let scores: Vec<(f64, bool)> =
+        claims.iter().map(|claim| (clean(claim.risk), claim.is_unsupported)).collect();
+    rank::auroc(&scores)
 }
 
 /// Thresholds that the verdicts speak for: the highest lower one and the lowest upper one that keep what
@@ -93,12 +85,13 @@ fn edge(sorted: &[Judged], cut: usize) -> f64 {
     f64::midpoint(below, above)
 }
 
+fn clean(risk: f64) -> f64 {
+    if risk.is_nan() { 1.0 } else { risk.clamp(0.0, 1.0) }
+}
+
 fn sorted(claims: &[Judged]) -> Vec<Judged> {
-    let clean = |claim: &Judged| {
-        let risk = if claim.risk.is_nan() { 1.0 } else { claim.risk.clamp(0.0, 1.0) };
-        Judged { risk, ..*claim }
-    };
-    let mut sorted: Vec<Judged> = claims.iter().map(clean).collect();
+    let mut sorted: Vec<Judged> =
+        claims.iter().map(|claim| Judged { risk: clean(claim.risk), ..*claim }).collect();
     sorted.sort_by(|a, b| a.risk.total_cmp(&b.risk));
     sorted
 }

@@ -71,6 +71,10 @@ def test_a_rule_of_ones_own_holds_once_it_has_proven_itself(mesh, guards):
     """
     pack = packs.CreateRulePack(rule_pack.CreateRulePackRequest(document=document), **mesh.auth).pack
     assert not pack.active
+    listed = packs.ListRulePacks(rule_pack.ListRulePacksRequest(), **mesh.auth).packs
+    assert {"marketing", "personal-data", pack.pack_id} <= {one.pack_id for one in listed}
+    get = rule_pack.GetRulePackRequest(pack_id=pack.pack_id, version=pack.version)
+    assert packs.GetRulePack(get, **mesh.auth).document == document
     activate = rule_pack.ActivateRulePackRequest(pack_id=pack.pack_id, version=pack.version)
     assert packs.ActivateRulePack(activate, **mesh.auth).pack.active
     request = guard.CheckRulesRequest(

@@ -1,11 +1,11 @@
-//! Learning the weights: logistic regression with a quadratic penalty, minimised by L-BFGS (Nocedal and Wright,
-//! algorithm 7.5). No chance in it: the same examples in the same order give the same bytes.
-
-use std::collections::VecDeque;
+//! Learning the weights: logistic regression with a quadratic penalty. No chance in it: the same examples in the same order
+//! give the same bytes.
 
 use super::Classifier;
 use super::features::{FEATURES, features};
 use super::weights::Weights;
+use crate::descent::{dot, minimise};
+use crate::model::logistic;
 
 /// One text to learn from.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -151,84 +151,6 @@ fn loss(rows: &[Row], closeness: f64, weights: &[f64], slope: &mut [f64]) -> f64
         }
     }
     sum
-}
-
-pub(super) fn logistic(odds: f64) -> f64 {
-    1.0 / (1.0 + (-odds).exp())
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(x, y)| x * y).sum()
-}
-
-/// Remembered steps.
-const MEMORY: usize = 8;
-
-fn minimise(size: usize, steps: usize, f: impl Fn(&[f64], &mut [f64]) -> f64) -> Vec<f64> {
-    let (mut at, mut slope) = (vec![0.0; size], vec![0.0; size]);
-    let mut value = f(&at, &mut slope);
-    let mut past: VecDeque<(Vec<f64>, Vec<f64>, f64)> = VecDeque::new();
-    for _ in 0..steps {
-        let direction = direction(&slope, &past);
-        let Some((next, next_slope, next_value)) = step(&at, &direction, value, dot(&slope, &direction), &f)
-        else {
-            break;
-        };
-        let moved: Vec<f64> = next.iter().zip(&at).map(|(x, y)| x - y).collect();
-        let bent: Vec<f64> = next_slope.iter().zip(&slope).map(|(x, y)| x - y).collect();
-        let curve = dot(&moved, &bent);
-        if curve > 1e-12 {
-            past.push_back((moved, bent, curve));
-            past.drain(..past.len().saturating_sub(MEMORY));
-        }
-        let gained = value - next_value;
-        (at, slope, value) = (next, next_slope, next_value);
-        if gained < 1e-9 * value.abs().max(1.0) {
-            break;
-        }
-    }
-    at
-}
-
-/// Downhill by the two-loop recursion.
-fn direction(slope: &[f64], past: &VecDeque<(Vec<f64>, Vec<f64>, f64)>) -> Vec<f64> {
-    let mut q: Vec<f64> = slope.iter().map(|x| -x).collect();
-    let mut shares = Vec::with_capacity(past.len());
-    for (moved, bent, curve) in past.iter().rev() {
-        let share = dot(moved, &q) / curve;
-        q.iter_mut().zip(bent).for_each(|(x, y)| *x -= share * y);
-        shares.push(share);
-    }
-    let scale = past
-        .back()
-        .map_or(1.0 / dot(slope, slope).sqrt().max(1.0), |(_, bent, curve)| curve / dot(bent, bent));
-    q.iter_mut().for_each(|x| *x *= scale);
-    for ((moved, bent, curve), share) in past.iter().zip(shares.into_iter().rev()) {
-        let back = dot(bent, &q) / curve;
-        q.iter_mut().zip(moved).for_each(|(x, y)| *x += (share - back) * y);
-    }
-    q
-}
-
-/// A step that gains enough (Armijo), halved until it does.
-fn step(
-    at: &[f64],
-    direction: &[f64],
-    value: f64,
-    fall: f64,
-    f: &impl Fn(&[f64], &mut [f64]) -> f64,
-) -> Option<(Vec<f64>, Vec<f64>, f64)> {
-    let mut slope = vec![0.0; at.len()];
-    let mut length = 1.0;
-    for _ in 0..30 {
-        let next: Vec<f64> = at.iter().zip(direction).map(|(x, d)| x + length * d).collect();
-        let reached = f(&next, &mut slope);
-        if reached <= value + 1e-4 * length * fall {
-            return Some((next, slope, reached));
-        }
-        length *= 0.5;
-    }
-    None
 }
 
 #[cfg(test)]

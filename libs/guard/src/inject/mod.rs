@@ -46,7 +46,7 @@ impl Classifier {
 
     /// How likely a text is an injection, 0 to 1. Its first 8,000 bytes are read.
     pub fn probability(&self, text: &str) -> f64 {
-        fit::logistic(self.weights.log_odds(&features(text)))
+        crate::model::logistic(self.weights.log_odds(&features(text)))
     }
 
     /// Whether that is above the threshold of the weights.

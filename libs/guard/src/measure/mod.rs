@@ -3,11 +3,10 @@
 //! Rows are JSON lines: `text` and `label` (1 is an attack), or `text` and `spans` (`[start, end, type]` in characters).
 //! A caller reads the files; here is only counting.
 
-mod rank;
 mod rows;
 mod spans;
 
-pub use rank::auroc;
+pub use crate::rank::auroc;
 pub use rows::{Row, read_rows};
 pub use spans::{Spans, measure_spans};
 

@@ -6,11 +6,11 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::ascent::minimise;
 use super::cross::separation;
 use super::row::{Row, Rows};
 use super::weights::{Feature, Weights, logistic, overall, standard};
 use crate::check::scan;
+use crate::descent::minimise;
 use crate::features::{Features, names};
 use crate::index::Index;
 use crate::report::Source;
@@ -21,6 +21,8 @@ const TRUST: f64 = 0.03;
 const T_HIGH: f64 = 0.6;
 /// Risk from which a claim is uncertain.
 const T_LOW: f64 = 0.3;
+/// Most steps of the minimisation.
+const STEPS: usize = 300;
 /// Decimals of a number in the file.
 const DECIMALS: i32 = 5;
 
@@ -176,7 +178,7 @@ pub(super) fn fit_on(examples: &[&Example], emphasis: &[f64], without: &[usize])
             part,
         })
         .collect();
-    let found = minimise(count + 1, |at, slope| loss(&points, at, slope));
+    let found = minimise(count + 1, STEPS, |at, slope| loss(&points, at, slope));
     let feature = |at: usize, name: &str| Feature {
         name: name.to_owned(),
         mean: rounded(moments[at].0),

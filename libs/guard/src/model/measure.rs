@@ -10,6 +10,7 @@ use super::weights::Weights;
 use crate::align::bm25_best;
 use crate::check::{check_by, scan};
 use crate::index::{Index, PassageId};
+use crate::rank;
 use crate::report::{Claim, ReasonKind, Source, Thresholds};
 
 /// Figures of all sets.
@@ -172,19 +173,9 @@ fn count_evidence(evidence: &mut (usize, usize, usize), row: &Row, sources: &[So
     }
 }
 
-/// The chance that a positive scores above a negative, ties counting half (Mann-Whitney).
+/// The area under the ROC curve; a coin's where there is one kind only.
 pub(super) fn auroc(scored: &[(f64, bool)]) -> f64 {
-    let mut sorted = scored.to_vec();
-    sorted.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-    let (mut below, mut wins) = (0.0, 0.0);
-    for ties in sorted.chunk_by(|a, b| a.0 == b.0) {
-        let positives = ties.iter().filter(|(_, bad)| *bad).count() as f64;
-        let negatives = ties.len() as f64 - positives;
-        wins += positives * (below + 0.5 * negatives);
-        below += negatives;
-    }
-    let positives = scored.len() as f64 - below;
-    if positives > 0.0 && below > 0.0 { wins / (positives * below) } else { 0.5 }
+    rank::auroc(scored).unwrap_or(0.5)
 }
 
 pub(super) fn balanced_accuracy(called: &[(bool, bool)]) -> f64 {

@@ -1,7 +1,6 @@
 //! The statistical model: features in, risk out. Its weights are a file with a version and the hash of what they were
 //! fitted on.
 
-mod ascent;
 mod cross;
 mod fit;
 mod measure;

@@ -2,13 +2,17 @@
 //! labelled as data.
 use std::fmt::Write;
 
-use copydesk_guard::contain::clean;
+use copydesk_guard::contain::{clean, without_marks};
 
 use super::Agent;
 use crate::domain::direction::Direction;
 use crate::domain::passage::{Passage, WebNote};
 use crate::domain::spec::{Brand, ContentType, RunSpec};
 use crate::ports::{Brief, Message, ModelCall, Task};
+
+/// The marks that set material apart in prompts.
+const MARKS: [&str; 8] =
+    ["brief", "remarks", "directions", "draft", "passage", "web_result", "claim", "source"];
 
 /// What an agent sees when it is called.
 #[derive(Debug, Clone)]
@@ -165,20 +169,7 @@ pub(super) fn one_line(text: &str) -> String {
 
 /// Cleaned, and without anything that could close or open one of our marks.
 pub(super) fn contained(text: &str) -> String {
-    let mut safe = clean(text);
-    for mark in ["brief", "remarks", "directions", "draft", "passage", "web_result", "claim", "source"] {
-        for open in ["<", "</"] {
-            let found = format!("{open}{mark}");
-            while let Some(at) = find_ignoring_case(&safe, &found) {
-                safe.replace_range(at..=at, "‹");
-            }
-        }
-    }
-    safe
-}
-
-fn find_ignoring_case(text: &str, needle: &str) -> Option<usize> {
-    text.as_bytes().windows(needle.len()).position(|w| w.eq_ignore_ascii_case(needle.as_bytes()))
+    without_marks(&clean(text), &MARKS)
 }
 
 /// The form of the text, for those who write and judge it.

@@ -6,6 +6,7 @@ use copydesk_types::TenantId;
 
 use super::App;
 use crate::agents::judge::SOURCES_PER_CLAIM;
+use crate::domain::count;
 use crate::domain::policy::{Lines, Mode};
 use crate::domain::safety::JudgeNote;
 use crate::error::of_store;
@@ -40,8 +41,7 @@ impl App {
         inquiry: Inquiry<'_>,
     ) -> Result<Grounded, ServiceError> {
         let Inquiry { text, sources, mode, lines, with_correction } = inquiry;
-        let policy = self.ports.guard.policy(tenant).await.map_err(of_store)?;
-        let policy = policy.map(|stored| stored.policy).unwrap_or_default();
+        let policy = self.policy_of(tenant).await.map_err(of_store)?;
         let thresholds = lines.or(policy.lines).thresholds();
         let report = copydesk_guard::check(text, &sources, &thresholds);
         let (opinions, note) = match mode.unwrap_or(policy.mode) {
@@ -49,7 +49,7 @@ impl App {
             Mode::Hybrid => self.hear_outside(tenant, &report, &sources).await?,
         };
         let heard = settle(report, &opinions, &sources, &thresholds);
-        let overruled = u32::try_from(heard.overruled.len()).unwrap_or(u32::MAX);
+        let overruled = count(heard.overruled.len());
         let corrected =
             with_correction.then(|| copydesk_guard::correct_by(text, &sources, &thresholds, &opinions));
         Ok(Grounded {

@@ -2,6 +2,7 @@
 use copydesk_guard::Verdict;
 use copydesk_guard::calibrate::{Judged, Proposal, auroc, kappa, propose};
 use copydesk_rpc::{Kind, ServiceError};
+use copydesk_store::StoreError;
 use copydesk_types::TenantId;
 
 use super::App;
@@ -25,6 +26,11 @@ pub(crate) struct Calibration {
 }
 
 impl App {
+    /// The policy that holds for a tenant.
+    pub(crate) async fn policy_of(&self, tenant: TenantId) -> Result<Policy, StoreError> {
+        Ok(self.ports.guard.policy(tenant).await?.map(|stored| stored.policy).unwrap_or_default())
+    }
+
     /// The tenant's policy, if it has set one.
     pub(crate) async fn guard_policy(&self, tenant: TenantId) -> Result<Option<StoredPolicy>, ServiceError> {
         self.ports.guard.policy(tenant).await.map_err(of_store)

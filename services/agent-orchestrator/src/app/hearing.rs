@@ -8,11 +8,15 @@ use copydesk_types::TenantId;
 
 use super::App;
 use crate::agents::judge;
+use crate::domain::count;
 use crate::domain::safety::JudgeNote;
 use crate::ports::{ModelCall, ModelReply};
 
 /// How long a judge's answer is remembered, in milliseconds: thirty days.
 const REMEMBERED_MS: i64 = 30 * 24 * 3_600 * 1_000;
+
+/// Why an answer is of no use.
+pub(super) const BAD_FORM: &str = "the model's answer does not have the form asked for";
 
 /// What is to be heard.
 pub(crate) struct Docket {
@@ -95,7 +99,7 @@ impl App {
             Some(Ok(reply)) => reply,
         };
         hearing.note.cost_nanos = reply.cost_nanos;
-        match answers(reply, docket.open.len()) {
+        match opinions(reply, docket.open.len()) {
             Err(why) => hearing.note.error = why.to_owned(),
             Ok((model, opinions)) => {
                 hearing.note.model = model;
@@ -112,15 +116,20 @@ impl App {
     }
 }
 
-/// The opinions in a reply with the name of their model. The offline writer composes; it does not judge.
-fn answers(reply: ModelReply, questions: usize) -> Result<(String, Vec<Option<Opinion>>), &'static str> {
+/// A judge's answer with the name of its model. The offline writer composes; it does not judge.
+pub(super) fn answer(reply: ModelReply) -> Result<(String, serde_json::Value), &'static str> {
     if reply.degraded.is_some() {
         return Err("no model that can judge is configured");
     }
     let answer = reply.structured.filter(|_| !reply.refused).ok_or("the model gave no answer")?;
-    let opinions =
-        judge::opinions(answer, questions).ok_or("the model's answer does not have the form asked for")?;
-    Ok((reply.model, opinions))
+    Ok((reply.model, answer))
+}
+
+/// The opinions in a reply with the name of their model.
+fn opinions(reply: ModelReply, questions: usize) -> Result<(String, Vec<Option<Opinion>>), &'static str> {
+    let (model, answer) = answer(reply)?;
+    let opinions = judge::opinions(answer, questions).ok_or(BAD_FORM)?;
+    Ok((model, opinions))
 }
 
 /// What an answer is remembered by: the judge's version, the claim and what it is shown of the sources.
@@ -136,8 +145,4 @@ fn hash(question: &Question<'_>, sources: &[Source<'_>]) -> String {
         part(judge::head(source.text));
     }
     hash.finalize().to_hex()[..32].to_owned()
-}
-
-fn count(n: usize) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
 }

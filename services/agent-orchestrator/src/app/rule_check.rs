@@ -5,8 +5,10 @@ use copydesk_rpc::ServiceError;
 use copydesk_types::TenantId;
 
 use super::App;
+use super::hearing::{BAD_FORM, answer};
 use super::packs::Ready;
 use crate::agents::judge;
+use crate::domain::count;
 use crate::domain::policy::Mode;
 use crate::domain::safety::JudgeNote;
 use crate::domain::spec::RunSpec;
@@ -57,8 +59,10 @@ impl App {
         let RuleInquiry { text, scope, sources, pack_ids, mode } = inquiry;
         let packs = self.active_packs(tenant, pack_ids).await?;
         let found = pack::check(&borrowed(&packs), scope, text, &sources);
-        let policy = self.ports.guard.policy(tenant).await.map_err(of_store)?;
-        let mode = mode.unwrap_or_else(|| policy.map(|stored| stored.policy.mode).unwrap_or_default());
+        let mode = match mode {
+            Some(mode) => mode,
+            None => self.policy_of(tenant).await.map_err(of_store)?.mode,
+        };
         let reply = match (mode, found.questions.as_slice()) {
             (_, []) => None,
             (Mode::Deterministic, _) => Some(Err("no judge is asked in this mode".to_owned())),
@@ -137,20 +141,15 @@ pub(crate) fn judged(
         return report;
     };
     let mut note = JudgeNote {
-        asked: u32::try_from(asked).unwrap_or(u32::MAX),
+        asked: count(asked),
         judge_version: judge::AGENT.version.to_owned(),
         ..JudgeNote::default()
     };
     let answers = reply.and_then(|reply| {
         note.cost_nanos = reply.cost_nanos;
-        if reply.degraded.is_some() {
-            return Err("no model that can judge is configured".to_owned());
-        }
-        note.model = reply.model;
-        let answer = reply.structured.filter(|_| !reply.refused);
-        answer
-            .and_then(|answer| judge::answers(answer, asked))
-            .ok_or_else(|| "the model gave no answer".to_owned())
+        let (model, answer) = answer(reply)?;
+        note.model = model;
+        Ok(judge::answers(answer, asked).ok_or(BAD_FORM)?)
     });
     let answers = answers.unwrap_or_else(|why| {
         note.error = why;

@@ -15,3 +15,8 @@ pub mod run;
 pub mod safety;
 pub mod spec;
 pub mod step;
+
+/// A number of things, as messages and rows have it.
+pub(crate) fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

@@ -1,6 +1,7 @@
 //! The end of a run, as the archive is told of it.
 use copydesk_guard::Verdict;
 
+use super::count;
 use super::run::{Run, RunState};
 
 /// The end of a run.
@@ -67,8 +68,8 @@ impl Outcome {
             text: result.map(|r| r.text.clone()).unwrap_or_default(),
             score: result.map_or(0.0, |r| r.score),
             confidence: safety.map_or(0.0, |s| s.confidence),
-            corrections: safety.map_or(0, |s| u32::try_from(s.corrections.len()).unwrap_or(u32::MAX)),
-            unsupported: result.map_or(0, |r| u32::try_from(flagged(r)).unwrap_or(u32::MAX)),
+            corrections: safety.map_or(0, |s| count(s.corrections.len())),
+            unsupported: result.map_or(0, |r| count(flagged(r))),
             claims: safety.map_or(0, |s| s.checked),
             cost_nanos: run.spent_nanos,
             duration_ms: u64::try_from(finished_ms - run.created_ms).unwrap_or(0),

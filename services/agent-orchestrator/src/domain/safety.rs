@@ -4,6 +4,7 @@ use copydesk_guard::{Claim, Report, Source, Thresholds, Verdict};
 use serde::{Deserialize, Serialize};
 
 use super::compose::Composed;
+use super::count;
 use super::passage::{Citation, Passage};
 
 /// A text that went through the guard.
@@ -228,10 +229,6 @@ fn safe_caption(
     let words =
         supported.and_then(|s| text.get(usize::try_from(s.start).ok()?..usize::try_from(s.end).ok()?));
     words.map(|w| w.trim().to_owned()).unwrap_or_default()
-}
-
-fn count(n: usize) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

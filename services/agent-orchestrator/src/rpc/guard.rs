@@ -14,6 +14,7 @@ use crate::adapters::convert::{span, timestamp};
 use crate::app::App;
 use crate::app::ground::{Grounded, Inquiry};
 use crate::app::rule_check::RuleInquiry;
+use crate::domain::count;
 use crate::domain::policy::{Lines, Mode, Policy};
 use crate::domain::safety::JudgeNote;
 use crate::ports::HumanVerdict;
@@ -416,8 +417,4 @@ fn thresholds_message(thresholds: &Thresholds) -> pb::GuardThresholds {
         unsupported_risk: Some(thresholds.t_high),
         max_corrections: Some(count(thresholds.max_corrections)),
     }
-}
-
-fn count(n: usize) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
 }

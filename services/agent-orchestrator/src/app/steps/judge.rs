@@ -37,8 +37,7 @@ pub(super) async fn guard(desk: &Desk<'_>) -> Result<(Work, String), StepError> 
     let finish = output::finish(desk.finished).ok_or_else(|| absent("hook and hashtags"))?;
     let directions = merge(output::lessons(desk.finished), &[]);
     let composed = compose(desk.run.spec.content_type, draft.text, finish, &directions);
-    let policy =
-        desk.app.ports.guard.policy(desk.run.tenant).await?.map(|stored| stored.policy).unwrap_or_default();
+    let policy = desk.app.policy_of(desk.run.tenant).await?;
     let thresholds = policy.lines.thresholds();
     let examination = Examination::new(&composed, &finish.caption, desk.passages(), thresholds);
     let (opinions, note) = match policy.mode {
@@ -88,8 +87,7 @@ pub(super) async fn rules(desk: &Desk<'_>) -> Result<(Work, String), StepError> 
     let packs = desk.app.active_packs(tenant, &[]).await?;
     let sources = sources(desk.passages());
     let found = pack::check(&borrowed(&packs), Scope::Output, text, &sources);
-    let policy = desk.app.ports.guard.policy(tenant).await?.map(|stored| stored.policy).unwrap_or_default();
-    let reply = match (policy.mode, found.questions.as_slice()) {
+    let reply = match (desk.app.policy_of(tenant).await?.mode, found.questions.as_slice()) {
         (_, []) | (Mode::Deterministic, _) => None,
         (Mode::Hybrid, questions) => {
             match desk.call_model("rules", &judge::rules(questions, text), false).await {

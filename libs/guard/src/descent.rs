@@ -5,18 +5,21 @@ use std::collections::VecDeque;
 
 /// Steps remembered.
 const MEMORY: usize = 8;
-/// Most steps.
-const STEPS: usize = 300;
 /// Decrease, relative to the value, at which it stops.
 const STILL: f64 = 1e-9;
 
-/// The minimum of `value_and_slope`, which writes the gradient at a point and gives the value there, from zero on.
-pub(super) fn minimise(size: usize, mut value_and_slope: impl FnMut(&[f64], &mut [f64]) -> f64) -> Vec<f64> {
+/// The minimum of `value_and_slope`, which writes the gradient at a point and gives the value there, from zero on, in so
+/// many steps at most.
+pub(crate) fn minimise(
+    size: usize,
+    steps: usize,
+    mut value_and_slope: impl FnMut(&[f64], &mut [f64]) -> f64,
+) -> Vec<f64> {
     let mut at = vec![0.0; size];
     let mut slope = vec![0.0; size];
     let mut value = value_and_slope(&at, &mut slope);
     let mut memory: VecDeque<Step> = VecDeque::with_capacity(MEMORY);
-    for _ in 0..STEPS {
+    for _ in 0..steps {
         let direction = direction(&slope, &memory);
         let descent = dot(&direction, &slope);
         if descent >= 0.0 {
@@ -89,7 +92,8 @@ fn direction(slope: &[f64], memory: &VecDeque<Step>) -> Vec<f64> {
     rest
 }
 
-fn dot(left: &[f64], right: &[f64]) -> f64 {
+/// The sum of products.
+pub(crate) fn dot(left: &[f64], right: &[f64]) -> f64 {
     left.iter().zip(right).map(|(a, b)| a * b).sum()
 }
 
@@ -107,7 +111,7 @@ mod tests {
     fn finds_the_minimum_of_a_stretched_bowl() {
         let target = [3.0, -2.0, 0.5, 10.0];
         let weight = [1.0, 100.0, 0.01, 5.0];
-        let found = minimise(4, |at, slope| {
+        let found = minimise(4, 300, |at, slope| {
             (0..4)
                 .map(|i| {
                     let off = at[i] - target[i];
