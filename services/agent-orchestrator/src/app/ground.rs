@@ -1,10 +1,12 @@
 //! Checks a text against sources, outside of runs.
+use std::sync::Arc;
+
 use copydesk_guard::llm_judge::{Opinion, questions, settle};
-use copydesk_guard::{Corrected, Report, Source, Thresholds};
+use copydesk_guard::{Corrected, Report, Source, Thresholds, check, correct_by};
 use copydesk_rpc::ServiceError;
 use copydesk_types::TenantId;
 
-use super::App;
+use super::{App, Material, aside};
 use crate::agents::judge::SOURCES_PER_CLAIM;
 use crate::domain::count;
 use crate::domain::policy::{Lines, Mode};
@@ -13,9 +15,8 @@ use crate::error::of_store;
 use crate::ports::Place;
 
 /// What is to be checked.
-pub(crate) struct Inquiry<'a> {
-    pub(crate) text: &'a str,
-    pub(crate) sources: Vec<Source<'a>>,
+pub(crate) struct Inquiry {
+    pub(crate) material: Arc<Material>,
     /// Who decides; `None`: as the policy says.
     pub(crate) mode: Option<Mode>,
     pub(crate) lines: Lines,
@@ -35,23 +36,25 @@ pub(crate) struct Grounded {
 
 impl App {
     /// Checks a text. A judge that cannot be had leaves claims uncertain, which is not safe.
-    pub(crate) async fn ground(
-        &self,
-        tenant: TenantId,
-        inquiry: Inquiry<'_>,
-    ) -> Result<Grounded, ServiceError> {
-        let Inquiry { text, sources, mode, lines, with_correction } = inquiry;
+    pub(crate) async fn ground(&self, tenant: TenantId, inquiry: Inquiry) -> Result<Grounded, ServiceError> {
+        let Inquiry { material, mode, lines, with_correction } = inquiry;
         let policy = self.policy_of(tenant).await.map_err(of_store)?;
         let thresholds = lines.or(policy.lines).thresholds();
-        let report = copydesk_guard::check(text, &sources, &thresholds);
+        let given = material.clone();
+        let report = aside(move || check(&given.text, &given.sources(), &thresholds)).await?;
         let (opinions, note) = match mode.unwrap_or(policy.mode) {
             Mode::Deterministic => (Vec::new(), None),
-            Mode::Hybrid => self.hear_outside(tenant, &report, &sources).await?,
+            Mode::Hybrid => self.hear_outside(tenant, &report, &material.sources()).await?,
         };
-        let heard = settle(report, &opinions, &sources, &thresholds);
+        let settled = move || {
+            let sources = material.sources();
+            let heard = settle(report, &opinions, &sources, &thresholds);
+            let corrected =
+                with_correction.then(|| correct_by(&material.text, &sources, &thresholds, &opinions));
+            (heard, corrected)
+        };
+        let (heard, corrected) = aside(settled).await?;
         let overruled = count(heard.overruled.len());
-        let corrected =
-            with_correction.then(|| copydesk_guard::correct_by(text, &sources, &thresholds, &opinions));
         Ok(Grounded {
             report: heard.report,
             judged: heard.decided,

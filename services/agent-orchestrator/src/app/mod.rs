@@ -19,6 +19,7 @@ pub(crate) mod watch_run;
 
 use std::sync::Arc;
 
+use copydesk_guard::Source;
 use copydesk_rpc::{Minter, ServiceError};
 use copydesk_types::RunId;
 use tokio::sync::Notify;
@@ -87,6 +88,24 @@ impl App {
         self.outcomes.notify_one();
         tracing::info!(run = %run.run_id, state = run.state.as_str(), cost_nanos = run.spent_nanos, "run has ended");
     }
+}
+
+/// A text and its sources, of any size that a request may have: owned, so that they can be read beside the runtime.
+pub(crate) struct Material {
+    pub(crate) text: String,
+    /// Ids and texts.
+    pub(crate) sources: Vec<(String, String)>,
+}
+
+impl Material {
+    pub(crate) fn sources(&self) -> Vec<Source<'_>> {
+        self.sources.iter().map(|(id, text)| Source { id, text }).collect()
+    }
+}
+
+/// Work that may take a while without waiting for anything: beside the runtime's own threads.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ServiceError> {
+    tokio::task::spawn_blocking(work).await.map_err(ServiceError::internal)
 }
 
 fn no_such_run(run_id: RunId) -> ServiceError {

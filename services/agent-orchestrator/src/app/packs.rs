@@ -7,7 +7,7 @@ use copydesk_guard::pack::{ActivePack, BUILT_IN, Faults, Pack, built_in};
 use copydesk_rpc::{Kind, ServiceError, Violations};
 use copydesk_types::TenantId;
 
-use super::App;
+use super::{App, aside};
 use crate::error::of_store;
 use crate::ports::{Choice, Lists, StoredPack};
 
@@ -140,23 +140,30 @@ impl App {
         version: &str,
         lists: Lists,
     ) -> Result<Listed, ServiceError> {
-        let choice = Choice { version: version.to_owned(), is_off: false, lists };
-        let listed = match version {
-            "" => built_in_listed(id, Some(&choice)),
-            version => {
-                let stored = self.ports.packs.pack(tenant, id, version).await.map_err(of_store)?;
-                stored.map(|stored| listed(&stored, Some(&choice)))
-            }
+        let stored = match version {
+            "" => None,
+            version => self.ports.packs.pack(tenant, id, version).await.map_err(of_store)?,
         };
+        // The built-in one may be named by its version too, unless the tenant has one of the same.
+        let held = stored.as_ref().map(|stored| stored.version.clone()).unwrap_or_default();
+        let choice = Choice { version: held, is_off: false, lists };
+        let built_in = || {
+            let listed = built_in_listed(id, Some(&choice));
+            listed.filter(|listed| version.is_empty() || listed.version == version)
+        };
+        let listed = stored.as_ref().map(|stored| listed(stored, Some(&choice))).or_else(built_in);
         let listed = listed.ok_or_else(|| no_such_pack(id, version))?;
         self.ready(tenant, id, &choice).await?;
         self.ports.packs.choose(tenant, id, &choice, self.now()).await.map_err(of_store)?;
         Ok(listed)
     }
 
-    /// Turns a pack off.
+    /// Turns a pack off; one that is off stays so.
     pub(crate) async fn deactivate_pack(&self, tenant: TenantId, id: &str) -> Result<(), ServiceError> {
-        self.get_pack(tenant, id, "").await?;
+        let own = || async { self.ports.packs.packs(tenant).await.map_err(of_store) };
+        if built_in(id).is_none() && !own().await?.iter().any(|pack| pack.id == id) {
+            return Err(no_such_pack(id, ""));
+        }
         let off = Choice { is_off: true, ..Choice::default() };
         self.ports.packs.choose(tenant, id, &off, self.now()).await.map_err(of_store)
     }
@@ -206,8 +213,7 @@ impl App {
         let document = document.ok_or_else(|| no_such_pack(id, &choice.version))?;
         let lists = choice.lists.clone();
         // A large pack takes a while to compile and to prove.
-        let work = move || prove(&document, lists);
-        let pack = Arc::new(tokio::task::spawn_blocking(work).await.map_err(ServiceError::internal)??);
+        let pack = Arc::new(aside(move || prove(&document, lists)).await??);
         self.workbench.put(key, &pack);
         Ok(Ready::Own(pack))
     }

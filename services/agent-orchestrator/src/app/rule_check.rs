@@ -1,12 +1,13 @@
 //! Applies a tenant's rule packs to a text; what only a judge can say, a model is asked, in one call.
-use copydesk_guard::Source;
+use std::sync::Arc;
+
 use copydesk_guard::pack::{self, ActivePack, Hit, Question, Sanitized, Scope, Severity};
 use copydesk_rpc::ServiceError;
 use copydesk_types::TenantId;
 
-use super::App;
 use super::hearing::{BAD_FORM, answer};
 use super::packs::Ready;
+use super::{App, Material, aside};
 use crate::agents::judge;
 use crate::domain::count;
 use crate::domain::policy::Mode;
@@ -17,9 +18,8 @@ use crate::ports::{ModelReply, Place};
 
 /// A text and the rules that it is held against.
 pub(crate) struct RuleInquiry<'a> {
-    pub(crate) text: &'a str,
+    pub(crate) material: Arc<Material>,
     pub(crate) scope: Scope,
-    pub(crate) sources: Vec<Source<'a>>,
     /// All active packs when empty.
     pub(crate) pack_ids: &'a [String],
     /// Who answers questions; `None`: as the policy says.
@@ -56,9 +56,12 @@ impl App {
         tenant: TenantId,
         inquiry: RuleInquiry<'_>,
     ) -> Result<RuleReport, ServiceError> {
-        let RuleInquiry { text, scope, sources, pack_ids, mode } = inquiry;
+        let RuleInquiry { material, scope, pack_ids, mode } = inquiry;
         let packs = self.active_packs(tenant, pack_ids).await?;
-        let found = pack::check(&borrowed(&packs), scope, text, &sources);
+        let (ready, given) = (packs.clone(), material.clone());
+        let look = move || pack::check(&borrowed(&ready), scope, &given.text, &given.sources());
+        let found = aside(look).await?;
+        let text = material.text.as_str();
         let mode = match mode {
             Some(mode) => mode,
             None => self.policy_of(tenant).await.map_err(of_store)?.mode,
@@ -82,11 +85,12 @@ impl App {
         &self,
         tenant: TenantId,
         scope: Scope,
-        text: &str,
+        text: String,
         pack_ids: &[String],
     ) -> Result<(Vec<Ready>, Sanitized), ServiceError> {
         let packs = self.active_packs(tenant, pack_ids).await?;
-        let sanitized = pack::sanitize(&borrowed(&packs), scope, text, &[]);
+        let ready = packs.clone();
+        let sanitized = aside(move || pack::sanitize(&borrowed(&ready), scope, &text, &[])).await?;
         Ok((packs, sanitized))
     }
 

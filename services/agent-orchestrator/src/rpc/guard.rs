@@ -2,7 +2,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use copydesk_guard::{Claim, Correction, Report, SentenceClass, Source, Thresholds, Verdict};
+use copydesk_guard::{Claim, Correction, Report, SentenceClass, Thresholds, Verdict};
 use copydesk_proto::agent_orchestrator::v1 as pb;
 use copydesk_proto::agent_orchestrator::v1::guard_service_server::GuardService;
 use copydesk_rpc::{Caller, ServiceError, Violations};
@@ -11,9 +11,9 @@ use tonic::{Request, Response, Status};
 use super::packs;
 use super::response::verdict;
 use crate::adapters::convert::{span, timestamp};
-use crate::app::App;
 use crate::app::ground::{Grounded, Inquiry};
 use crate::app::rule_check::RuleInquiry;
+use crate::app::{App, Material};
 use crate::domain::count;
 use crate::domain::policy::{Lines, Mode, Policy};
 use crate::domain::safety::JudgeNote;
@@ -46,7 +46,7 @@ impl GuardService for Guard {
     ) -> Result<Response<pb::CheckGroundingResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
-        let inquiry = inquiry(&request)?;
+        let inquiry = inquiry(request)?;
         let grounded = self.app.ground(caller.tenant, inquiry).await?;
         Ok(Response::new(grounding(grounded)))
     }
@@ -56,8 +56,9 @@ impl GuardService for Guard {
         request: Request<pb::CheckRulesRequest>,
     ) -> Result<Response<pb::CheckRulesResponse>, Status> {
         let caller = Caller::of(&request)?;
-        let request = request.into_inner();
-        let inquiry = rule_inquiry(&request)?;
+        let mut request = request.into_inner();
+        let pack_ids = std::mem::take(&mut request.pack_ids);
+        let inquiry = rule_inquiry(request, &pack_ids)?;
         let report = self.app.check_rules(caller.tenant, inquiry).await?;
         Ok(Response::new(pb::CheckRulesResponse {
             blocked: report.is_blocked(),
@@ -82,7 +83,7 @@ impl GuardService for Guard {
         some_packs(&request.pack_ids, &mut violations);
         violations.finish()?;
         let (applied, clean) =
-            self.app.sanitize(caller.tenant, scope, &request.text, &request.pack_ids).await?;
+            self.app.sanitize(caller.tenant, scope, request.text, &request.pack_ids).await?;
         Ok(Response::new(pb::SanitizeResponse {
             text: clean.text,
             blocked: clean.blocked,
@@ -158,25 +159,34 @@ impl GuardService for Guard {
 
 /* Requests */
 
-fn inquiry(request: &pb::CheckGroundingRequest) -> Result<Inquiry<'_>, ServiceError> {
+fn inquiry(request: pb::CheckGroundingRequest) -> Result<Inquiry, ServiceError> {
     let mut violations = Violations::new();
     bytes("text", &request.text, MAX_TEXT, &mut violations);
-    let sources = sources(&request.sources, &mut violations);
+    check_sources(&request.sources, &mut violations);
     let mode = mode("mode", request.mode, &mut violations);
     let lines = lines("thresholds", request.thresholds.as_ref(), &mut violations);
     violations.finish()?;
-    Ok(Inquiry { text: &request.text, sources, mode, lines, with_correction: request.with_correction })
+    let with_correction = request.with_correction;
+    Ok(Inquiry { material: material(request.text, request.sources), mode, lines, with_correction })
 }
 
-fn rule_inquiry(request: &pb::CheckRulesRequest) -> Result<RuleInquiry<'_>, ServiceError> {
+fn rule_inquiry<'a>(
+    request: pb::CheckRulesRequest,
+    pack_ids: &'a [String],
+) -> Result<RuleInquiry<'a>, ServiceError> {
     let mut violations = Violations::new();
     bytes("text", &request.text, MAX_TEXT, &mut violations);
     let scope = packs::scope(request.scope, &mut violations);
-    let sources = sources(&request.sources, &mut violations);
-    some_packs(&request.pack_ids, &mut violations);
+    check_sources(&request.sources, &mut violations);
+    some_packs(pack_ids, &mut violations);
     let mode = mode("mode", request.mode, &mut violations);
     violations.finish()?;
-    Ok(RuleInquiry { text: &request.text, scope, sources, pack_ids: &request.pack_ids, mode })
+    Ok(RuleInquiry { material: material(request.text, request.sources), scope, pack_ids, mode })
+}
+
+fn material(text: String, sources: Vec<pb::GroundingSource>) -> Arc<Material> {
+    let sources = sources.into_iter().map(|source| (source.id, source.text)).collect();
+    Arc::new(Material { text, sources })
 }
 
 fn some_packs(ids: &[String], violations: &mut Violations) {
@@ -184,7 +194,7 @@ fn some_packs(ids: &[String], violations: &mut Violations) {
     violations.check(ids.len() <= MAX_PACKS, "pack_ids", many);
 }
 
-fn sources<'r>(given: &'r [pb::GroundingSource], violations: &mut Violations) -> Vec<Source<'r>> {
+fn check_sources(given: &[pb::GroundingSource], violations: &mut Violations) {
     let many = format!("must have at most {MAX_SOURCES} entries, has {}", given.len());
     violations.check(given.len() <= MAX_SOURCES, "sources", many);
     let all: usize = given.iter().map(|source| source.text.len()).sum();
@@ -196,7 +206,6 @@ fn sources<'r>(given: &'r [pb::GroundingSource], violations: &mut Violations) ->
         violations.check(ids.insert(&source.id), format!("sources[{at}].id"), "is another source's too");
         bytes(&format!("sources[{at}].text"), &source.text, MAX_SOURCE, violations);
     }
-    given.iter().map(|source| Source { id: &source.id, text: &source.text }).collect()
 }
 
 fn bytes(field: &str, text: &str, max: usize, violations: &mut Violations) {

@@ -135,8 +135,13 @@ async fn a_version_is_stored_proven_and_holds_until_another_does() {
         mesh.create_pack(&HOUSE.replace("version = \"1\"", "version = \"2\"")).await.expect("stored");
         mesh.activate("house", "2", Vec::new()).await.expect("active");
         assert!(!mesh.rules("Nightjar beats Globex.", &["house"]).await.blocked, "its list is empty");
-        let off = pb::DeactivateRulePackRequest { pack_id: "house".into() };
-        mesh.as_user(mesh.packs().deactivate_rule_pack(off)).await.expect("off");
+        for _ in 0..2 {
+            let off = pb::DeactivateRulePackRequest { pack_id: "house".into() };
+            mesh.as_user(mesh.packs().deactivate_rule_pack(off)).await.expect("off, and off again");
+        }
+        let (id, version, _) = &built_in[0];
+        let same = mesh.activate(id, version, Vec::new()).await.expect("named as it is listed");
+        assert!(same.built_in && same.active);
         let own: Vec<_> = mesh.list_packs().await.into_iter().filter(|(id, ..)| id == "house").collect();
         assert_eq!(own, [("house".into(), "1".into(), false), ("house".into(), "2".into(), false)]);
         let get = pb::GetRulePackRequest { pack_id: "house".into(), version: "1".into() };
