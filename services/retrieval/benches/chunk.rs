@@ -3,13 +3,16 @@
 //!
 //! ```sh
 //! cargo bench -p copydesk-retrieval --bench chunk                # the bundled documents
-//! cargo bench -p copydesk-retrieval --bench chunk -- FILE…       # Markdown of your own
+//! cargo bench -p copydesk-retrieval --bench chunk -- FOLDER…     # every .md and .txt of folders
 //! ```
+//!
+//! `COPYDESK_BENCH_PYTHON`, an interpreter that has `llama-index-core`, adds its SentenceSplitter (256 tokens, overlap 50).
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench ends with what went wrong")]
 
+mod peer;
+
 use std::collections::HashSet;
-use std::path::Path;
 
 use copydesk_retrieval::chunkers;
 use copydesk_retrieval::domain::packing::{Sizes, pack};
@@ -25,12 +28,7 @@ fn main() {
         println!("nothing measured: run it with `cargo bench`");
         return;
     }
-    let given: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let documents = if given.is_empty() {
-        bundled(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../all-in-one/samples"))
-    } else {
-        given.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect()
-    };
+    let documents = peer::documents(&std::env::args().collect::<Vec<_>>());
     let bytes: usize = documents.iter().map(String::len).sum();
     println!("{} documents, {:.2} MB; MB per CPU-second:", documents.len(), bytes as f64 / 1e6);
     let bpe = tiktoken_rs::o200k_base_singleton();
@@ -40,6 +38,7 @@ fn main() {
     line("o200k_base here, counting alone", own, floor);
     let outline = rate(&documents, |text| chunkers::outline(Format::Markdown, text).blocks.len());
     line("outline of Markdown alone", outline, floor);
+    let peer = peer::llama_index(&documents, 256, 50);
     for (name, sizes) in [
         ("256 tokens, one level", Sizes { parent: 256, child: 256, overlap: 0 }),
         ("passages of 256 by 50, chunks of 128", Sizes { parent: 256, child: 128, overlap: 50 }),
@@ -49,6 +48,9 @@ fn main() {
             pack(text, &chunkers::outline(Format::Markdown, text), sizes).unwrap().len()
         });
         line(name, cut, floor);
+        if let Some(peer) = peer {
+            println!("  {:<46} {:7.1}  of llama-index's SentenceSplitter, {peer:.2}", "", cut / peer);
+        }
     }
 }
 
@@ -75,17 +77,4 @@ fn rate(documents: &[String], work: impl Fn(&str) -> usize) -> f64 {
 fn on_processor() -> f64 {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     stat.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
-}
-
-fn bundled(folder: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(bundled(&path));
-        } else if path.extension().is_some_and(|end| end == "md") {
-            found.push(std::fs::read_to_string(&path).unwrap());
-        }
-    }
-    found
 }

@@ -148,7 +148,7 @@ impl Desk {
         Ok(self.sources.store_step(job, fetched).await?)
     }
 
-    /// Ends the fetching with the reason why it goes no further.
+    /// Ends the fetching with the reason why it goes no further. Where it stood stays known: it may be tried again.
     async fn fail(&self, job: &Job, source: &JobSource, miss: Miss, lease: i64) -> Result<bool, Error> {
         tracing::info!(kind = source.wish.kind, reason = miss.reason, "a source cannot be fetched");
         let now = self.clock.now();

@@ -4,13 +4,15 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::common::site::{Heard, Say, Site, answer};
 use crate::common::sources::{counts, failures, succeeded, wish};
-use crate::common::web::{Names, bench, loopback};
+use crate::common::web::{Names, bench, bench_far, loopback};
 use crate::common::{Tenant, refusal, titles};
 use copydesk_proto::retrieval::v1::ingest_source_start::Source;
-use copydesk_proto::retrieval::v1::{GitContent, GitSource, IngestSourceStart};
+use copydesk_proto::retrieval::v1::{GitContent, GitSource, IngestSourceStart, RetryIngestionRequest};
 use copydesk_proto::types::v1::SourceKind;
 use copydesk_retrieval::{Config, Sources, Web};
 use tonic::Code;
@@ -43,7 +45,7 @@ fn commit(folder: &Path, files: &[(&str, &str)], message: &str) -> String {
 }
 
 /// A repository with something of every kind.
-fn repository(folder: &Path) -> String {
+pub fn repository(folder: &Path) -> String {
     std::fs::create_dir_all(folder).unwrap();
     git(folder, &["init", "--quiet", "--initial-branch", "main"]);
     commit(folder, &[("README.md", "# Vans\n\nAn altimeter in every van.\n")], "First: the altimeter");
@@ -63,7 +65,7 @@ fn repository(folder: &Path) -> String {
     commit(folder, &files, "Second: glacier\n\nWith a body about the harpsichord.")
 }
 
-fn source(url: &str, contents: &[GitContent]) -> Source {
+pub fn source(url: &str, contents: &[GitContent]) -> Source {
     let contents = contents.iter().map(|content| i32::from(*content)).collect();
     Source::Git(GitSource { url: url.into(), contents, ..GitSource::default() })
 }
@@ -184,7 +186,7 @@ async fn folders_that_are_not_the_operators_are_not_read() {
 }
 
 /// Git's own server, as CGI (RFC 3875).
-fn backend(root: &Path, heard: &Heard) -> Say {
+pub fn backend(root: &Path, heard: &Heard) -> Say {
     use std::io::Write;
     let exec = git(root, &["--exec-path"]);
     let (path, query) = heard.path.split_once('?').unwrap_or((&heard.path, ""));
@@ -263,5 +265,38 @@ async fn a_repository_on_the_web_is_fetched_over_checked_connections() {
     for (at, url) in [site.url("/vans"), "http://8.8.8.8/vans".to_owned()].iter().enumerate() {
         let done = strict.fetched(wish(&format!("s{at}"), &base, source(url, &[]))).await;
         assert_eq!(failures(&done), [("/vans", "SOURCE_FORBIDDEN")], "{done:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repository_that_was_away_is_fetched_when_it_is_tried_again() {
+    let root = tempfile::tempdir().unwrap();
+    repository(&root.path().join("vans"));
+    let (served, away) = (root.path().to_path_buf(), Arc::new(AtomicBool::new(true)));
+    let told = Arc::clone(&away);
+    let site = Site::start(move |heard| match told.load(Ordering::SeqCst) {
+        true => answer(503, &[], ""),
+        false => backend(&served, heard),
+    })
+    .await;
+    let sources = Sources { pause_ms: 0, ..Sources::default() };
+    let config = Config { sources, web: loopback(), ..Config::default() };
+    let tenant = bench_far(config, Names::of(&[])).await.tenant(1);
+    let base = tenant.new_base("x").await.knowledge_base_id;
+    let done = tenant.fetched(wish("1", &base, source(&site.url("/vans"), &ALL))).await;
+    assert_eq!(failures(&done), [("/vans", "SOURCE_UNAVAILABLE")]);
+    let retry = async |request: &str| {
+        let again =
+            RetryIngestionRequest { request_id: request.into(), ingestion_id: done.ingestion_id.clone() };
+        tenant.run(tenant.ingestions().retry_ingestion(again)).await.unwrap();
+        tenant.ended(&done.ingestion_id).await
+    };
+    let again = retry("still away").await;
+    assert_eq!((failures(&again), again.documents_total), (vec![("/vans", "SOURCE_UNAVAILABLE")], 1));
+    away.store(false, Ordering::SeqCst);
+    for request in ["back", "back", "nothing left"] {
+        let again = retry(request).await;
+        succeeded(&again);
+        assert_eq!((counts(&again), again.documents_total), ((7, 0, 0, 0), 7), "{request}: {again:?}");
     }
 }

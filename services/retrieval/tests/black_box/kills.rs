@@ -69,16 +69,16 @@ impl Embedder for NotingEmbedder {
     }
 }
 
-fn noting(folder: &Path, file: &str) -> File {
+pub fn noting(folder: &Path, file: &str) -> File {
     OpenOptions::new().create(true).append(true).open(folder.join(file)).unwrap()
 }
 
-fn lines(folder: &Path, file: &str) -> Vec<String> {
+pub fn lines(folder: &Path, file: &str) -> Vec<String> {
     let text = std::fs::read_to_string(folder.join(file)).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
 }
 
-async fn open(folder: &Path) -> Database {
+pub async fn open(folder: &Path) -> Database {
     let config = DatabaseConfig::file(folder.join("library.sqlite3"));
     Database::open(&config, "test", &MIGRATOR).await.unwrap()
 }
@@ -121,26 +121,29 @@ async fn serve(folder: &Path, rounds: usize) {
 #[test]
 #[ignore = "is the child of the other test"]
 fn child() {
-    let folder = PathBuf::from(std::env::var(FOLDER).unwrap());
-    let rounds = std::env::var(ROUND).unwrap().parse().unwrap();
+    let (folder, rounds) = told();
     tokio::runtime::Runtime::new().unwrap().block_on(serve(&folder, rounds));
 }
 
+/// What a child is told: its folder and how many rounds it sees through.
+pub fn told() -> (PathBuf, usize) {
+    (PathBuf::from(std::env::var(FOLDER).unwrap()), std::env::var(ROUND).unwrap().parse().unwrap())
+}
+
 /// A child that is never left behind.
-struct Library(Child);
+pub struct Library(Child);
 
 impl Library {
-    fn start(folder: &Path, round: usize) -> Self {
+    /// Starts this program again as a child that is one of its ignored tests.
+    pub fn start(child: &str, folder: &Path, round: usize) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command
-            .args(["kills::child", "--exact", "--ignored"])
-            .env(FOLDER, folder)
-            .env(ROUND, round.to_string());
-        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+        command.args([child, "--exact", "--ignored"]).env(FOLDER, folder).env(ROUND, round.to_string());
+        command.stdin(Stdio::null()).stdout(noting(folder, "output")).stderr(noting(folder, "output"));
+        Self(command.spawn().unwrap())
     }
 
     /// Waits until something is so, or the child has ended.
-    fn until(&mut self, so: impl Fn() -> bool) {
+    pub fn until(&mut self, so: impl Fn() -> bool) {
         let began = Instant::now();
         while !so() && self.0.try_wait().unwrap().is_none() {
             assert!(began.elapsed() < PATIENCE, "the child neither went on nor ended");
@@ -149,7 +152,7 @@ impl Library {
     }
 
     /// True when it was killed, false when it had ended before.
-    fn kill9(mut self) -> bool {
+    pub fn kill9(mut self) -> bool {
         let alive = self.0.try_wait().unwrap().is_none();
         let _ = self.0.kill();
         self.0.wait().unwrap();
@@ -167,7 +170,7 @@ impl Drop for Library {
 }
 
 /// Numbers that look random and are the same every time.
-fn next(seed: &mut u64) -> u64 {
+pub fn next(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     *seed >> 33
 }
@@ -175,7 +178,7 @@ fn next(seed: &mut u64) -> u64 {
 /// Starts the child and kills it at a moment of its work that the seed chooses. Whether it was still at work.
 fn interrupted(folder: &Path, round: usize, seed: &mut u64) -> bool {
     let (embedded, said) = (lines(folder, "embedded").len(), lines(folder, "said").len());
-    let mut library = Library::start(folder, round);
+    let mut library = Library::start("kills::child", folder, round);
     let begins = format!("begins {round}");
     if next(seed).is_multiple_of(5) {
         library.until(|| lines(folder, "said")[said..].contains(&begins));
@@ -238,7 +241,7 @@ async fn ingestion_survives_kill_9_at_thirty_seeded_points() {
         finished.extend(visible(folder).await.into_values().map(|(mark, _)| mark));
     }
     assert!(killed >= ROUNDS * 2 / 3, "only {killed} of {ROUNDS} were at work when they were killed");
-    let mut library = Library::start(folder, ROUNDS);
+    let mut library = Library::start("kills::child", folder, ROUNDS);
     library.until(|| lines(folder, "said").last().is_some_and(|line| line == "ended"));
     drop(library);
     let found = visible(folder).await;

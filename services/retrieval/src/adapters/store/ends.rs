@@ -4,7 +4,7 @@
 use copydesk_store::{Database, Row, StoreError, Tx, Value, params};
 use copydesk_types::{IngestionId, TenantId};
 
-use super::{method, take_request};
+use super::{method, rows, take_request};
 use crate::domain::origin::SourceState;
 use crate::domain::records::IngestionState;
 use crate::domain::stages::Stage;
@@ -69,9 +69,15 @@ pub(super) async fn retry(
     }
     let tenant = tenant.to_string();
     let again = Again::of(&mut tx, &tenant, &id).await?;
-    // A fetching that was cancelled goes on where it stood.
-    let to_fetch = row.get::<String>("source_state")? == SourceState::Fetching.word();
-    if again.failed + again.cancelled > 0 || (to_fetch && row.get::<Option<i64>>("finish_time")?.is_some()) {
+    let ended = row.get::<Option<i64>>("finish_time")?.is_some();
+    let source: String = row.get("source_state")?;
+    // A fetching that was cancelled goes on where it stood, and so does one that failed.
+    let failed = ended && source == SourceState::Failed.word();
+    if failed {
+        fetch_again(&mut tx, &tenant, &id).await?;
+    }
+    let fetches = failed || (ended && source == SourceState::Fetching.word());
+    if again.failed + again.cancelled > 0 || fetches {
         queue(&mut tx, &tenant, retry, &again, row.get("changes")?).await?;
     }
     tx.commit().await?;
@@ -101,6 +107,21 @@ impl Again {
             None => Ok(Self { failed: 0, cancelled: 0, bytes: 0 }),
         }
     }
+}
+
+/// Takes back that a source failed: it is fetched from the place of its last step that was stored. What it said of
+/// itself, the last of its items, goes; what it said of single documents stays.
+async fn fetch_again(tx: &mut Tx, tenant: &str, id: &str) -> Result<(), StoreError> {
+    let said = "DELETE FROM ingestion_item WHERE tenant = $1 AND ingestion_id = $2 AND content IS NULL
+        AND state = 'failed' AND (key, ordinal) = (SELECT source_name, documents_total - 1 FROM ingestion
+          WHERE tenant = $1 AND ingestion_id = $2)";
+    let gone = tx.execute(said, &params![tenant, id]).await?;
+    let open = "UPDATE ingestion SET source_state = $3, source_attempts = 0,
+          documents_total = documents_total - $4, documents_failed = documents_failed - $4
+        WHERE tenant = $1 AND ingestion_id = $2";
+    let fetching = SourceState::Fetching.word();
+    tx.execute(open, &params![tenant, id, fetching, rows::size(gone as usize)]).await?;
+    Ok(())
 }
 
 async fn queue(

@@ -136,7 +136,8 @@ fn miss_row(job: &Job, miss: &Miss, ordinal: u32, change: i64, now: i64) -> Vec<
 }
 
 const STEP: &str = "UPDATE ingestion SET documents_total = $3, bytes_total = bytes_total + $4,
-      documents_failed = documents_failed + $5, changes = changes + 1, source_state = $6, source_cursor = $7,
+      documents_failed = documents_failed + $5, changes = changes + 1, source_state = $6,
+      source_cursor = CASE WHEN $6 = 'failed' THEN source_cursor ELSE $7 END,
       source_mark = CASE WHEN $8 = '' THEN source_mark ELSE $8 END, source_attempts = 0, lease_until = $9
     WHERE tenant = $1 AND ingestion_id = $2";
 

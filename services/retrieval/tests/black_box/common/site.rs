@@ -100,6 +100,12 @@ impl Site {
         self.heard.lock().unwrap().clone()
     }
 
+    /// Counts what was asked so far, robots.txt left out, from wherever it is called.
+    pub fn counter(&self) -> impl Fn() -> usize + Send + 'static {
+        let heard = Arc::clone(&self.heard);
+        move || heard.lock().unwrap().iter().filter(|heard| heard.path != "/robots.txt").count()
+    }
+
     /// The paths that were asked, in order, robots.txt left out.
     pub fn paths(&self) -> Vec<String> {
         self.heard().into_iter().map(|heard| heard.path).filter(|path| path != "/robots.txt").collect()
