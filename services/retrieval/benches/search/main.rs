@@ -113,7 +113,7 @@ async fn measure(chunks: u32) {
         }
         figures.print(&format!("lexical  {name}"));
         hybrid(&desk, &queries, lens, floor).await.print(&format!("hybrid   {name}"));
-        println!("recall@10 {name}: {:.4}", recall(&desk, &queries[..50], lens).await);
+        println!("recall@10 {name}: {:.4}", recall(&desk, &queries[..50], lens, DEEP).await);
     }
     while_ingesting(Arc::new(desk), queries, chunks / CHUNKS, floor).await;
     with_graph(chunks, floor).await;
@@ -158,7 +158,10 @@ async fn with_graph(chunks: u32, floor: f64) {
         desk.hybrid(&queries[0], &lens).await;
         dense(&desk, &queries, |_| &lens, floor).await.print(&format!("dense    {name} with a graph"));
         hybrid(&desk, &queries, |_| &lens, floor).await.print(&format!("hybrid   {name} with a graph"));
-        println!("recall@10 {name}: {:.4}", recall(&desk, &queries[..50], |_| &lens).await);
+        for deep in [10, DEEP] {
+            let recall = recall(&desk, &queries[..50], |_| &lens, deep).await;
+            println!("recall@10 {name} in a list of {deep}: {recall:.4}");
+        }
     }
 }
 
@@ -202,13 +205,13 @@ fn floor(chunks: u32) -> f64 {
     times[25]
 }
 
-/// How many of the ten nearest passages of an exact search the usual one finds.
-async fn recall<'a>(desk: &Desk, queries: &[Query], lens: impl Fn(usize) -> &'a Lens) -> f64 {
+/// How many of the ten nearest passages of an exact search the usual one finds among so many.
+async fn recall<'a>(desk: &Desk, queries: &[Query], lens: impl Fn(usize) -> &'a Lens, deep: usize) -> f64 {
     let (mut found, mut wanted) = (0, 0);
     for (at, query) in queries.iter().enumerate() {
         let exact = Lens { exact: true, ..lens(at).clone() };
         let best = desk.near(&query.vector, &exact, 10).await;
-        let usual = desk.near(&query.vector, lens(at), 10).await;
+        let usual = desk.near(&query.vector, lens(at), deep).await;
         wanted += best.len();
         found += best.iter().filter(|leaf| usual.contains(leaf)).count();
     }

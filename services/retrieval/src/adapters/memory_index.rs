@@ -211,7 +211,7 @@ async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) ->
 const SHORT: u64 = 100_000;
 /// What a posting and a vector cost to look at, in nanoseconds, about.
 const POSTING: u64 = 2;
-const VECTOR: u64 = 50;
+const VECTOR: u64 = 20;
 
 /// Searches, beside the runtime's own threads when that takes long.
 async fn searched<T: Send + 'static>(

@@ -33,12 +33,24 @@ impl Desk {
         found.ok_or_else(|| Error::NotFound(Resource::Document, id.to_string()))
     }
 
-    /// The pages of a document, in order; none of one that is absent.
+    /// The same with the document's pages, in order. They are read after it: when it was replaced meanwhile, both are read
+    /// again.
     ///
     /// # Errors
-    /// When the database fails.
-    pub async fn pages(&self, tenant: TenantId, id: DocumentId) -> Result<Vec<Page>, Error> {
-        Ok(self.knowledge.pages(tenant, id).await?)
+    /// `NotFound`.
+    pub async fn document_with_pages(
+        &self,
+        tenant: TenantId,
+        id: DocumentId,
+        with_text: bool,
+    ) -> Result<(Document, Option<String>, Vec<Page>), Error> {
+        loop {
+            let (found, text) = self.document(tenant, id, with_text).await?;
+            let pages = self.knowledge.pages(tenant, id).await?;
+            if self.document(tenant, id, false).await?.0.version == found.version {
+                return Ok((found, text, pages));
+            }
+        }
     }
 
     /// A page of a knowledge base's documents, newest first, and whether more follow.

@@ -9,7 +9,7 @@ use std::collections::BinaryHeap;
 use super::index::{Effort, KnowledgeIndex, Probe};
 use super::lens::Lens;
 use super::ranking::Leaf;
-use super::top::best;
+use super::top::{Likely, Near, best_likely};
 
 /// The nearest chunks that the lens lets through: enough of them for `parents` different passages, if there are so many.
 /// Chunks without a vector of the query's width are not found.
@@ -23,35 +23,29 @@ pub fn search(
     let effort = if lens.exact { Effort::EXACT } else { effort };
     let Some(probe) = Probe::new(query) else { return Vec::new() };
     let visible: Vec<_> = indexes.iter().map(|index| index.visible(lens)).collect();
-    best(indexes, parents, |top| {
-        let mut floor = Floor::new(top.capacity());
-        let mut near = Vec::new();
+    let look = |capacity: usize| {
+        let mut floor = Floor::new(capacity);
+        let (mut likely, mut complete) = (Vec::new(), true);
         for (at, (index, visible)) in indexes.iter().zip(&visible).enumerate() {
-            let led = index.lead(&probe, visible, top.capacity(), effort);
-            if led.is_some() {
-                top.left_some_out();
-            }
+            let led = index.lead(&probe, visible, capacity, effort);
+            complete &= led.is_none();
             index.matrix().look(&probe, led.as_ref().unwrap_or(visible), |slot, low, high| {
-                near.push((high, at, slot));
+                likely.push(Likely { most: high, index: at as u32, slot });
                 floor.raise(low)
             });
         }
         let floor = floor.value();
-        near.retain(|(high, ..)| *high >= floor);
-        // Likely ones first: the sooner the list is full of good ones, the sooner the rest need not be looked at.
-        near.sort_unstable_by(|left, right| right.0.total_cmp(&left.0));
-        for (high, at, slot) in near {
-            if top.floor().is_some_and(|floor| f64::from(high) < floor) {
-                break;
-            }
-            if let Some(cosine) = indexes[at].matrix().cosine(slot, &probe) {
-                top.offer(cosine, at, slot, indexes[at]);
-            }
+        likely.retain(|one| one.most >= floor);
+        Near { likely, floor, complete: complete && floor == f32::NEG_INFINITY }
+    };
+    let score = |some: &[Likely], scores: &mut Vec<Option<f64>>| {
+        for (at, index) in indexes.iter().enumerate() {
+            index.matrix().fetch(some.iter().filter(|one| one.index as usize == at).map(|one| one.slot));
         }
-        if floor > f32::NEG_INFINITY {
-            top.left_some_out();
-        }
-    })
+        let cosine = |one: &Likely| indexes.get(one.index as usize)?.matrix().cosine(one.slot, &probe);
+        scores.extend(some.iter().map(cosine));
+    };
+    best_likely(indexes, parents, look, score)
 }
 
 /// The lowest of so many of the highest numbers seen: what lies below it is not among the best.

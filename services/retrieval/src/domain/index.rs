@@ -10,6 +10,7 @@ mod guide;
 mod matrix;
 mod packed;
 mod postings;
+mod products;
 mod views;
 mod words;
 

@@ -1,6 +1,6 @@
 //! The best leaves of a leg, without sorting the others.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::hash::BuildHasherDefault;
 
@@ -104,6 +104,106 @@ pub fn best(indexes: &[&KnowledgeIndex], parents: usize, mut collect: impl FnMut
         capacity = capacity.saturating_mul(next(parents, seen));
     }
     Vec::new()
+}
+
+/// A chunk that was looked at from afar.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Likely {
+    /// What its score is at most.
+    pub most: f32,
+    /// Which of the searched indexes it is in.
+    pub index: u32,
+    /// Where in it.
+    pub slot: u32,
+}
+
+impl Eq for Likely {}
+
+impl Ord for Likely {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_score = self.most.total_cmp(&other.most);
+        by_score.then_with(|| (other.index, other.slot).cmp(&(self.index, self.slot)))
+    }
+}
+
+impl PartialOrd for Likely {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// What a look from afar leaves: all whose score may be as high as the floor.
+#[derive(Debug)]
+pub struct Near {
+    /// These.
+    pub likely: Vec<Likely>,
+    /// No chunk that was left out scores as high. The lowest of all numbers when none was, or when that is not known.
+    pub floor: f32,
+    /// Whether none was left out.
+    pub complete: bool,
+}
+
+/// Chunks that are scored at once.
+const AT_ONCE: usize = 8;
+
+/// The same as [`best`] from scores that are dear: `look` gives what may be among so many best, `score` their scores, and
+/// only chunks are scored that may come before the last one of the answer.
+pub fn best_likely(
+    indexes: &[&KnowledgeIndex],
+    parents: usize,
+    mut look: impl FnMut(usize) -> Near,
+    mut score: impl FnMut(&[Likely], &mut Vec<Option<f64>>),
+) -> Vec<Leaf> {
+    let mut capacity = guess(parents);
+    while capacity > 0 {
+        let near = look(capacity);
+        let complete = near.complete;
+        let (found, seen) = in_order(indexes, near, parents, &mut score);
+        if complete || seen == parents {
+            return found.iter().filter_map(|ranked| leaf(indexes, ranked)).collect();
+        }
+        capacity = capacity.saturating_mul(next(parents, seen));
+    }
+    Vec::new()
+}
+
+/// The leaves in order until `parents` different passages have been seen or there are no more, and how many were seen. A
+/// leaf comes when nothing that is not scored yet can be before it.
+fn in_order(
+    indexes: &[&KnowledgeIndex],
+    near: Near,
+    parents: usize,
+    score: &mut impl FnMut(&[Likely], &mut Vec<Option<f64>>),
+) -> (Vec<Ranked>, usize) {
+    let mut likely = BinaryHeap::from(near.likely);
+    let (mut known, mut found) = (BinaryHeap::<Reverse<Ranked>>::new(), Vec::new());
+    let mut seen = IdSet::with_capacity_and_hasher(parents, BuildHasherDefault::default());
+    let (mut some, mut scores) = (Vec::with_capacity(AT_ONCE), Vec::with_capacity(AT_ONCE));
+    loop {
+        let most = likely.peek().map_or(f32::NEG_INFINITY, |next: &Likely| next.most).max(near.floor);
+        while let Some(Reverse(ranked)) = known.peek().copied()
+            && (ranked.score > f64::from(most) || likely.is_empty() && ranked.score >= f64::from(most))
+        {
+            known.pop();
+            found.push(ranked);
+            if seen.insert(ranked.passage) && seen.len() == parents {
+                return (found, parents);
+            }
+        }
+        some.clear();
+        some.extend(std::iter::from_fn(|| likely.pop()).take(AT_ONCE));
+        if some.is_empty() {
+            return (found, seen.len());
+        }
+        scores.clear();
+        score(&some, &mut scores);
+        for (one, score) in some.iter().zip(&scores) {
+            let slot = indexes.get(one.index as usize).and_then(|index| index.slot(one.slot));
+            let (Some(slot), Some(score)) = (slot, *score) else { continue };
+            let (passage, ordinal) = (slot.passage, slot.ordinal);
+            known.push(Reverse(Ranked { score, passage, ordinal, index: one.index, slot: one.slot }));
+        }
+    }
 }
 
 /// How many times as long a list has to be whose leaves are of so few passages: twice what would do if it went on so,

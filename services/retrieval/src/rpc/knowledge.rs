@@ -136,12 +136,15 @@ impl KnowledgeService for Door {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let id = one("document_id", &request.document_id)?;
-        let (found, text) = self.desk.document(caller.tenant, id, request.with_text).await?;
+        let (found, text, pages) = match request.with_pages {
+            true => self.desk.document_with_pages(caller.tenant, id, request.with_text).await?,
+            false => {
+                let (found, text) = self.desk.document(caller.tenant, id, request.with_text).await?;
+                (found, text, Vec::new())
+            }
+        };
         let mut document = convert::document(found, text);
-        if request.with_pages {
-            let pages = self.desk.pages(caller.tenant, id).await?;
-            document.pages = pages.into_iter().map(convert::page).collect();
-        }
+        document.pages = pages.into_iter().map(convert::page).collect();
         Ok(Response::new(pb::GetDocumentResponse { document: Some(document) }))
     }
 

@@ -6,9 +6,8 @@
 
 use std::ops::Range;
 
-use fearless_simd::{Level, Simd, dispatch};
-
 use super::bits::{Bits, ones};
+use super::products::{Level, Products, dispatch, of_floats};
 
 /// Rows of a block: large enough to be scanned at full speed, small enough that the last one wastes little.
 pub const BLOCK: usize = 1024;
@@ -82,7 +81,7 @@ impl Probe {
 
     /// The cosine with a unit vector of the same width; the same number as [`Matrix::cosine`] gives for it.
     pub fn cosine(&self, unit: &[f32]) -> f64 {
-        let dot = dispatch!(Level::new(), simd => dot_as(simd, &self.full, unit));
+        let dot = dispatch!(Level::of_processor(), products => dot_as(products, &self.full, unit));
         (dot / self.norm).clamp(-1.0, 1.0)
     }
 }
@@ -158,18 +157,18 @@ impl Matrix {
     pub fn near(&self, sight: &Sight, slots: &[u32], cosines: &mut Vec<f32>) {
         cosines.clear();
         cosines.resize(slots.len(), -1.0);
-        dispatch!(Level::new(), simd => self.near_as(simd, sight, slots, cosines));
+        dispatch!(Level::of_processor(), products => self.near_as(products, sight, slots, cosines));
     }
 
     /// Plain loops, because iterators' closures are not built for the processor's level.
     #[inline(always)]
-    fn near_as<S: Simd>(&self, simd: S, sight: &Sight, slots: &[u32], cosines: &mut [f32]) {
-        simd.vectorize(
+    fn near_as<P: Products>(&self, products: P, sight: &Sight, slots: &[u32], cosines: &mut [f32]) {
+        products.vectorize(
             #[inline(always)]
             || {
                 for (cosine, slot) in cosines.iter_mut().zip(slots) {
                     if let Some((rounded, scale)) = self.rounded(*slot) {
-                        *cosine = dot_rounded(&sight.rounded, rounded) as f32 * (sight.scale * scale);
+                        *cosine = products.of_words(&sight.rounded, rounded) as f32 * (sight.scale * scale);
                     }
                 }
             },
@@ -178,18 +177,18 @@ impl Matrix {
 
     /// Whether a slot's vector is nearer to one of these than a cosine, about.
     pub fn any_nearer(&self, slot: u32, others: &[u32], than: f32) -> bool {
-        dispatch!(Level::new(), simd => self.any_nearer_as(simd, slot, others, than))
+        dispatch!(Level::of_processor(), products => self.any_nearer_as(products, slot, others, than))
     }
 
     #[inline(always)]
-    fn any_nearer_as<S: Simd>(&self, simd: S, slot: u32, others: &[u32], than: f32) -> bool {
+    fn any_nearer_as<P: Products>(&self, products: P, slot: u32, others: &[u32], than: f32) -> bool {
         let Some((own, scale)) = self.rounded(slot) else { return false };
-        simd.vectorize(
+        products.vectorize(
             #[inline(always)]
             || {
                 for other in others {
                     if let Some((rounded, other)) = self.rounded(*other)
-                        && dot_bytes(own, rounded) as f32 * (scale * other) > than
+                        && products.of_bytes(own, rounded) as f32 * (scale * other) > than
                     {
                         return true;
                     }
@@ -212,6 +211,14 @@ impl Matrix {
         Some(probe.cosine(self.row(slot)?))
     }
 
+    /// Brings slots' vectors near the processor, all at once: one after the other, each would be waited for.
+    pub fn fetch(&self, slots: impl Iterator<Item = u32>) {
+        /// Values of a line of the processor's cache.
+        const LINE: usize = 16;
+        let lines = slots.filter_map(|slot| self.row(slot)).flat_map(|row| row.iter().step_by(LINE));
+        std::hint::black_box(lines.fold(0, |seen, value| seen ^ value.to_bits()));
+    }
+
     /// Looks at the vectors of these slots, a block at a time: `seen` is told the slot and the interval in which the
     /// cosine lies, for each whose upper end is not below the floor that the last call of `seen` gave.
     pub fn look(&self, probe: &Probe, slots: &Bits, mut seen: impl FnMut(u32, f32, f32) -> f32) {
@@ -225,7 +232,7 @@ impl Matrix {
             if !slots.any_in(runs.clone()) {
                 continue;
             }
-            dispatch!(Level::new(), simd => block.look_as(simd, probe, slots, runs.clone(), &mut near));
+            dispatch!(Level::of_processor(), products => block.look_as(products, probe, slots, runs.clone(), &mut near));
             for (run, base) in runs.zip((0..BLOCK).step_by(64)) {
                 for bit in ones(slots.run(run)) {
                     let row = base + bit as usize;
@@ -275,21 +282,21 @@ impl Block {
         let span = row * width..(row + 1) * width;
         let (full, rounded) = (&mut self.full[span.clone()], &mut self.rounded[span]);
         (self.scales[row], self.errors[row]) =
-            dispatch!(Level::new(), simd => round_as(simd, vector, norm, full, rounded));
+            dispatch!(Level::of_processor(), products => round_as(products, vector, norm, full, rounded));
     }
 
     /// The rounded cosines of the rows that are wanted.
     #[inline(always)]
-    fn look_as<S: Simd>(
+    fn look_as<P: Products>(
         &self,
-        simd: S,
+        products: P,
         probe: &Probe,
         slots: &Bits,
         runs: Range<usize>,
         near: &mut [f32; BLOCK],
     ) {
         let width = probe.width();
-        simd.vectorize(
+        products.vectorize(
             #[inline(always)]
             || {
                 for (run, base) in runs.zip((0..BLOCK).step_by(64)) {
@@ -298,7 +305,7 @@ impl Block {
                         let row = base + word.trailing_zeros() as usize;
                         word &= word - 1;
                         let Some(rounded) = self.rounded.get(row * width..(row + 1) * width) else { break };
-                        near[row] = dot_rounded(&probe.sight.rounded, rounded) as f32
+                        near[row] = products.of_words(&probe.sight.rounded, rounded) as f32
                             * (probe.sight.scale * self.scales[row]);
                     }
                 }
@@ -313,8 +320,14 @@ impl Block {
 
 /// Writes a vector as a unit vector, in full and rounded. Gives the scale of the rounded one and how far off it is.
 #[inline(always)]
-fn round_as<S: Simd>(simd: S, vector: &[f32], norm: f64, full: &mut [f32], rounded: &mut [i8]) -> (f32, f32) {
-    simd.vectorize(
+fn round_as<P: Products>(
+    products: P,
+    vector: &[f32],
+    norm: f64,
+    full: &mut [f32],
+    rounded: &mut [i8],
+) -> (f32, f32) {
+    products.vectorize(
         #[inline(always)]
         || {
             let mut largest = 0.0f32;
@@ -335,47 +348,11 @@ fn round_as<S: Simd>(simd: S, vector: &[f32], norm: f64, full: &mut [f32], round
 }
 
 #[inline(always)]
-fn dot_rounded(left: &[i16], right: &[i8]) -> i32 {
-    let mut sum = 0;
-    for (a, b) in left.iter().zip(right) {
-        sum += i32::from(*a) * i32::from(*b);
-    }
-    sum
-}
-
-#[inline(always)]
-fn dot_bytes(left: &[i8], right: &[i8]) -> i32 {
-    let mut sum = 0;
-    for (a, b) in left.iter().zip(right) {
-        sum += i32::from(*a) * i32::from(*b);
-    }
-    sum
-}
-
-#[inline(always)]
-fn dot_as<S: Simd>(simd: S, left: &[f32], right: &[f32]) -> f64 {
-    simd.vectorize(
+fn dot_as<P: Products>(products: P, left: &[f32], right: &[f32]) -> f64 {
+    products.vectorize(
         #[inline(always)]
-        || dot(left, right),
+        || of_floats(left, right),
     )
-}
-
-/// Sums side by side, so that the compiler can use vector instructions. The order of additions is fixed and nothing is
-/// fused: every machine gives the same number.
-#[inline(always)]
-fn dot(left: &[f32], right: &[f32]) -> f64 {
-    const LANES: usize = 32;
-    let mut lanes = [0.0f32; LANES];
-    let ((left, left_rest), (right, right_rest)) = (left.as_chunks::<LANES>(), right.as_chunks::<LANES>());
-    for (a, b) in left.iter().zip(right) {
-        for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
-            *lane += a * b;
-        }
-    }
-    for (lane, (a, b)) in lanes.iter_mut().zip(left_rest.iter().zip(right_rest)) {
-        *lane += a * b;
-    }
-    lanes.iter().map(|lane| f64::from(*lane)).sum()
 }
 
 #[cfg(test)]
@@ -408,14 +385,6 @@ mod tests {
             });
             prop_assert_eq!(count, rows.len());
         }
-    }
-
-    #[test]
-    fn every_level_of_the_processor_gives_the_same_number() {
-        let left: Vec<f32> = (0..389).map(|at| (at as f32 * 0.7).sin()).collect();
-        let right: Vec<f32> = (0..389).map(|at| (at as f32 * 1.3).cos()).collect();
-        let by_level = dispatch!(Level::new(), simd => dot_as(simd, &left, &right));
-        assert_eq!(by_level.to_bits(), dot(&left, &right).to_bits());
     }
 
     #[test]
