@@ -1,14 +1,19 @@
 //! The sources of one check, taken apart once: sentences, words as numbers, postings, quantities.
 
 use std::collections::HashSet;
+use std::hash::BuildHasher;
 use std::ops::Range;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Slot;
 
 use crate::facts::{
     Entity, Quantity, entities, is_negation, may_begin_quantity, quantities, quantities_among,
 };
-use crate::lexicon::{Lexicon, Postings};
+use crate::lexicon::{Lexicon, Postings, hash_of};
 use crate::report::{Evidence, Source};
-use crate::text::{Word, WordReader, is_stop_word, sentences, stem, with_stem, words};
+use crate::text::{Word, WordReader, is_stop_word, sentences, stem, with_stem, with_stem_hashed, words};
 
 /// Position of a source sentence in [`Index::passages`].
 pub(crate) type PassageId = u32;
@@ -35,7 +40,7 @@ pub(crate) struct Index<'a> {
     forms: Lexicon,
     /// What is known of each form.
     traits: Vec<Traits>,
-    /// Stems of the words and keys of the quantities.
+    /// Stems of the words; the keys of the quantities are counted with them, as the sketch of neighbours goes by the numbers.
     stems: Lexicon,
     /// Passages by stem, ascending.
     postings: Postings,
@@ -66,19 +71,47 @@ struct Traits {
 struct Desk {
     reader: WordReader,
     stems: Vec<u32>,
-    seen: Vec<u32>,
     /// Stem and passage that has it, by passage.
     held: Vec<(u32, PassageId)>,
+    /// How many passages there were when a stem, or a key of a quantity, was last met.
+    met: Vec<u32>,
+    keys: HashTable<Key>,
+    hasher: RandomState,
+}
+
+/// What quantities share that say the same, by the first of them.
+#[derive(Debug)]
+struct Key {
+    hash: u64,
+    /// Counted with the stems.
+    number: u32,
+    passage: PassageId,
+    /// Position in the passage's quantities.
+    at: usize,
+}
+
+impl Desk {
+    /// Whether this stem or key is new to this passage.
+    fn meets(&mut self, number: u32, passage: PassageId) -> bool {
+        let (at, now) = (number as usize, passage + 1);
+        if at >= self.met.len() {
+            self.met.resize(at + 1, 0);
+        }
+        std::mem::replace(&mut self.met[at], now) != now
+    }
 }
 
 impl<'a> Index<'a> {
     pub(crate) fn build(sources: &'a [Source<'a>]) -> Self {
+        let bytes: usize = sources.iter().map(|source| source.text.len()).sum();
+        // Texts repeat their words: the longer they are the more.
+        let room = (bytes / 24).min(1 << 14);
         let mut index = Self {
             sources,
             passages: Vec::new(),
-            forms: Lexicon::default(),
-            traits: Vec::new(),
-            stems: Lexicon::default(),
+            forms: Lexicon::with_room(room),
+            traits: Vec::with_capacity(room),
+            stems: Lexicon::with_room(room),
             postings: Postings::default(),
             openings: Vec::new(),
             by_value: Vec::new(),
@@ -101,30 +134,64 @@ impl<'a> Index<'a> {
     }
 
     fn add(&mut self, source: usize, text: &str, span: Range<usize>, desk: &mut Desk) {
-        let Ok(id) = PassageId::try_from(self.passages.len()) else { return };
+        let Some(id) = PassageId::try_from(self.passages.len()).ok().filter(|id| *id < PassageId::MAX) else {
+            return;
+        };
         let raw = &text[span.clone()];
         let found = desk.reader.read(raw);
         let forms: Vec<u32> = found.iter().map(|word| self.intern(&word.lower)).collect();
-        let quantities =
-            quantities_among(raw, found, |at| self.traits[forms[at] as usize].may_begin_quantity);
+        let may_begin = |at: usize| self.traits[forms[at] as usize].may_begin_quantity;
+        let quantities = match (0..forms.len()).any(may_begin) {
+            true => quantities_among(raw, found, may_begin),
+            false => Vec::new(),
+        };
         desk.stems.clear();
         desk.stems.extend(forms.iter().map(|form| self.traits[*form as usize].stem));
-        desk.seen.clone_from(&desk.stems);
-        for quantity in &quantities {
-            desk.seen.push(self.intern_stem(&quantity.key()));
-            self.hold(quantity, id);
-        }
-        desk.seen.sort_unstable();
-        desk.seen.dedup();
-        desk.held.extend(desk.seen.iter().map(|stem| (*stem, id)));
         self.openings.extend(forms.first().map(|first| (*first, id)));
         self.length += forms.len();
         self.join(&desk.stems);
-        self.passages.push(Passage { source, span, forms, quantities, breadth: desk.seen.len() });
+        self.passages.push(Passage { source, span, forms, quantities, breadth: 0 });
+        self.passages[id as usize].breadth = self.post(id, desk);
+    }
+
+    /// Files a passage under its stems and its quantities; how many different ones there are.
+    fn post(&mut self, id: PassageId, desk: &mut Desk) -> usize {
+        let before = desk.held.len();
+        for at in 0..desk.stems.len() {
+            let stem = desk.stems[at];
+            if desk.meets(stem, id) {
+                desk.held.push((stem, id));
+            }
+        }
+        let mut breadth = desk.held.len() - before;
+        for at in 0..self.passages[id as usize].quantities.len() {
+            self.hold(id, at);
+            let number = self.key(id, at, desk);
+            breadth += usize::from(desk.meets(number, id));
+        }
+        breadth
+    }
+
+    /// The number of what this quantity of a passage says.
+    fn key(&mut self, passage: PassageId, at: usize, desk: &mut Desk) -> u32 {
+        let identity = self.passages[passage as usize].quantities[at].identity();
+        let hash = desk.hasher.hash_one(identity);
+        let same = |key: &Key| {
+            key.hash == hash && self.passages[key.passage as usize].quantities[key.at].identity() == identity
+        };
+        match desk.keys.entry(hash, same, |key| key.hash) {
+            Slot::Occupied(slot) => slot.get().number,
+            Slot::Vacant(slot) => {
+                let number = self.stems.skip();
+                slot.insert(Key { hash, number, passage, at });
+                number
+            }
+        }
     }
 
     /// Files a quantity under what it can be found by.
-    fn hold(&mut self, quantity: &Quantity, id: PassageId) {
+    fn hold(&mut self, id: PassageId, at: usize) {
+        let quantity = &self.passages[id as usize].quantities[at];
         if quantity.goes_by_value() {
             self.by_value.push((quantity.value, id));
         } else if self.by_kind.last() != Some(&id) {
@@ -143,17 +210,18 @@ impl<'a> Index<'a> {
     }
 
     fn intern(&mut self, lower: &str) -> u32 {
-        let (form, is_new) = self.forms.intern(lower);
+        let hash = hash_of(lower);
+        let (form, is_new) = self.forms.intern(lower, hash);
         if is_new {
-            let stem = with_stem(lower, |stem| self.intern_stem(stem));
+            let stem = with_stem_hashed(lower, hash, |stem, hash| self.intern_stem(stem, hash));
             self.traits.push(Traits { stem, may_begin_quantity: may_begin_quantity(lower) });
             self.has_negation |= is_negation(lower);
         }
         form
     }
 
-    fn intern_stem(&mut self, stem: &str) -> u32 {
-        let (id, is_new) = self.stems.intern(stem);
+    fn intern_stem(&mut self, stem: &str, hash: u64) -> u32 {
+        let (id, is_new) = self.stems.intern(stem, hash);
         if let Some(family) = kin(stem).filter(|_| is_new) {
             self.kin.insert(family);
         }
@@ -386,7 +454,7 @@ fn is_generic(stem: &str) -> bool {
 /// The different content words and strict numbers of a sentence; a number's words are no words besides.
 fn terms_of(index: &Index<'_>, words: &[Word], quantities: &[Quantity]) -> Vec<Term> {
     let mut counted = vec![false; words.len()];
-    let mut seen: HashSet<String> = HashSet::new();
+    let mut seen: HashSet<String, RandomState> = HashSet::default();
     let mut terms = Vec::new();
     for quantity in quantities.iter().filter(|quantity| !quantity.loose) {
         counted[quantity.words.clone()].fill(true);

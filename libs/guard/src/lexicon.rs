@@ -2,60 +2,99 @@
 
 use std::hash::BuildHasher;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Slot;
+
+/// One for all lexicons, so that a word that is looked up in several is hashed once.
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
+
+/// What a word is looked up by.
+pub(crate) fn hash_of(word: &str) -> u64 {
+    HASHER.hash_one(word)
+}
 
 /// Different words, numbered from 0 in the order in which they came.
 #[derive(Debug, Default)]
 pub(crate) struct Lexicon {
     /// All words, one after the other.
     text: String,
-    /// Where each ends in `text`, and its hash.
-    entries: Vec<(usize, u64)>,
+    entries: Vec<Entry>,
     numbers: HashTable<u32>,
-    hasher: RandomState,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    start: usize,
+    end: usize,
+    hash: u64,
 }
 
 impl Lexicon {
-    /// The number of a word, and whether it is new.
-    pub(crate) fn intern(&mut self, word: &str) -> (u32, bool) {
-        let hash = self.hasher.hash_one(word);
-        if let Some(number) = self.find_hashed(word, hash) {
-            return (number, false);
+    /// Has room for so many words at once.
+    pub(crate) fn with_room(words: usize) -> Self {
+        Self {
+            text: String::with_capacity(words * 8),
+            entries: Vec::with_capacity(words),
+            numbers: HashTable::with_capacity(words),
         }
-        let number = self.entries.len() as u32;
-        self.text.push_str(word);
-        self.entries.push((self.text.len(), hash));
-        let entries = &self.entries;
-        self.numbers.insert_unique(hash, number, |number| entries[*number as usize].1);
-        (number, true)
+    }
+
+    /// The number of a word whose [`hash_of`] is given, and whether it is new.
+    pub(crate) fn intern(&mut self, word: &str, hash: u64) -> (u32, bool) {
+        let (text, entries) = (&self.text, &self.entries);
+        let same = |number: &u32| is_word(text, entries[*number as usize], word, hash);
+        match self.numbers.entry(hash, same, |number| entries[*number as usize].hash) {
+            Slot::Occupied(slot) => (*slot.get(), false),
+            Slot::Vacant(slot) => {
+                let number = self.entries.len() as u32;
+                slot.insert(number);
+                let start = self.text.len();
+                self.text.push_str(word);
+                self.entries.push(Entry { start, end: self.text.len(), hash });
+                (number, true)
+            }
+        }
+    }
+
+    /// Takes the next number for something that is no word.
+    pub(crate) fn skip(&mut self) -> u32 {
+        let at = self.text.len();
+        self.entries.push(Entry { start: at, end: at, hash: 0 });
+        self.entries.len() as u32 - 1
     }
 
     /// The number of a word that is there.
     pub(crate) fn find(&self, word: &str) -> Option<u32> {
-        self.find_hashed(word, self.hasher.hash_one(word))
-    }
-
-    fn find_hashed(&self, word: &str, hash: u64) -> Option<u32> {
-        let same = |number: &u32| self.entries[*number as usize].1 == hash && self.word(*number) == word;
+        let hash = hash_of(word);
+        let same = |number: &u32| is_word(&self.text, self.entries[*number as usize], word, hash);
         self.numbers.find(hash, same).copied()
     }
 
     /// The word with this number.
     pub(crate) fn word(&self, number: u32) -> &str {
-        &self.text[self.place(number as usize)]
+        &self.text[place(self.entries[number as usize])]
     }
 
-    fn place(&self, number: usize) -> Range<usize> {
-        let start = number.checked_sub(1).map_or(0, |before| self.entries[before].0);
-        start..self.entries[number].0
+    /// The [`hash_of`] of the word with this number.
+    pub(crate) fn hash(&self, number: u32) -> u64 {
+        self.entries[number as usize].hash
     }
 
-    /// How many different words there are.
+    /// How many numbers are given.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
+}
+
+fn is_word(text: &str, entry: Entry, word: &str, hash: u64) -> bool {
+    entry.hash == hash && text.as_bytes()[place(entry)] == *word.as_bytes()
+}
+
+fn place(entry: Entry) -> Range<usize> {
+    entry.start..entry.end
 }
 
 /// The passages of each stem.
@@ -102,10 +141,10 @@ mod tests {
         let mut lexicon = Lexicon::default();
         let words: Vec<String> = (0..500).map(|at| format!("w{at}")).chain([String::new()]).collect();
         for (at, word) in (0..).zip(&words) {
-            assert_eq!(lexicon.intern(word), (at, true));
+            assert_eq!(lexicon.intern(word, hash_of(word)), (at, true));
         }
         for (at, word) in (0..).zip(&words) {
-            assert_eq!((lexicon.intern(word), lexicon.word(at)), ((at, false), word.as_str()));
+            assert_eq!((lexicon.intern(word, hash_of(word)), lexicon.word(at)), ((at, false), word.as_str()));
             assert_eq!(lexicon.find(word), Some(at));
         }
         assert_eq!((lexicon.find("x"), lexicon.len()), (None, 501));

@@ -3,7 +3,7 @@
 use crate::text::Word;
 
 /// The parts of a date that are stated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Date {
     pub(super) year: Option<u16>,
     pub(super) month: u8,
@@ -29,6 +29,9 @@ pub(super) fn date_at(text: &str, words: &[Word], at: usize) -> Option<(Date, us
 }
 
 fn iso(lower: &str) -> Option<Date> {
+    if lower.len() != "2024-03-31".len() {
+        return None;
+    }
     let mut parts = lower.splitn(3, '-');
     let year = parts.next().filter(|part| part.len() == 4)?.parse().ok()?;
     let month = parts.next().filter(|part| part.len() == 2)?.parse().ok().filter(|m| (1..=12).contains(m))?;
@@ -87,9 +90,16 @@ const MONTHS: [&str; 12] = [
     "december",
 ];
 
+/// How the names begin.
+const SHORT: [[u8; 3]; 12] = [
+    *b"jan", *b"feb", *b"mar", *b"apr", *b"may", *b"jun", *b"jul", *b"aug", *b"sep", *b"oct", *b"nov",
+    *b"dec",
+];
+
 /// Whether [`month`] may take a word with this lower-cased form for one.
 pub(super) fn may_be_month(lower: &str) -> bool {
-    lower.len() >= 3 && MONTHS.iter().any(|name| name.starts_with(lower))
+    let first = lower.as_bytes().first_chunk::<3>();
+    first.is_some_and(|first| SHORT.contains(first)) && MONTHS.iter().any(|name| name.starts_with(lower))
 }
 
 /// A month by its name or short form, capitalised, since `may` and `march` are verbs too.

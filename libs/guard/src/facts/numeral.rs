@@ -17,6 +17,9 @@ pub(super) fn numeral_at(text: &str, words: &[Word], at: usize) -> Option<Numera
     if word.lower.bytes().all(|b| b.is_ascii_lowercase()) {
         return in_words(text, words, at);
     }
+    if is_digits(&word.lower) {
+        return in_digits(text, words, at);
+    }
     if let Some(version) = version(&word.lower) {
         return Some(Numeral::Whole {
             kind: Kind::Version(version.to_owned()),
@@ -29,6 +32,10 @@ pub(super) fn numeral_at(text: &str, words: &[Word], at: usize) -> Option<Numera
         return in_digits(text, words, at);
     }
     in_words(text, words, at)
+}
+
+fn is_digits(lower: &str) -> bool {
+    !lower.is_empty() && lower.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Whether a numeral may begin with this word, whatever is around it.
@@ -111,6 +118,10 @@ fn clock(digits: &str, suffix: &str) -> Option<f64> {
 
 /// Commas group thousands; a single comma before one or two digits is a decimal comma.
 fn parse(digits: &str) -> Option<f64> {
+    // So few digits are a whole number that a float holds exactly.
+    if digits.len() <= 15 && is_digits(digits) {
+        return Some(digits.bytes().fold(0_u64, |all, b| all * 10 + u64::from(b - b'0')) as f64);
+    }
     let groups: Vec<&str> = digits.split(',').collect();
     let decimal_comma = groups.len() == 2 && matches!(groups[1].len(), 1 | 2) && !digits.contains('.');
     let plain = if decimal_comma { digits.replace(',', ".") } else { groups.concat() };
@@ -158,46 +169,52 @@ fn scale(word: &str) -> Option<f64> {
     })
 }
 
-const UNITS: [&str; 20] = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-];
-const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
-const ORDINALS: [&str; 10] =
-    ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"];
-
 fn small(word: &str) -> Option<f64> {
-    if !(3..=9).contains(&word.len()) || !word.starts_with(['o', 't', 'f', 's', 'e', 'n', 'z']) {
-        return None;
-    }
-    position(&UNITS, word).or_else(|| position(&TENS, word).map(|tens| (tens + 2.0) * 10.0))
+    Some(match word {
+        "zero" => 0.0,
+        "one" => 1.0,
+        "two" => 2.0,
+        "three" => 3.0,
+        "four" => 4.0,
+        "five" => 5.0,
+        "six" => 6.0,
+        "seven" => 7.0,
+        "eight" => 8.0,
+        "nine" => 9.0,
+        "ten" => 10.0,
+        "eleven" => 11.0,
+        "twelve" => 12.0,
+        "thirteen" => 13.0,
+        "fourteen" => 14.0,
+        "fifteen" => 15.0,
+        "sixteen" => 16.0,
+        "seventeen" => 17.0,
+        "eighteen" => 18.0,
+        "nineteen" => 19.0,
+        "twenty" => 20.0,
+        "thirty" => 30.0,
+        "forty" => 40.0,
+        "fifty" => 50.0,
+        "sixty" => 60.0,
+        "seventy" => 70.0,
+        "eighty" => 80.0,
+        "ninety" => 90.0,
+        _ => return None,
+    })
 }
 
 fn ordinal(word: &str) -> Option<f64> {
-    if !(5..=7).contains(&word.len()) {
-        return None;
-    }
-    position(&ORDINALS, word).map(|i| i + 1.0)
-}
-
-fn position(list: &[&str], word: &str) -> Option<f64> {
-    list.iter().position(|name| *name == word).and_then(|i| u32::try_from(i).ok()).map(f64::from)
+    Some(match word {
+        "first" => 1.0,
+        "second" => 2.0,
+        "third" => 3.0,
+        "fourth" => 4.0,
+        "fifth" => 5.0,
+        "sixth" => 6.0,
+        "seventh" => 7.0,
+        "eighth" => 8.0,
+        "ninth" => 9.0,
+        "tenth" => 10.0,
+        _ => return None,
+    })
 }

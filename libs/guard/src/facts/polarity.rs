@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use foldhash::fast::RandomState;
+
 use crate::text::{Word, stem};
 
 /// Positions of the words that deny something, in reading order. `not only`, `no doubt` and the like deny nothing.
@@ -32,9 +34,20 @@ pub(crate) fn negations(words: &[Word]) -> Vec<usize> {
 
 /// Whether a lower-cased word denies.
 pub(crate) fn is_negation(lower: &str) -> bool {
-    const CUES: [&str; 11] =
-        ["not", "no", "never", "none", "nothing", "nobody", "neither", "nor", "without", "cannot", "nowhere"];
-    CUES.contains(&lower) || lower.ends_with("n't")
+    matches!(
+        lower,
+        "not"
+            | "no"
+            | "never"
+            | "none"
+            | "nothing"
+            | "nobody"
+            | "neither"
+            | "nor"
+            | "without"
+            | "cannot"
+            | "nowhere"
+    ) || lower.ends_with("n't")
 }
 
 /// Whether a lower-cased word may carry a denial by its meaning or form (`unable`, `lacks`, `wireless`).
@@ -60,8 +73,10 @@ pub(crate) fn antonyms(stem: &str) -> &'static [String] {
     OPPOSITES.get(stem).map_or(&[], Vec::as_slice)
 }
 
-static OPPOSITES: LazyLock<HashMap<String, Vec<String>>> = LazyLock::new(|| {
-    let mut map: HashMap<String, Vec<String>> = HashMap::new();
+type Opposites = HashMap<String, Vec<String>, RandomState>;
+
+static OPPOSITES: LazyLock<Opposites> = LazyLock::new(|| {
+    let mut map = Opposites::default();
     for line in PAIRS.lines() {
         let Some((left, right)) = line.split_once('/') else { continue };
         for (here, there) in [(left, right), (right, left)] {

@@ -8,7 +8,7 @@ use super::unit::unit;
 use crate::text::Word;
 
 /// What is counted.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     Plain,
     Ordinal,
@@ -42,6 +42,14 @@ pub(crate) struct Quantity {
     pub(crate) approximate: bool,
 }
 
+/// What quantities with the same [`Quantity::key`] share, without spelling it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Identity<'q> {
+    kind: &'q Kind,
+    /// The bits of the value; kinds that say it themselves have none.
+    value: u64,
+}
+
 /// How far a rough number may be from the exact one.
 const ROUGH: f64 = 0.05;
 
@@ -56,6 +64,15 @@ impl Quantity {
             Kind::Plain => format!("#{}", self.value),
             other => format!("#{other:?}{}", self.value),
         }
+    }
+
+    /// Equal for quantities of one key, different for those of two.
+    pub(crate) fn identity(&self) -> Identity<'_> {
+        let value = match self.kind {
+            Kind::Version(_) | Kind::Date(_) => 0,
+            _ => self.value.to_bits(),
+        };
+        Identity { kind: &self.kind, value }
     }
 
     /// Whether a source's quantity says what this one says.
@@ -110,7 +127,7 @@ fn begins_version(whole: &str, start: &str) -> bool {
 
 /// All quantities of a text whose words are given, in reading order.
 pub(crate) fn quantities(text: &str, words: &[Word]) -> Vec<Quantity> {
-    quantities_among(text, words, |_| true)
+    quantities_among(text, words, |at| may_begin_quantity(&words[at].lower))
 }
 
 /// Whether some quantity begins with this lower-cased word; without the text around, it may be thought wrongly that one
@@ -238,6 +255,7 @@ mod tests {
             let (left, right) = (all(a), all(b));
             assert_eq!((left.len(), right.len()), (1, 1), "{a} / {b}: {left:?} {right:?}");
             assert_eq!(left[0].key(), right[0].key(), "{a} / {b}");
+            assert_eq!(left[0].identity(), right[0].identity(), "{a} / {b}");
             assert!(left[0].matches(&right[0]) && right[0].matches(&left[0]), "{a} / {b}");
         }
     }

@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 
+use foldhash::fast::RandomState;
+
 use crate::align::holds;
 use crate::facts::{Superlative, antonyms, is_negation, is_soft_negation, negations, superlative};
 use crate::index::{Index, Parsed, PassageId, Term};
-use crate::text::{is_stop_word, stem};
+use crate::text::{is_stop_word, stem, with_stem};
 
 /// Content words after a negation that it is taken to deny.
 const SCOPE: usize = 3;
@@ -68,6 +70,11 @@ pub(crate) fn omitted_denial<'i>(
 
 /// A word of the sentence for which its best evidence uses the opposite: (the sentence's, the evidence's).
 pub(crate) fn opposite(index: &Index<'_>, parsed: &Parsed<'_>, best: PassageId) -> Option<(String, String)> {
+    // Few words have an opposite at all.
+    let has_opposite = |lower: &str| with_stem(lower, |own| !antonyms(own).is_empty());
+    if !parsed.words.iter().any(|word| has_opposite(&word.lower)) {
+        return None;
+    }
     let passage = index.passage(best);
     let mine_negated = parsed.words.iter().filter(|word| is_negation(&word.lower)).count();
     let theirs_negated = index.lowers(passage).filter(|lower| is_negation(lower)).count();
@@ -75,13 +82,14 @@ pub(crate) fn opposite(index: &Index<'_>, parsed: &Parsed<'_>, best: PassageId) 
         return None;
     }
     let theirs: Vec<(String, &str)> = index.lowers(passage).map(|lower| (stem(lower), lower)).collect();
-    let mine: HashSet<String> = parsed.words.iter().map(|word| stem(&word.lower)).collect();
-    parsed.words.iter().find_map(|word| {
+    let mine: HashSet<String, RandomState> = parsed.words.iter().map(|word| stem(&word.lower)).collect();
+    parsed.words.iter().filter(|word| has_opposite(&word.lower)).find_map(|word| {
         let own = stem(&word.lower);
         if theirs.iter().any(|(other, _)| *other == own) {
             return None;
         }
-        let is_rival = |other: &String| antonyms(&own).contains(other) && !mine.contains(other);
+        let opposites = antonyms(&own);
+        let is_rival = |other: &String| opposites.contains(other) && !mine.contains(other);
         let rival = theirs.iter().find(|(other, _)| is_rival(other))?;
         Some((word.lower.clone(), rival.1.to_owned()))
     })

@@ -4,16 +4,21 @@
 //! how long an answer takes and never the answer.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-
-use foldhash::fast::RandomState;
 
 use super::{is_stemmed, work_out};
+use crate::lexicon::{Lexicon, hash_of};
 
-/// Stems a thread keeps at most; then it begins anew. With words of at most 40 bytes that is under 4 MB.
+/// Words whose stems a thread keeps at most; then it begins anew. With words of at most 40 bytes that is under 10 MB, and
+/// with words as they are under 3 MB.
 const KEPT: usize = 1 << 15;
 
-type Stems = HashMap<Box<str>, Box<str>, RandomState>;
+#[derive(Debug, Default)]
+struct Stems {
+    words: Lexicon,
+    stems: Lexicon,
+    /// The number of each word's stem.
+    stem_of: Vec<u32>,
+}
 
 thread_local! {
     static STEMS: RefCell<Stems> = RefCell::new(Stems::default());
@@ -24,21 +29,40 @@ pub(crate) fn with_stem<T>(lower: &str, read: impl FnOnce(&str) -> T) -> T {
     if !is_stemmed(lower) {
         return read(lower);
     }
+    with_stem_hashed(lower, hash_of(lower), |stem, _| read(stem))
+}
+
+/// What `read` makes of the stem of a lower-cased word and of the stem's [`hash_of`]; that of the word is given.
+pub(crate) fn with_stem_hashed<T>(lower: &str, hash: u64, read: impl FnOnce(&str, u64) -> T) -> T {
+    if !is_stemmed(lower) {
+        return read(lower, hash);
+    }
     STEMS.with(|stems| match stems.try_borrow_mut() {
-        Ok(mut stems) => read(kept(&mut stems, lower)),
+        Ok(mut stems) => {
+            let number = stems.kept(lower, hash);
+            read(stems.stems.word(number), stems.stems.hash(number))
+        }
         // `read` asks for another stem.
-        Err(_) => read(&work_out(lower)),
+        Err(_) => {
+            let stem = work_out(lower);
+            read(&stem, hash_of(&stem))
+        }
     })
 }
 
-fn kept<'s>(stems: &'s mut Stems, lower: &str) -> &'s str {
-    if !stems.contains_key(lower) {
-        if stems.len() >= KEPT {
-            stems.clear();
+impl Stems {
+    /// The number of the word's stem.
+    fn kept(&mut self, lower: &str, hash: u64) -> u32 {
+        if self.words.len() >= KEPT {
+            *self = Self::default();
         }
-        stems.insert(lower.into(), work_out(lower).into());
+        let (word, is_new) = self.words.intern(lower, hash);
+        if is_new {
+            let stem = work_out(lower);
+            self.stem_of.push(self.stems.intern(&stem, hash_of(&stem)).0);
+        }
+        self.stem_of[word as usize]
     }
-    stems.get(lower).map_or("", |stem| stem)
 }
 
 #[cfg(test)]
@@ -52,10 +76,12 @@ mod tests {
             let letters: String =
                 (0..4).map(|place| char::from(b'a' + (at >> (place * 4)) as u8 % 16)).collect();
             let word = letters + "ing";
-            assert_eq!(kept(&mut stems, &word), work_out(&word));
-            assert_eq!(kept(&mut stems, &word), work_out(&word));
+            for _ in 0..2 {
+                let stem = stems.kept(&word, hash_of(&word));
+                assert_eq!(stems.stems.word(stem), work_out(&word));
+            }
         }
-        assert_eq!(stems.len(), 10);
+        assert_eq!((stems.words.len(), stems.stem_of.len()), (10, 10));
         assert_eq!(
             with_stem("running", |outer| with_stem("kept", |inner| format!("{outer} {inner}"))),
             "run keep"

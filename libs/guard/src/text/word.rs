@@ -23,9 +23,9 @@ pub struct Word {
 pub fn words(text: &str) -> Vec<Word> {
     let mut found = Vec::with_capacity(text.len() / 6);
     let mut at = 0;
-    while let Some(place) = next_lexeme(text, &mut at) {
-        let mut word = Word { span: place, lower: String::new() };
-        spell(text, &mut word);
+    while let Some(lexeme) = next_lexeme(text, &mut at) {
+        let mut word = Word { span: lexeme.span, lower: String::new() };
+        spell(text, lexeme.is_plain, &mut word);
         found.push(word);
     }
     found
@@ -41,41 +41,109 @@ impl WordReader {
     /// The words of a text, until the next is read.
     pub(crate) fn read(&mut self, text: &str) -> &[Word] {
         let (mut at, mut used) = (0, 0);
-        while let Some(span) = next_lexeme(text, &mut at) {
+        while let Some(lexeme) = next_lexeme(text, &mut at) {
             if used == self.words.len() {
                 self.words.push(Word { span: 0..0, lower: String::new() });
             }
-            self.words[used].span = span;
-            spell(text, &mut self.words[used]);
+            let word = &mut self.words[used];
+            word.span = lexeme.span;
+            spell(text, lexeme.is_plain, word);
             used += 1;
         }
         &self.words[..used]
     }
 }
 
+/// The bytes of a word.
+struct Lexeme {
+    span: Range<usize>,
+    /// Whether they are ASCII letters and digits.
+    is_plain: bool,
+}
+
 /// The bytes of the next word from `at` on, which is moved past it.
-fn next_lexeme(text: &str, at: &mut usize) -> Option<Range<usize>> {
+fn next_lexeme(text: &str, at: &mut usize) -> Option<Lexeme> {
     loop {
         // Blanks and marks are passed over without decoding characters.
-        let silent = |b: &u8| b.is_ascii() && !b.is_ascii_alphanumeric() && !matches!(b, b'@' | b'$');
-        *at += text.as_bytes().get(*at..)?.iter().take_while(|b| silent(b)).count();
+        *at += text.as_bytes().get(*at..)?.iter().take_while(|b| is_silent(**b)).count();
         let start = *at;
+        if let Some(end) = plain_end(text.as_bytes(), start) {
+            *at = end;
+            return Some(Lexeme { span: start..end, is_plain: true });
+        }
         let c = peek(text, start)?;
         match lexeme_end(text, start, c) {
             Some(end) => {
                 *at = end;
-                return Some(start..end);
+                return Some(Lexeme { span: start..end, is_plain: false });
             }
             None => *at += c.len_utf8(),
         }
     }
 }
 
+/// What [`lexeme_end`] finds where ASCII letters and digits stand at `start` and what follows them ties nothing to them
+/// at first sight: nearly always.
+fn plain_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let end = start + bytes[start..].iter().take_while(|b| is_plain(**b)).count();
+    let counts = bytes.get(start).filter(|_| end > start)?.is_ascii_digit();
+    let Some(mark) = bytes.get(end) else { return Some(end) };
+    let digit_follows = || bytes.get(end + 1).is_some_and(u8::is_ascii_digit);
+    let ends = match mark {
+        // A number may have a unit, and one blank before its percent sign.
+        b' ' if counts => bytes.get(end + 1).is_none_or(|b| b.is_ascii() && *b != b'%'),
+        b' ' | b'\n' => true,
+        b',' if counts => !digit_follows(),
+        b'.' => bytes.get(end + 1).is_none_or(|b| matches!(b, b' ' | b'\n')),
+        b'-' if !counts => !digit_follows(),
+        b'%' => !counts,
+        b'\'' | b'_' | b':' | b'&' | b'-' | b'+' | b'#' | b'@' => false,
+        other => other.is_ascii(),
+    };
+    // Of letters behind a number some are units and some a word of their own.
+    let whole = !counts || bytes[start..end].iter().all(u8::is_ascii_digit);
+    (ends && whole).then_some(end)
+}
+
+/// ASCII letters and digits.
+fn is_plain(b: u8) -> bool {
+    KINDS[usize::from(b)] & PLAIN != 0
+}
+
+/// ASCII blanks and marks that begin no word.
+fn is_silent(b: u8) -> bool {
+    KINDS[usize::from(b)] & SILENT != 0
+}
+
+const PLAIN: u8 = 1;
+const SILENT: u8 = 2;
+
+/// What each byte is: a look instead of six comparisons.
+const KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut b = 0;
+    while b < 128 {
+        let byte = b as u8;
+        kinds[b] = match byte {
+            b'@' | b'$' => 0,
+            _ if byte.is_ascii_alphanumeric() => PLAIN,
+            _ => SILENT,
+        };
+        b += 1;
+    }
+    kinds
+};
+
 /// Writes the lower-cased form of the word at its span, and cuts a possessive ending from both.
-fn spell(text: &str, word: &mut Word) {
+fn spell(text: &str, is_plain: bool, word: &mut Word) {
     let raw = &text[word.span.clone()];
     let lower = &mut word.lower;
     lower.clear();
+    if is_plain {
+        lower.push_str(raw);
+        lower.make_ascii_lowercase();
+        return;
+    }
     if raw.is_ascii() {
         lower.push_str(raw);
         lower.make_ascii_lowercase();
