@@ -108,7 +108,7 @@ impl<'a> Index<'a> {
         let room = (bytes / 24).min(1 << 14);
         let mut index = Self {
             sources,
-            passages: Vec::new(),
+            passages: Vec::with_capacity((bytes / 96).min(1 << 14)),
             forms: Lexicon::with_room(room),
             traits: Vec::with_capacity(room),
             stems: Lexicon::with_room(room),
@@ -121,7 +121,7 @@ impl<'a> Index<'a> {
             neighbours: Sketch::for_entries(sources.iter().map(|source| source.text.len() / 3).sum()),
             kin: Sketch::for_entries(sources.iter().map(|source| source.text.len() / 24).sum()),
         };
-        let mut desk = Desk::default();
+        let mut desk = Desk { held: Vec::with_capacity((bytes / 7).min(1 << 18)), ..Desk::default() };
         for (at, source) in sources.iter().enumerate() {
             for sentence in sentences(source.text) {
                 index.add(at, source.text, sentence.span, &mut desk);
@@ -139,14 +139,18 @@ impl<'a> Index<'a> {
         };
         let raw = &text[span.clone()];
         let found = desk.reader.read(raw);
-        let forms: Vec<u32> = found.iter().map(|word| self.intern(&word.lower)).collect();
-        let may_begin = |at: usize| self.traits[forms[at] as usize].may_begin_quantity;
-        let quantities = match (0..forms.len()).any(may_begin) {
-            true => quantities_among(raw, found, may_begin),
-            false => Vec::new(),
-        };
+        let mut forms = Vec::with_capacity(found.len());
+        let mut has_quantity = false;
         desk.stems.clear();
-        desk.stems.extend(forms.iter().map(|form| self.traits[*form as usize].stem));
+        for word in found {
+            let form = self.intern(&word.lower);
+            let traits = self.traits[form as usize];
+            forms.push(form);
+            desk.stems.push(traits.stem);
+            has_quantity |= traits.may_begin_quantity;
+        }
+        let may_begin = |at: usize| self.traits[forms[at] as usize].may_begin_quantity;
+        let quantities = if has_quantity { quantities_among(raw, found, may_begin) } else { Vec::new() };
         self.openings.extend(forms.first().map(|first| (*first, id)));
         self.length += forms.len();
         self.join(&desk.stems);
@@ -201,11 +205,11 @@ impl<'a> Index<'a> {
 
     /// Notes which stems are neighbours.
     fn join(&mut self, stems: &[u32]) {
-        for pair_at in stems.windows(2) {
-            self.neighbours.insert(pair(pair_at[0], pair_at[1]));
+        for near in stems.windows(2) {
+            self.neighbours.insert(pair(near[0], near[1]));
         }
-        for triple_at in stems.windows(3) {
-            self.neighbours.insert(triple(triple_at[0], triple_at[1], triple_at[2]));
+        for near in stems.windows(3) {
+            self.neighbours.insert(triple(near[0], near[1], near[2]));
         }
     }
 
@@ -430,7 +434,11 @@ pub(crate) struct Term {
 
 impl<'t> Parsed<'t> {
     pub(crate) fn new(index: &Index<'_>, raw: &'t str) -> Self {
-        let words = words(raw);
+        Self::of_words(index, raw, words(raw))
+    }
+
+    /// The sentence with its words, which are read already.
+    pub(crate) fn of_words(index: &Index<'_>, raw: &'t str, words: Vec<Word>) -> Self {
         let quantities = quantities(raw, &words);
         let terms = terms_of(index, &words, &quantities);
         Self { raw, entities: entities(raw, &words), words, quantities, terms }

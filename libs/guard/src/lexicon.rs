@@ -1,12 +1,9 @@
 //! Words as numbers, and which passages have them, each in a few stretches of memory rather than one a word.
 
 use std::hash::BuildHasher;
-use std::ops::Range;
 use std::sync::LazyLock;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry as Slot;
 
 /// One for all lexicons, so that a word that is looked up in several is hashed once.
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
@@ -17,12 +14,16 @@ pub(crate) fn hash_of(word: &str) -> u64 {
 }
 
 /// Different words, numbered from 0 in the order in which they came.
+///
+/// A table of its own rather than a map: most look-ups find a short word, and one that is compared where it is found, without
+/// a call, takes a third of the steps.
 #[derive(Debug, Default)]
 pub(crate) struct Lexicon {
     /// All words, one after the other.
     text: String,
     entries: Vec<Entry>,
-    numbers: HashTable<u32>,
+    /// A power of two, at most half of them taken; a word stands at the place of its hash or at the next free one.
+    slots: Vec<Slot>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -32,31 +33,45 @@ struct Entry {
     hash: u64,
 }
 
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    /// The high half of the hash.
+    tag: u32,
+    /// The word's number and 1; 0 when the slot is free.
+    next: u32,
+}
+
+/// Slots of the smallest lexicon with a word.
+const FEWEST: usize = 64;
+
 impl Lexicon {
     /// Has room for so many words at once.
     pub(crate) fn with_room(words: usize) -> Self {
         Self {
             text: String::with_capacity(words * 8),
             entries: Vec::with_capacity(words),
-            numbers: HashTable::with_capacity(words),
+            slots: vec![Slot::default(); (words * 2).next_power_of_two().max(FEWEST)],
         }
     }
 
     /// The number of a word whose [`hash_of`] is given, and whether it is new.
     pub(crate) fn intern(&mut self, word: &str, hash: u64) -> (u32, bool) {
-        let (text, entries) = (&self.text, &self.entries);
-        let same = |number: &u32| is_word(text, entries[*number as usize], word, hash);
-        match self.numbers.entry(hash, same, |number| entries[*number as usize].hash) {
-            Slot::Occupied(slot) => (*slot.get(), false),
-            Slot::Vacant(slot) => {
-                let number = self.entries.len() as u32;
-                slot.insert(number);
-                let start = self.text.len();
-                self.text.push_str(word);
-                self.entries.push(Entry { start, end: self.text.len(), hash });
-                (number, true)
-            }
+        if self.entries.len() * 2 >= self.slots.len() {
+            self.grow();
         }
+        match self.look(word, hash) {
+            Ok(number) => (number, false),
+            Err(free) => (self.add(word, hash, free), true),
+        }
+    }
+
+    fn add(&mut self, word: &str, hash: u64, free: usize) -> u32 {
+        let number = self.entries.len() as u32;
+        let start = self.text.len();
+        self.text.push_str(word);
+        self.entries.push(Entry { start, end: self.text.len(), hash });
+        self.slots[free] = Slot { tag: tag(hash), next: number + 1 };
+        number
     }
 
     /// Takes the next number for something that is no word.
@@ -68,14 +83,46 @@ impl Lexicon {
 
     /// The number of a word that is there.
     pub(crate) fn find(&self, word: &str) -> Option<u32> {
-        let hash = hash_of(word);
-        let same = |number: &u32| is_word(&self.text, self.entries[*number as usize], word, hash);
-        self.numbers.find(hash, same).copied()
+        self.look(word, hash_of(word)).ok()
+    }
+
+    /// The number of a word, or the slot it would have.
+    #[inline]
+    fn look(&self, word: &str, hash: u64) -> Result<u32, usize> {
+        let last = self.slots.len().wrapping_sub(1);
+        let mut at = hash as usize & last;
+        while let Some(slot) = self.slots.get(at).filter(|slot| slot.next != 0) {
+            let number = slot.next - 1;
+            if slot.tag == tag(hash) && self.is_word(number, word) {
+                return Ok(number);
+            }
+            at = (at + 1) & last;
+        }
+        Err(at)
+    }
+
+    #[inline]
+    fn is_word(&self, number: u32, word: &str) -> bool {
+        let entry = &self.entries[number as usize];
+        are_equal(&self.text.as_bytes()[entry.start..entry.end], word.as_bytes())
+    }
+
+    fn grow(&mut self) {
+        let size = (self.slots.len() * 2).max(FEWEST);
+        let taken = std::mem::replace(&mut self.slots, vec![Slot::default(); size]);
+        for slot in taken.into_iter().filter(|slot| slot.next != 0) {
+            let mut at = self.hash(slot.next - 1) as usize & (size - 1);
+            while self.slots[at].next != 0 {
+                at = (at + 1) & (size - 1);
+            }
+            self.slots[at] = slot;
+        }
     }
 
     /// The word with this number.
     pub(crate) fn word(&self, number: u32) -> &str {
-        &self.text[place(self.entries[number as usize])]
+        let entry = &self.entries[number as usize];
+        &self.text[entry.start..entry.end]
     }
 
     /// The [`hash_of`] of the word with this number.
@@ -89,12 +136,33 @@ impl Lexicon {
     }
 }
 
-fn is_word(text: &str, entry: Entry, word: &str, hash: u64) -> bool {
-    entry.hash == hash && text.as_bytes()[place(entry)] == *word.as_bytes()
+fn tag(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
-fn place(entry: Entry) -> Range<usize> {
-    entry.start..entry.end
+/// Whether two words are the same: short ones by two overlapping looks at each.
+#[inline]
+fn are_equal(left: &[u8], right: &[u8]) -> bool {
+    let length = left.len();
+    if length != right.len() {
+        return false;
+    }
+    match length {
+        4..8 => {
+            left.first_chunk::<4>() == right.first_chunk::<4>()
+                && left.last_chunk::<4>() == right.last_chunk::<4>()
+        }
+        8..=16 => {
+            left.first_chunk::<8>() == right.first_chunk::<8>()
+                && left.last_chunk::<8>() == right.last_chunk::<8>()
+        }
+        1..4 => {
+            left[0] == right[0]
+                && left[length / 2] == right[length / 2]
+                && left[length - 1] == right[length - 1]
+        }
+        _ => left == right,
+    }
 }
 
 /// The passages of each stem.
@@ -148,6 +216,22 @@ mod tests {
             assert_eq!(lexicon.find(word), Some(at));
         }
         assert_eq!((lexicon.find("x"), lexicon.len()), (None, 501));
+        assert_eq!((lexicon.skip(), lexicon.word(501)), (501, ""));
+        assert_eq!(lexicon.intern("x", hash_of("x")), (502, true));
+        assert_eq!(Lexicon::default().find("x"), None);
+    }
+
+    #[test]
+    fn words_of_every_length_are_told_apart() {
+        for length in 0..40 {
+            let word = vec![b'a'; length];
+            assert!(are_equal(&word, &word.clone()) && !are_equal(&word, &vec![b'a'; length + 1]));
+            for at in 0..length {
+                let mut other = word.clone();
+                other[at] = b'b';
+                assert!(!are_equal(&word, &other), "{length} {at}");
+            }
+        }
     }
 
     #[test]

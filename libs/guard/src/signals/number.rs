@@ -34,7 +34,8 @@ pub(crate) fn check_numbers(index: &Index<'_>, parsed: &Parsed<'_>) -> (Vec<Numb
     let mut faults = Vec::new();
     let mut grounds = Vec::new();
     for quantity in parsed.quantities.iter().filter(|quantity| !quantity.loose) {
-        let Some(term) = parsed.terms.iter().find(|term| term.key == quantity.key()) else { continue };
+        let key = quantity.key();
+        let Some(term) = parsed.terms.iter().find(|term| term.key == key) else { continue };
         let around = surroundings(parsed, quantity);
         match ground(index, parsed, term, quantity, &around) {
             Ok(passage) => grounds.push(passage),

@@ -22,10 +22,11 @@ pub struct Word {
 /// Other hyphens and slashes separate, and each ideograph or kana is a word, since those scripts do not use spaces.
 pub fn words(text: &str) -> Vec<Word> {
     let mut found = Vec::with_capacity(text.len() / 6);
+    let plain = text.to_ascii_lowercase();
     let mut at = 0;
     while let Some(lexeme) = next_lexeme(text, &mut at) {
         let mut word = Word { span: lexeme.span, lower: String::new() };
-        spell(text, lexeme.is_plain, &mut word);
+        spell(text, &plain, lexeme.is_plain, &mut word);
         found.push(word);
     }
     found
@@ -35,11 +36,16 @@ pub fn words(text: &str) -> Vec<Word> {
 #[derive(Debug, Default)]
 pub(crate) struct WordReader {
     words: Vec<Word>,
+    /// The text with its ASCII letters in lower case.
+    plain: String,
 }
 
 impl WordReader {
     /// The words of a text, until the next is read.
     pub(crate) fn read(&mut self, text: &str) -> &[Word] {
+        self.plain.clear();
+        self.plain.push_str(text);
+        self.plain.make_ascii_lowercase();
         let (mut at, mut used) = (0, 0);
         while let Some(lexeme) = next_lexeme(text, &mut at) {
             if used == self.words.len() {
@@ -47,7 +53,7 @@ impl WordReader {
             }
             let word = &mut self.words[used];
             word.span = lexeme.span;
-            spell(text, lexeme.is_plain, word);
+            spell(text, &self.plain, lexeme.is_plain, word);
             used += 1;
         }
         &self.words[..used]
@@ -65,7 +71,11 @@ struct Lexeme {
 fn next_lexeme(text: &str, at: &mut usize) -> Option<Lexeme> {
     loop {
         // Blanks and marks are passed over without decoding characters.
-        *at += text.as_bytes().get(*at..)?.iter().take_while(|b| is_silent(**b)).count();
+        let ahead = text.as_bytes().get(*at..)?;
+        *at += match ahead {
+            [b' ', next, ..] if next.is_ascii_alphanumeric() => 1,
+            _ => ahead.iter().take_while(|b| is_silent(**b)).count(),
+        };
         let start = *at;
         if let Some(end) = plain_end(text.as_bytes(), start) {
             *at = end;
@@ -85,7 +95,7 @@ fn next_lexeme(text: &str, at: &mut usize) -> Option<Lexeme> {
 /// What [`lexeme_end`] finds where ASCII letters and digits stand at `start` and what follows them ties nothing to them
 /// at first sight: nearly always.
 fn plain_end(bytes: &[u8], start: usize) -> Option<usize> {
-    let end = start + bytes[start..].iter().take_while(|b| is_plain(**b)).count();
+    let end = start + plain_width(&bytes[start..]);
     let counts = bytes.get(start).filter(|_| end > start)?.is_ascii_digit();
     let Some(mark) = bytes.get(end) else { return Some(end) };
     let digit_follows = || bytes.get(end + 1).is_some_and(u8::is_ascii_digit);
@@ -105,45 +115,51 @@ fn plain_end(bytes: &[u8], start: usize) -> Option<usize> {
     (ends && whole).then_some(end)
 }
 
-/// ASCII letters and digits.
-fn is_plain(b: u8) -> bool {
-    KINDS[usize::from(b)] & PLAIN != 0
+/// How many ASCII letters and digits the bytes begin with.
+fn plain_width(bytes: &[u8]) -> usize {
+    let mut width = 0;
+    while let Some(eight) = bytes[width..].first_chunk() {
+        let marks = others(u64::from_le_bytes(*eight));
+        if marks != 0 {
+            return width + marks.trailing_zeros() as usize / 8;
+        }
+        width += 8;
+    }
+    width + bytes[width..].iter().take_while(|b| b.is_ascii_alphanumeric()).count()
+}
+
+/// The highest bit of each of eight bytes that is no ASCII letter or digit.
+///
+/// Whether a byte below 128 is in a range shows in its highest bit after an addition that carries nothing over (Lamport 1975).
+fn others(eight: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * ONES;
+    let within = |bytes: u64, first: u8, last: u8| {
+        let from = bytes + ONES * u64::from(0x80 - first);
+        let past = bytes + ONES * u64::from(0x7f - last);
+        from & !past
+    };
+    let low = eight & !HIGH;
+    let letters = within(low | (0x20 * ONES), b'a', b'z');
+    let digits = within(low, b'0', b'9');
+    (!(letters | digits) | eight) & HIGH
 }
 
 /// ASCII blanks and marks that begin no word.
 fn is_silent(b: u8) -> bool {
-    KINDS[usize::from(b)] & SILENT != 0
+    b.is_ascii() && !b.is_ascii_alphanumeric() && !matches!(b, b'@' | b'$')
 }
 
-const PLAIN: u8 = 1;
-const SILENT: u8 = 2;
-
-/// What each byte is: a look instead of six comparisons.
-const KINDS: [u8; 256] = {
-    let mut kinds = [0; 256];
-    let mut b = 0;
-    while b < 128 {
-        let byte = b as u8;
-        kinds[b] = match byte {
-            b'@' | b'$' => 0,
-            _ if byte.is_ascii_alphanumeric() => PLAIN,
-            _ => SILENT,
-        };
-        b += 1;
-    }
-    kinds
-};
-
-/// Writes the lower-cased form of the word at its span, and cuts a possessive ending from both.
-fn spell(text: &str, is_plain: bool, word: &mut Word) {
-    let raw = &text[word.span.clone()];
+/// Writes the lower-cased form of the word at its span, and cuts a possessive ending from both. `plain` is the text with its
+/// ASCII letters in lower case.
+fn spell(text: &str, plain: &str, is_plain: bool, word: &mut Word) {
     let lower = &mut word.lower;
     lower.clear();
     if is_plain {
-        lower.push_str(raw);
-        lower.make_ascii_lowercase();
+        lower.push_str(&plain[word.span.clone()]);
         return;
     }
+    let raw = &text[word.span.clone()];
     if raw.is_ascii() {
         lower.push_str(raw);
         lower.make_ascii_lowercase();
@@ -369,6 +385,18 @@ fn is_ideograph(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn letters_and_digits_are_counted_eight_at_a_time() {
+        for b in 0..=u8::MAX {
+            for at in 0..20 {
+                let mut bytes = *b"abcxyzABCXYZ0189mM55";
+                bytes[at] = b;
+                let expected = if b.is_ascii_alphanumeric() { bytes.len() } else { at };
+                assert_eq!(plain_width(&bytes), expected, "{b} {at}");
+            }
+        }
+    }
 
     fn lowers(text: &str) -> Vec<String> {
         words(text).into_iter().map(|word| word.lower).collect()
