@@ -13,7 +13,9 @@ use crate::facts::{
 };
 use crate::lexicon::{Lexicon, Postings, hash_of};
 use crate::report::{Evidence, Source};
-use crate::text::{Word, WordReader, is_stop_word, sentences, stem, with_stem, with_stem_hashed, words};
+use crate::text::{
+    Word, WordReader, Words, is_stop_word, sentences, stem, with_stem, with_stem_hashed, words,
+};
 
 /// Position of a source sentence in [`Index::passages`].
 pub(crate) type PassageId = u32;
@@ -70,7 +72,6 @@ struct Traits {
 #[derive(Debug, Default)]
 struct Desk {
     reader: WordReader,
-    stems: Vec<u32>,
     /// Stem and passage that has it, by passage.
     held: Vec<(u32, PassageId)>,
     /// How many passages there were when a stem, or a key of a quantity, was last met.
@@ -94,10 +95,14 @@ impl Desk {
     /// Whether this stem or key is new to this passage.
     fn meets(&mut self, number: u32, passage: PassageId) -> bool {
         let (at, now) = (number as usize, passage + 1);
-        if at >= self.met.len() {
-            self.met.resize(at + 1, 0);
+        match self.met.get_mut(at) {
+            Some(before) => std::mem::replace(before, now) != now,
+            None => {
+                self.met.resize(at, 0);
+                self.met.push(now);
+                true
+            }
         }
-        std::mem::replace(&mut self.met[at], now) != now
     }
 }
 
@@ -138,36 +143,46 @@ impl<'a> Index<'a> {
             return;
         };
         let raw = &text[span.clone()];
-        let found = desk.reader.read(raw);
-        let mut forms = Vec::with_capacity(found.len());
-        let mut has_quantity = false;
-        desk.stems.clear();
-        for word in found {
-            let form = self.intern(&word.lower);
-            let traits = self.traits[form as usize];
-            forms.push(form);
-            desk.stems.push(traits.stem);
-            has_quantity |= traits.may_begin_quantity;
-        }
+        desk.reader.read(raw);
+        let (forms, has_quantity) = self.file(id, desk);
         let may_begin = |at: usize| self.traits[forms[at] as usize].may_begin_quantity;
-        let quantities = if has_quantity { quantities_among(raw, found, may_begin) } else { Vec::new() };
+        let quantities =
+            if has_quantity { quantities_among(raw, &desk.reader, may_begin) } else { Vec::new() };
         self.openings.extend(forms.first().map(|first| (*first, id)));
         self.length += forms.len();
-        self.join(&desk.stems);
         self.passages.push(Passage { source, span, forms, quantities, breadth: 0 });
-        self.passages[id as usize].breadth = self.post(id, desk);
+        self.passages[id as usize].breadth = self.breadth(id, desk);
     }
 
-    /// Files a passage under its stems and its quantities; how many different ones there are.
-    fn post(&mut self, id: PassageId, desk: &mut Desk) -> usize {
-        let before = desk.held.len();
-        for at in 0..desk.stems.len() {
-            let stem = desk.stems[at];
+    /// Files a passage under the stems of its words and notes which are neighbours; its forms, and whether one may begin a
+    /// quantity.
+    fn file(&mut self, id: PassageId, desk: &mut Desk) -> (Vec<u32>, bool) {
+        let count = desk.reader.count();
+        let mut forms = Vec::with_capacity(count);
+        let mut has_quantity = false;
+        let (mut first, mut second) = (0, 0);
+        for at in 0..count {
+            let form = self.intern(desk.reader.lower(at));
+            let Traits { stem, may_begin_quantity } = self.traits[form as usize];
+            forms.push(form);
+            has_quantity |= may_begin_quantity;
             if desk.meets(stem, id) {
                 desk.held.push((stem, id));
             }
+            if at > 0 {
+                self.neighbours.insert(pair(second, stem));
+            }
+            if at > 1 {
+                self.neighbours.insert(triple(first, second, stem));
+            }
+            (first, second) = (second, stem);
         }
-        let mut breadth = desk.held.len() - before;
+        (forms, has_quantity)
+    }
+
+    /// Files a passage that is there under its quantities; how many different stems and quantities it has.
+    fn breadth(&mut self, id: PassageId, desk: &mut Desk) -> usize {
+        let mut breadth = desk.held.iter().rev().take_while(|(_, holder)| *holder == id).count();
         for at in 0..self.passages[id as usize].quantities.len() {
             self.hold(id, at);
             let number = self.key(id, at, desk);
@@ -203,25 +218,21 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// Notes which stems are neighbours.
-    fn join(&mut self, stems: &[u32]) {
-        for near in stems.windows(2) {
-            self.neighbours.insert(pair(near[0], near[1]));
-        }
-        for near in stems.windows(3) {
-            self.neighbours.insert(triple(near[0], near[1], near[2]));
-        }
-    }
-
+    #[inline]
     fn intern(&mut self, lower: &str) -> u32 {
         let hash = hash_of(lower);
         let (form, is_new) = self.forms.intern(lower, hash);
         if is_new {
-            let stem = with_stem_hashed(lower, hash, |stem, hash| self.intern_stem(stem, hash));
-            self.traits.push(Traits { stem, may_begin_quantity: may_begin_quantity(lower) });
-            self.has_negation |= is_negation(lower);
+            self.learn(lower, hash);
         }
         form
+    }
+
+    /// Notes what is known of a new form.
+    fn learn(&mut self, lower: &str, hash: u64) {
+        let stem = with_stem_hashed(lower, hash, |stem, hash| self.intern_stem(stem, hash));
+        self.traits.push(Traits { stem, may_begin_quantity: may_begin_quantity(lower) });
+        self.has_negation |= is_negation(lower);
     }
 
     fn intern_stem(&mut self, stem: &str, hash: u64) -> u32 {

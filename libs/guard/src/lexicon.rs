@@ -55,17 +55,19 @@ impl Lexicon {
     }
 
     /// The number of a word whose [`hash_of`] is given, and whether it is new.
+    #[inline]
     pub(crate) fn intern(&mut self, word: &str, hash: u64) -> (u32, bool) {
-        if self.entries.len() * 2 >= self.slots.len() {
-            self.grow();
-        }
         match self.look(word, hash) {
             Ok(number) => (number, false),
             Err(free) => (self.add(word, hash, free), true),
         }
     }
 
-    fn add(&mut self, word: &str, hash: u64, free: usize) -> u32 {
+    fn add(&mut self, word: &str, hash: u64, mut free: usize) -> u32 {
+        if self.entries.len() * 2 >= self.slots.len() {
+            self.grow();
+            free = self.look(word, hash).err().unwrap_or_default();
+        }
         let number = self.entries.len() as u32;
         let start = self.text.len();
         self.text.push_str(word);

@@ -1,6 +1,6 @@
 //! Calendar dates in the usual English and ISO spellings.
 
-use crate::text::Word;
+use crate::text::Words;
 
 /// The parts of a date that are stated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,10 +20,10 @@ impl Date {
 }
 
 /// The date that begins at word `at`, and the word after it.
-pub(super) fn date_at(text: &str, words: &[Word], at: usize) -> Option<(Date, usize)> {
-    let digits = words[at].lower.starts_with(|c: char| c.is_ascii_digit());
-    digits.then(|| iso(&words[at].lower)).flatten().map(|date| (date, at + 1)).or_else(|| {
-        let month_first = month(text, &words[at]).and_then(|m| after_month(text, words, at, m));
+pub(super) fn date_at<W: Words + ?Sized>(text: &str, words: &W, at: usize) -> Option<(Date, usize)> {
+    let digits = words.lower(at).starts_with(|c: char| c.is_ascii_digit());
+    digits.then(|| iso(words.lower(at))).flatten().map(|date| (date, at + 1)).or_else(|| {
+        let month_first = month(text, words, at).and_then(|m| after_month(text, words, at, m));
         month_first.or_else(|| digits.then(|| day_first(text, words, at)).flatten())
     })
 }
@@ -40,7 +40,7 @@ fn iso(lower: &str) -> Option<Date> {
 }
 
 /// `March 3, 2024`, `March 3`, `March 2024`.
-fn after_month(text: &str, words: &[Word], at: usize, month: u8) -> Option<(Date, usize)> {
+fn after_month<W: Words + ?Sized>(text: &str, words: &W, at: usize, month: u8) -> Option<(Date, usize)> {
     if let Some(day) = part(text, words, at + 1, day) {
         let year = part(text, words, at + 2, year);
         return Some((Date { year, month, day: Some(day) }, at + 2 + usize::from(year.is_some())));
@@ -50,18 +50,20 @@ fn after_month(text: &str, words: &[Word], at: usize, month: u8) -> Option<(Date
 }
 
 /// `3 March 2024`, `3rd of March`.
-fn day_first(text: &str, words: &[Word], at: usize) -> Option<(Date, usize)> {
-    let day = day(&words[at].lower)?;
-    let month_at = at + 1 + usize::from(words.get(at + 1)?.lower == "of");
-    let month = month(text, words.get(month_at)?)?;
+fn day_first<W: Words + ?Sized>(text: &str, words: &W, at: usize) -> Option<(Date, usize)> {
+    let has = |at: &usize| *at < words.count();
+    let next = Some(at + 1).filter(has)?;
+    let day = day(words.lower(at))?;
+    let month_at = next + usize::from(words.lower(next) == "of");
+    let month = month(text, words, Some(month_at).filter(has)?)?;
     let year = part(text, words, month_at + 1, year);
     Some((Date { year, month, day: Some(day) }, month_at + 1 + usize::from(year.is_some())))
 }
 
-fn part<T>(text: &str, words: &[Word], at: usize, read: fn(&str) -> Option<T>) -> Option<T> {
-    let (before, word) = (words.get(at.checked_sub(1)?)?, words.get(at)?);
-    let gap = text.get(before.span.end..word.span.start)?;
-    matches!(gap, " " | ", " | ",").then(|| read(&word.lower)).flatten()
+fn part<W: Words + ?Sized, T>(text: &str, words: &W, at: usize, read: fn(&str) -> Option<T>) -> Option<T> {
+    let before = at.checked_sub(1).filter(|_| at < words.count())?;
+    let gap = text.get(words.span(before).end..words.span(at).start)?;
+    matches!(gap, " " | ", " | ",").then(|| read(words.lower(at))).flatten()
 }
 
 fn day(lower: &str) -> Option<u8> {
@@ -103,11 +105,12 @@ pub(super) fn may_be_month(lower: &str) -> bool {
 }
 
 /// A month by its name or short form, capitalised, since `may` and `march` are verbs too.
-fn month(text: &str, word: &Word) -> Option<u8> {
-    if !text[word.span.clone()].starts_with(|c: char| c.is_ascii_uppercase()) || word.lower.len() < 3 {
+fn month<W: Words + ?Sized>(text: &str, words: &W, at: usize) -> Option<u8> {
+    let lower = words.lower(at);
+    if !text[words.span(at)].starts_with(|c: char| c.is_ascii_uppercase()) || lower.len() < 3 {
         return None;
     }
-    let short = word.lower.len() == 3 || word.lower == "sept";
-    let known = |name: &str| name == word.lower || (short && name.starts_with(&word.lower));
+    let short = lower.len() == 3 || lower == "sept";
+    let known = |name: &str| name == lower || (short && name.starts_with(lower));
     MONTHS.iter().position(|name| known(name)).and_then(|i| u8::try_from(i + 1).ok())
 }

@@ -2,7 +2,7 @@
 
 use super::quantity::{Kind, adjoins};
 use super::unit::unit;
-use crate::text::{Word, is_currency};
+use crate::text::{Words, is_currency};
 
 /// A number that begins at some word.
 pub(super) enum Numeral {
@@ -12,15 +12,15 @@ pub(super) enum Numeral {
     Bare { value: f64, end: usize, spelt: bool },
 }
 
-pub(super) fn numeral_at(text: &str, words: &[Word], at: usize) -> Option<Numeral> {
-    let word = &words[at];
-    if word.lower.bytes().all(|b| b.is_ascii_lowercase()) {
+pub(super) fn numeral_at<W: Words + ?Sized>(text: &str, words: &W, at: usize) -> Option<Numeral> {
+    let lower = words.lower(at);
+    if lower.bytes().all(|b| b.is_ascii_lowercase()) {
         return in_words(text, words, at);
     }
-    if is_digits(&word.lower) {
+    if is_digits(lower) {
         return in_digits(text, words, at);
     }
-    if let Some(version) = version(&word.lower) {
+    if let Some(version) = version(lower) {
         return Some(Numeral::Whole {
             kind: Kind::Version(version.to_owned()),
             value: 0.0,
@@ -28,7 +28,7 @@ pub(super) fn numeral_at(text: &str, words: &[Word], at: usize) -> Option<Numera
             loose: false,
         });
     }
-    if word.lower.starts_with(|c: char| c.is_ascii_digit() || is_currency(c)) {
+    if lower.starts_with(|c: char| c.is_ascii_digit() || is_currency(c)) {
         return in_digits(text, words, at);
     }
     in_words(text, words, at)
@@ -57,10 +57,10 @@ fn version(lower: &str) -> Option<&str> {
     (numeric && tailed && (marked || release.matches('.').count() > 1)).then_some(digits)
 }
 
-fn in_digits(text: &str, words: &[Word], at: usize) -> Option<Numeral> {
-    let word = &words[at];
-    let sign = word.lower.chars().next().filter(|c| is_currency(*c));
-    let body = word.lower.trim_start_matches(is_currency);
+fn in_digits<W: Words + ?Sized>(text: &str, words: &W, at: usize) -> Option<Numeral> {
+    let lower = words.lower(at);
+    let sign = lower.chars().next().filter(|c| is_currency(*c));
+    let body = lower.trim_start_matches(is_currency);
     let digits =
         &body[..body.find(|c: char| !(c.is_ascii_digit() || ".,:".contains(c))).unwrap_or(body.len())];
     let suffix = &body[digits.len()..];
@@ -68,7 +68,7 @@ fn in_digits(text: &str, words: &[Word], at: usize) -> Option<Numeral> {
         return clock(digits, suffix).map(|value| whole(Kind::Unit("clock"), value, at + 1));
     }
     let mut value = parse(digits)?;
-    let big = text[word.span.clone()].ends_with(|c: char| c.is_uppercase());
+    let big = text[words.span(at)].ends_with(|c: char| c.is_uppercase());
     let mut end = at + 1;
     match (attached(suffix, big || sign.is_some()), suffix) {
         (Some(factor), _) => value *= factor,
@@ -80,7 +80,7 @@ fn in_digits(text: &str, words: &[Word], at: usize) -> Option<Numeral> {
         }
     }
     if let Some(factor) =
-        words.get(end).filter(|n| adjoins(text, word, n)).and_then(|next| scale(&next.lower))
+        Some(end).filter(|end| adjoins(text, words, *end)).and_then(|end| scale(words.lower(end)))
     {
         value *= factor;
         end += 1;
@@ -129,21 +129,21 @@ fn parse(digits: &str) -> Option<f64> {
 }
 
 /// `twenty five`, `two hundred thousand`, `a dozen`, `third`.
-fn in_words(text: &str, words: &[Word], at: usize) -> Option<Numeral> {
-    if let Some(value) = ordinal(&words[at].lower) {
+fn in_words<W: Words + ?Sized>(text: &str, words: &W, at: usize) -> Option<Numeral> {
+    let lower = words.lower(at);
+    if let Some(value) = ordinal(lower) {
         return Some(Numeral::Whole { kind: Kind::Ordinal, value, end: at + 1, loose: true });
     }
-    let article = matches!(words[at].lower.as_str(), "a" | "an");
-    let mut value = if article { 1.0 } else { small(&words[at].lower)? };
+    let article = matches!(lower, "a" | "an");
+    let mut value = if article { 1.0 } else { small(lower)? };
     let mut end = at + 1;
     let mut scaled = false;
-    while let Some(next) = words.get(end).filter(|next| adjoins(text, &words[end - 1], next)) {
-        if let Some(factor) = scale(&next.lower) {
+    while adjoins(text, words, end) {
+        let next = words.lower(end);
+        if let Some(factor) = scale(next) {
             value *= factor;
             scaled = true;
-        } else if let Some(ones) =
-            small(&next.lower).filter(|ones| !article && !scaled && joins(value, *ones))
-        {
+        } else if let Some(ones) = small(next).filter(|ones| !article && !scaled && joins(value, *ones)) {
             value += ones;
         } else {
             break;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::date::{Date, date_at, may_be_month};
 use super::numeral::{Numeral, may_be_numeral, numeral_at};
 use super::unit::unit;
-use crate::text::Word;
+use crate::text::{Word, Words};
 
 /// What is counted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -137,14 +137,14 @@ pub(crate) fn may_begin_quantity(lower: &str) -> bool {
 }
 
 /// Like [`quantities`] when `may_begin` says of each position at least what [`may_begin_quantity`] says of its word.
-pub(crate) fn quantities_among(
+pub(crate) fn quantities_among<W: Words + ?Sized>(
     text: &str,
-    words: &[Word],
+    words: &W,
     may_begin: impl Fn(usize) -> bool,
 ) -> Vec<Quantity> {
     let mut found: Vec<Quantity> = Vec::new();
     let mut at = 0;
-    while at < words.len() {
+    while at < words.count() {
         match may_begin(at).then(|| quantity_at(text, words, at)).flatten() {
             Some(mut quantity) => {
                 quantity.approximate = is_rough(text, words, at);
@@ -158,7 +158,7 @@ pub(crate) fn quantities_among(
     found
 }
 
-fn quantity_at(text: &str, words: &[Word], at: usize) -> Option<Quantity> {
+fn quantity_at<W: Words + ?Sized>(text: &str, words: &W, at: usize) -> Option<Quantity> {
     if let Some((date, end)) = date_at(text, words, at) {
         let value = date.year.map_or(0.0, f64::from);
         return Some(build(words, at..end, Kind::Date(date), value, false));
@@ -170,9 +170,15 @@ fn quantity_at(text: &str, words: &[Word], at: usize) -> Option<Quantity> {
 }
 
 /// Adds the unit that follows a bare number, if one does.
-fn with_unit(text: &str, words: &[Word], place: Range<usize>, value: f64, spelt: bool) -> Quantity {
-    let follows = words.get(place.end).filter(|next| adjoins(text, &words[place.end - 1], next));
-    let found = follows.filter(|next| next.lower.len() > 1).and_then(|next| unit(&next.lower));
+fn with_unit<W: Words + ?Sized>(
+    text: &str,
+    words: &W,
+    place: Range<usize>,
+    value: f64,
+    spelt: bool,
+) -> Quantity {
+    let follows = Some(place.end).filter(|end| adjoins(text, words, *end)).map(|end| words.lower(end));
+    let found = follows.filter(|next| next.len() > 1).and_then(unit);
     match found {
         Some((kind, factor)) => {
             let loose = spelt && value <= 1.0 && kind != Kind::Percent;
@@ -182,23 +188,26 @@ fn with_unit(text: &str, words: &[Word], place: Range<usize>, value: f64, spelt:
     }
 }
 
-fn build(words: &[Word], place: Range<usize>, kind: Kind, value: f64, loose: bool) -> Quantity {
-    let span = words[place.start].span.start..words[place.end - 1].span.end;
+fn build<W: Words + ?Sized>(words: &W, place: Range<usize>, kind: Kind, value: f64, loose: bool) -> Quantity {
+    let span = words.span(place.start).start..words.span(place.end - 1).end;
     Quantity { kind, value, span, words: place, loose, approximate: false }
 }
 
-/// Whether two words have only a blank or hyphen between them.
-pub(super) fn adjoins(text: &str, first: &Word, second: &Word) -> bool {
-    let gap = text.get(first.span.end..second.span.start).unwrap_or("?");
+/// Whether there is a word at `at`, with only a blank or hyphen between it and the one before.
+pub(super) fn adjoins<W: Words + ?Sized>(text: &str, words: &W, at: usize) -> bool {
+    if at >= words.count() {
+        return false;
+    }
+    let gap = text.get(words.span(at - 1).end..words.span(at).start).unwrap_or("?");
     matches!(gap, "" | " " | "-" | "\u{a0}" | "\u{202f}" | "\u{2011}")
 }
 
-fn is_rough(text: &str, words: &[Word], at: usize) -> bool {
-    let start = words[at].span.start;
+fn is_rough<W: Words + ?Sized>(text: &str, words: &W, at: usize) -> bool {
+    let start = words.span(at).start;
     if text[..start].ends_with(['~', '≈']) {
         return true;
     }
-    let before = |back: usize| at.checked_sub(back).map_or("", |i| words[i].lower.as_str());
+    let before = |back: usize| at.checked_sub(back).map_or("", |i| words.lower(i));
     matches!(
         before(1),
         "about" | "around" | "roughly" | "nearly" | "almost" | "approximately" | "circa" | "over"

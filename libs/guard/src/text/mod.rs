@@ -22,7 +22,7 @@ pub use word::{Word, words};
 
 pub(crate) use memo::{with_stem, with_stem_hashed};
 pub(crate) use sentence::is_line_break;
-pub(crate) use word::{WordReader, is_currency};
+pub(crate) use word::{WordReader, Words, is_currency};
 
 /// Longest word handed to the stemmer, in bytes; longer tokens are keys, hashes or noise.
 const LONGEST_STEMMED: usize = 40;

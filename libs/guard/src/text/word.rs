@@ -24,39 +24,79 @@ pub fn words(text: &str) -> Vec<Word> {
     let mut found = Vec::with_capacity(text.len() / 6);
     let plain = text.to_ascii_lowercase();
     let mut at = 0;
-    while let Some(lexeme) = next_lexeme(text, &mut at) {
-        let mut word = Word { span: lexeme.span, lower: String::new() };
-        spell(text, &plain, lexeme.is_plain, &mut word);
-        found.push(word);
+    while let Some(Lexeme { mut span, is_plain }) = next_lexeme(text, &mut at) {
+        let lower = if is_plain { plain[span.clone()].to_owned() } else { spell(text, &mut span) };
+        found.push(Word { span, lower });
     }
     found
 }
 
-/// Reads the words of one text after the other into the same memory; what [`words`] gives for each.
+/// The words of a text by their position, however they are kept.
+pub(crate) trait Words {
+    /// How many there are.
+    fn count(&self) -> usize;
+    /// [`Word::span`] of the word at a position below [`Self::count`].
+    fn span(&self, at: usize) -> Range<usize>;
+    /// [`Word::lower`] of the word at a position below [`Self::count`].
+    fn lower(&self, at: usize) -> &str;
+}
+
+impl Words for [Word] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn span(&self, at: usize) -> Range<usize> {
+        self[at].span.clone()
+    }
+
+    fn lower(&self, at: usize) -> &str {
+        &self[at].lower
+    }
+}
+
+/// What [`words`] gives for one text after the other, each read into the memory of the one before.
 #[derive(Debug, Default)]
 pub(crate) struct WordReader {
-    words: Vec<Word>,
-    /// The text with its ASCII letters in lower case.
-    plain: String,
+    /// Bytes of each word in the text, and of its lower-cased form in `spelt`.
+    places: Vec<(Range<usize>, Range<usize>)>,
+    /// The text with its ASCII letters in lower case, and behind it the words that this does not spell.
+    spelt: String,
 }
 
 impl WordReader {
-    /// The words of a text, until the next is read.
-    pub(crate) fn read(&mut self, text: &str) -> &[Word] {
-        self.plain.clear();
-        self.plain.push_str(text);
-        self.plain.make_ascii_lowercase();
-        let (mut at, mut used) = (0, 0);
-        while let Some(lexeme) = next_lexeme(text, &mut at) {
-            if used == self.words.len() {
-                self.words.push(Word { span: 0..0, lower: String::new() });
-            }
-            let word = &mut self.words[used];
-            word.span = lexeme.span;
-            spell(text, &self.plain, lexeme.is_plain, word);
-            used += 1;
+    /// Reads the words of a text and forgets those of the one before.
+    pub(crate) fn read(&mut self, text: &str) {
+        self.places.clear();
+        self.spelt.clear();
+        self.spelt.push_str(text);
+        self.spelt.make_ascii_lowercase();
+        let mut at = 0;
+        while let Some(Lexeme { mut span, is_plain }) = next_lexeme(text, &mut at) {
+            let lower = if is_plain { span.clone() } else { self.add(&spell(text, &mut span)) };
+            self.places.push((span, lower));
         }
-        &self.words[..used]
+    }
+
+    fn add(&mut self, lower: &str) -> Range<usize> {
+        let start = self.spelt.len();
+        self.spelt.push_str(lower);
+        start..self.spelt.len()
+    }
+}
+
+impl Words for WordReader {
+    fn count(&self) -> usize {
+        self.places.len()
+    }
+
+    fn span(&self, at: usize) -> Range<usize> {
+        self.places[at].0.clone()
+    }
+
+    #[inline]
+    fn lower(&self, at: usize) -> &str {
+        &self.spelt[self.places[at].1.clone()]
     }
 }
 
@@ -68,14 +108,23 @@ struct Lexeme {
 }
 
 /// The bytes of the next word from `at` on, which is moved past it.
+#[inline]
 fn next_lexeme(text: &str, at: &mut usize) -> Option<Lexeme> {
+    // Most words are plain and behind a blank.
+    let start = *at + usize::from(text.as_bytes().get(*at) == Some(&b' '));
+    match plain_end(text.as_bytes(), start) {
+        Some(end) => {
+            *at = end;
+            Some(Lexeme { span: start..end, is_plain: true })
+        }
+        None => any_lexeme(text, at),
+    }
+}
+
+fn any_lexeme(text: &str, at: &mut usize) -> Option<Lexeme> {
     loop {
         // Blanks and marks are passed over without decoding characters.
-        let ahead = text.as_bytes().get(*at..)?;
-        *at += match ahead {
-            [b' ', next, ..] if next.is_ascii_alphanumeric() => 1,
-            _ => ahead.iter().take_while(|b| is_silent(**b)).count(),
-        };
+        *at += text.as_bytes().get(*at..)?.iter().take_while(|b| is_silent(**b)).count();
         let start = *at;
         if let Some(end) = plain_end(text.as_bytes(), start) {
             *at = end;
@@ -94,28 +143,46 @@ fn next_lexeme(text: &str, at: &mut usize) -> Option<Lexeme> {
 
 /// What [`lexeme_end`] finds where ASCII letters and digits stand at `start` and what follows them ties nothing to them
 /// at first sight: nearly always.
+#[inline]
 fn plain_end(bytes: &[u8], start: usize) -> Option<usize> {
-    let end = start + plain_width(&bytes[start..]);
-    let counts = bytes.get(start).filter(|_| end > start)?.is_ascii_digit();
-    let Some(mark) = bytes.get(end) else { return Some(end) };
-    let digit_follows = || bytes.get(end + 1).is_some_and(u8::is_ascii_digit);
-    let ends = match mark {
-        // A number may have a unit, and one blank before its percent sign.
-        b' ' if counts => bytes.get(end + 1).is_none_or(|b| b.is_ascii() && *b != b'%'),
-        b' ' | b'\n' => true,
-        b',' if counts => !digit_follows(),
-        b'.' => bytes.get(end + 1).is_none_or(|b| matches!(b, b' ' | b'\n')),
-        b'-' if !counts => !digit_follows(),
-        b'%' => !counts,
-        b'\'' | b'_' | b':' | b'&' | b'-' | b'+' | b'#' | b'@' => false,
-        other => other.is_ascii(),
+    let run = bytes.get(start..)?;
+    let width = plain_width(run);
+    let first = run.first().filter(|_| width > 0)?;
+    // The end of the text parts words as a line break does.
+    let mark = run.get(width).copied().unwrap_or(b'\n');
+    let next = || run.get(width + 1).copied().unwrap_or(b'\n');
+    let ends = if first.is_ascii_digit() {
+        ends_number(mark, next()) && run[..width].iter().all(u8::is_ascii_digit)
+    } else {
+        mark == b' ' || ends_name(mark, next())
     };
-    // Of letters behind a number some are units and some a word of their own.
-    let whole = !counts || bytes[start..end].iter().all(u8::is_ascii_digit);
-    (ends && whole).then_some(end)
+    ends.then_some(start + width)
+}
+
+/// Whether these two bytes behind ASCII letters and digits are sure to tie nothing to them.
+fn ends_name(mark: u8, next: u8) -> bool {
+    match mark {
+        b'.' => matches!(next, b' ' | b'\n'),
+        b'-' => !next.is_ascii_digit(),
+        b'\'' | b'_' | b':' | b'&' | b'+' | b'#' | b'@' => false,
+        other => other.is_ascii(),
+    }
+}
+
+/// Whether these two bytes behind digits are sure to tie nothing to them; a number may have one blank before its percent
+/// sign.
+fn ends_number(mark: u8, next: u8) -> bool {
+    match mark {
+        b' ' => next.is_ascii() && next != b'%',
+        b',' => !next.is_ascii_digit(),
+        b'.' => matches!(next, b' ' | b'\n'),
+        b'\'' | b'_' | b':' | b'&' | b'-' | b'+' | b'#' | b'@' | b'%' => false,
+        other => other.is_ascii(),
+    }
 }
 
 /// How many ASCII letters and digits the bytes begin with.
+#[inline]
 fn plain_width(bytes: &[u8]) -> usize {
     let mut width = 0;
     while let Some(eight) = bytes[width..].first_chunk() {
@@ -131,6 +198,7 @@ fn plain_width(bytes: &[u8]) -> usize {
 /// The highest bit of each of eight bytes that is no ASCII letter or digit.
 ///
 /// Whether a byte below 128 is in a range shows in its highest bit after an addition that carries nothing over (Lamport 1975).
+#[inline]
 fn others(eight: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x80 * ONES;
@@ -150,31 +218,24 @@ fn is_silent(b: u8) -> bool {
     b.is_ascii() && !b.is_ascii_alphanumeric() && !matches!(b, b'@' | b'$')
 }
 
-/// Writes the lower-cased form of the word at its span, and cuts a possessive ending from both. `plain` is the text with its
-/// ASCII letters in lower case.
-fn spell(text: &str, plain: &str, is_plain: bool, word: &mut Word) {
-    let lower = &mut word.lower;
-    lower.clear();
-    if is_plain {
-        lower.push_str(&plain[word.span.clone()]);
-        return;
-    }
-    let raw = &text[word.span.clone()];
-    if raw.is_ascii() {
-        lower.push_str(raw);
-        lower.make_ascii_lowercase();
+/// The lower-cased form of the word at a span; a possessive ending is cut from both.
+fn spell(text: &str, span: &mut Range<usize>) -> String {
+    let raw = &text[span.clone()];
+    let mut lower = if raw.is_ascii() {
+        raw.to_ascii_lowercase()
     } else {
         let plain = raw.nfkc().flat_map(char::to_lowercase);
-        lower.extend(plain.map(|c| if c == '\u{2019}' { '\'' } else { c }));
-    }
+        plain.map(|c| if c == '\u{2019}' { '\'' } else { c }).collect()
+    };
     if raw.bytes().any(|b| b.is_ascii_digit()) && lower.contains(char::is_whitespace) {
         lower.retain(|c| !c.is_whitespace());
     }
     if lower.len() > 2 && lower.ends_with("'s") {
         lower.truncate(lower.len() - 2);
         let ending: usize = raw.chars().rev().take(2).map(char::len_utf8).sum();
-        word.span.end -= ending;
+        span.end -= ending;
     }
+    lower
 }
 
 /// Where the lexeme that begins at `at` with `c` ends, or `None` when no word begins here.
