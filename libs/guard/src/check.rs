@@ -38,7 +38,7 @@ pub(crate) fn scan<'t>(index: &Index<'_>, text: &'t str) -> Vec<Study<'t>> {
     found.into_iter().map(study).collect()
 }
 
-fn judged_by(
+pub(crate) fn judged_by(
     weights: &Weights,
     index: &Index<'_>,
     text: &str,

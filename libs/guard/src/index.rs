@@ -11,11 +11,9 @@ use hashbrown::hash_table::Entry as Slot;
 use crate::facts::{
     Entity, Quantity, entities, is_negation, may_begin_quantity, quantities, quantities_among,
 };
-use crate::lexicon::{Lexicon, Postings, hash_of};
+use crate::lexicon::{Key, Lexicon, Postings};
 use crate::report::{Evidence, Source};
-use crate::text::{
-    Word, WordReader, Words, is_stop_word, sentences, stem, with_stem, with_stem_hashed, words,
-};
+use crate::text::{Word, WordReader, Words, is_stop_word, sentences, stem, with_stem, with_stem_key, words};
 
 /// Position of a source sentence in [`Index::passages`].
 pub(crate) type PassageId = u32;
@@ -76,13 +74,13 @@ struct Desk {
     held: Vec<(u32, PassageId)>,
     /// How many passages there were when a stem, or a key of a quantity, was last met.
     met: Vec<u32>,
-    keys: HashTable<Key>,
+    keys: HashTable<Said>,
     hasher: RandomState,
 }
 
 /// What quantities share that say the same, by the first of them.
 #[derive(Debug)]
-struct Key {
+struct Said {
     hash: u64,
     /// Counted with the stems.
     number: u32,
@@ -162,7 +160,7 @@ impl<'a> Index<'a> {
         let mut has_quantity = false;
         let (mut first, mut second) = (0, 0);
         for at in 0..count {
-            let form = self.intern(desk.reader.lower(at));
+            let form = self.intern(desk.reader.key(at));
             let Traits { stem, may_begin_quantity } = self.traits[form as usize];
             forms.push(form);
             has_quantity |= may_begin_quantity;
@@ -195,14 +193,14 @@ impl<'a> Index<'a> {
     fn key(&mut self, passage: PassageId, at: usize, desk: &mut Desk) -> u32 {
         let identity = self.passages[passage as usize].quantities[at].identity();
         let hash = desk.hasher.hash_one(identity);
-        let same = |key: &Key| {
+        let same = |key: &Said| {
             key.hash == hash && self.passages[key.passage as usize].quantities[key.at].identity() == identity
         };
         match desk.keys.entry(hash, same, |key| key.hash) {
             Slot::Occupied(slot) => slot.get().number,
             Slot::Vacant(slot) => {
                 let number = self.stems.skip();
-                slot.insert(Key { hash, number, passage, at });
+                slot.insert(Said { hash, number, passage, at });
                 number
             }
         }
@@ -219,28 +217,31 @@ impl<'a> Index<'a> {
     }
 
     #[inline]
-    fn intern(&mut self, lower: &str) -> u32 {
-        let hash = hash_of(lower);
-        let (form, is_new) = self.forms.intern(lower, hash);
+    fn intern(&mut self, lower: Key<'_>) -> u32 {
+        let (form, is_new) = self.forms.intern(lower);
         if is_new {
-            self.learn(lower, hash);
+            self.learn(lower);
         }
         form
     }
 
     /// Notes what is known of a new form.
-    fn learn(&mut self, lower: &str, hash: u64) {
-        let stem = with_stem_hashed(lower, hash, |stem, hash| self.intern_stem(stem, hash));
-        self.traits.push(Traits { stem, may_begin_quantity: may_begin_quantity(lower) });
-        self.has_negation |= is_negation(lower);
+    fn learn(&mut self, lower: Key<'_>) {
+        let stem = with_stem_key(lower, |stem| self.intern_stem(stem));
+        self.traits.push(Traits { stem, may_begin_quantity: may_begin_quantity(lower.word()) });
+        self.has_negation |= is_negation(lower.word());
     }
 
-    fn intern_stem(&mut self, stem: &str, hash: u64) -> u32 {
-        let (id, is_new) = self.stems.intern(stem, hash);
-        if let Some(family) = kin(stem).filter(|_| is_new) {
+    fn intern_stem(&mut self, stem: Key<'_>) -> u32 {
+        let (id, is_new) = self.stems.intern(stem);
+        if let Some(family) = kin(stem.word()).filter(|_| is_new) {
             self.kin.insert(family);
         }
         id
+    }
+
+    pub(crate) fn sources(&self) -> &'a [Source<'a>] {
+        self.sources
     }
 
     /// The number of a lower-cased word's stem, when a source has it.

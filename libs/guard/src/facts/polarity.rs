@@ -175,76 +175,87 @@ pub(crate) fn superlative(words: &[Word], at: usize) -> Option<Superlative> {
 }
 
 fn by_form(lower: &str) -> Option<Superlative> {
-    const STRONG: [&str; 20] = [
-        "best",
-        "worst",
-        "unmatched",
-        "unrivaled",
-        "unrivalled",
-        "unparalleled",
-        "unbeatable",
-        "unprecedented",
-        "revolutionary",
-        "groundbreaking",
-        "perfect",
-        "flawless",
-        "guarantee",
-        "guaranteed",
-        "guarantees",
-        "ultimate",
-        "foremost",
-        "invincible",
-        "foolproof",
-        "bulletproof",
-    ];
-    const ABSOLUTE: [&str; 11] = [
-        "always",
-        "unique",
-        "never",
-        "every",
-        "everyone",
-        "everybody",
-        "all",
-        "only",
-        "nobody",
-        "entirely",
-        "completely",
-    ];
-    if STRONG.contains(&lower) || (lower.len() > 5 && lower.ends_with("est") && !PLAIN_EST.contains(&lower)) {
+    if is_strong(lower) || (lower.len() > 5 && lower.ends_with("est") && !is_plain_est(lower)) {
         return Some(Superlative::Strong);
     }
-    ABSOLUTE.contains(&lower).then_some(Superlative::Absolute)
+    is_absolute(lower).then_some(Superlative::Absolute)
+}
+
+fn is_strong(lower: &str) -> bool {
+    matches!(
+        lower,
+        "best"
+            | "worst"
+            | "unmatched"
+            | "unrivaled"
+            | "unrivalled"
+            | "unparalleled"
+            | "unbeatable"
+            | "unprecedented"
+            | "revolutionary"
+            | "groundbreaking"
+            | "perfect"
+            | "flawless"
+            | "guarantee"
+            | "guaranteed"
+            | "guarantees"
+            | "ultimate"
+            | "foremost"
+            | "invincible"
+            | "foolproof"
+            | "bulletproof"
+    )
+}
+
+fn is_absolute(lower: &str) -> bool {
+    matches!(
+        lower,
+        "always"
+            | "unique"
+            | "never"
+            | "every"
+            | "everyone"
+            | "everybody"
+            | "all"
+            | "only"
+            | "nobody"
+            | "entirely"
+            | "completely"
+    )
 }
 
 /// Words in `-est` that compare nothing.
-const PLAIN_EST: [&str; 26] = [
-    "request",
-    "latest",
-    "forest",
-    "interest",
-    "invest",
-    "reinvest",
-    "suggest",
-    "honest",
-    "dishonest",
-    "harvest",
-    "digest",
-    "ingest",
-    "manifest",
-    "protest",
-    "contest",
-    "modest",
-    "arrest",
-    "attest",
-    "earnest",
-    "tempest",
-    "conquest",
-    "bequest",
-    "divest",
-    "midwest",
-    "retest",
-    "unrest",
-];
+fn is_plain_est(lower: &str) -> bool {
+    matches!(
+        lower,
+        "request"
+            | "latest"
+            | "forest"
+            | "interest"
+            | "invest"
+            | "reinvest"
+            | "suggest"
+            | "honest"
+            | "dishonest"
+            | "harvest"
+            | "digest"
+            | "ingest"
+            | "manifest"
+            | "protest"
+            | "contest"
+            | "modest"
+            | "arrest"
+            | "attest"
+            | "earnest"
+            | "tempest"
+            | "conquest"
+            | "bequest"
+            | "divest"
+            | "midwest"
+            | "retest"
+            | "unrest"
+    )
+}
 
 #[cfg(test)]
 mod tests {

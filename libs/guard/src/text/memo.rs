@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 
 use super::{is_stemmed, work_out};
-use crate::lexicon::{Lexicon, hash_of};
+use crate::lexicon::{Key, Lexicon};
 
 /// Words whose stems a thread keeps at most; then it begins anew. With words of at most 40 bytes that is under 10 MB, and
 /// with words as they are under 3 MB.
@@ -29,37 +29,34 @@ pub(crate) fn with_stem<T>(lower: &str, read: impl FnOnce(&str) -> T) -> T {
     if !is_stemmed(lower) {
         return read(lower);
     }
-    with_stem_hashed(lower, hash_of(lower), |stem, _| read(stem))
+    with_stem_key(Key::of(lower), |stem| read(stem.word()))
 }
 
-/// What `read` makes of the stem of a lower-cased word and of the stem's [`hash_of`]; that of the word is given.
-pub(crate) fn with_stem_hashed<T>(lower: &str, hash: u64, read: impl FnOnce(&str, u64) -> T) -> T {
-    if !is_stemmed(lower) {
-        return read(lower, hash);
+/// What `read` makes of the stem of a lower-cased word, as it is looked up.
+pub(crate) fn with_stem_key<T>(lower: Key<'_>, read: impl FnOnce(Key<'_>) -> T) -> T {
+    if !is_stemmed(lower.word()) {
+        return read(lower);
     }
     STEMS.with(|stems| match stems.try_borrow_mut() {
         Ok(mut stems) => {
-            let number = stems.kept(lower, hash);
-            read(stems.stems.word(number), stems.stems.hash(number))
+            let number = stems.kept(lower);
+            read(stems.stems.key(number))
         }
         // `read` asks for another stem.
-        Err(_) => {
-            let stem = work_out(lower);
-            read(&stem, hash_of(&stem))
-        }
+        Err(_) => read(Key::of(&work_out(lower.word()))),
     })
 }
 
 impl Stems {
     /// The number of the word's stem.
-    fn kept(&mut self, lower: &str, hash: u64) -> u32 {
+    fn kept(&mut self, lower: Key<'_>) -> u32 {
         if self.words.len() >= KEPT {
             *self = Self::default();
         }
-        let (word, is_new) = self.words.intern(lower, hash);
+        let (word, is_new) = self.words.intern(lower);
         if is_new {
-            let stem = work_out(lower);
-            self.stem_of.push(self.stems.intern(&stem, hash_of(&stem)).0);
+            let stem = work_out(lower.word());
+            self.stem_of.push(self.stems.intern(Key::of(&stem)).0);
         }
         self.stem_of[word as usize]
     }
@@ -77,7 +74,7 @@ mod tests {
                 (0..4).map(|place| char::from(b'a' + (at >> (place * 4)) as u8 % 16)).collect();
             let word = letters + "ing";
             for _ in 0..2 {
-                let stem = stems.kept(&word, hash_of(&word));
+                let stem = stems.kept(Key::of(&word));
                 assert_eq!(stems.stems.word(stem), work_out(&word));
             }
         }

@@ -20,7 +20,7 @@ pub use stop::is_stop_word;
 pub use syllable::syllables;
 pub use word::{Word, words};
 
-pub(crate) use memo::{with_stem, with_stem_hashed};
+pub(crate) use memo::{with_stem, with_stem_key};
 pub(crate) use sentence::is_line_break;
 pub(crate) use word::{WordReader, Words, is_currency};
 

@@ -6,6 +6,8 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
+use crate::lexicon::Key;
+
 /// One word of a text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Word {
@@ -76,6 +78,14 @@ impl WordReader {
             let lower = if is_plain { span.clone() } else { self.add(&spell(text, &mut span)) };
             self.places.push((span, lower));
         }
+        // So that a key has bytes to read behind the last word.
+        self.spelt.push_str("                ");
+    }
+
+    /// [`Words::lower`] of the word at a position, as it is looked up.
+    #[inline]
+    pub(crate) fn key(&self, at: usize) -> Key<'_> {
+        Key::within(&self.spelt, self.places[at].1.clone())
     }
 
     fn add(&mut self, lower: &str) -> Range<usize> {
