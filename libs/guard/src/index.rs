@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 
 use crate::facts::{
-    Entity, Quantity, entities, is_negation, may_begin_quantity, quantities, quantities_among,
+    Entity, Quantity, entities, has_opposite, is_negation, may_begin_quantity, quantities, quantities_among,
 };
 use crate::lexicon::{Key, Lexicon, Postings};
 use crate::report::{Evidence, Source};
@@ -428,6 +428,8 @@ pub(crate) struct Parsed<'t> {
     pub(crate) quantities: Vec<Quantity>,
     pub(crate) entities: Vec<Entity>,
     pub(crate) terms: Vec<Term>,
+    /// Whether some word has an opposite, as few have.
+    pub(crate) has_opposites: bool,
 }
 
 /// A content word or number of the checked sentence and where the sources have it.
@@ -453,7 +455,8 @@ impl<'t> Parsed<'t> {
     pub(crate) fn of_words(index: &Index<'_>, raw: &'t str, words: Vec<Word>) -> Self {
         let quantities = quantities(raw, &words);
         let terms = terms_of(index, &words, &quantities);
-        Self { raw, entities: entities(raw, &words), words, quantities, terms }
+        let has_opposites = words.iter().any(|word| has_opposite(&word.lower));
+        Self { raw, entities: entities(raw, &words), words, quantities, terms, has_opposites }
     }
 }
 

@@ -53,9 +53,9 @@ fn after_month<W: Words + ?Sized>(text: &str, words: &W, at: usize, month: u8) -
 fn day_first<W: Words + ?Sized>(text: &str, words: &W, at: usize) -> Option<(Date, usize)> {
     let has = |at: &usize| *at < words.count();
     let next = Some(at + 1).filter(has)?;
-    let day = day(words.lower(at))?;
     let month_at = next + usize::from(words.lower(next) == "of");
     let month = month(text, words, Some(month_at).filter(has)?)?;
+    let day = day(words.lower(at))?;
     let year = part(text, words, month_at + 1, year);
     Some((Date { year, month, day: Some(day) }, month_at + 1 + usize::from(year.is_some())))
 }

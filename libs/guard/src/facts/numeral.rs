@@ -17,8 +17,8 @@ pub(super) fn numeral_at<W: Words + ?Sized>(text: &str, words: &W, at: usize) ->
     if lower.bytes().all(|b| b.is_ascii_lowercase()) {
         return in_words(text, words, at);
     }
-    if is_digits(lower) {
-        return in_digits(text, words, at);
+    if let Some(value) = whole_number(lower) {
+        return Some(scaled(text, words, at + 1, value, None));
     }
     if let Some(version) = version(lower) {
         return Some(Numeral::Whole {
@@ -34,8 +34,10 @@ pub(super) fn numeral_at<W: Words + ?Sized>(text: &str, words: &W, at: usize) ->
     in_words(text, words, at)
 }
 
-fn is_digits(lower: &str) -> bool {
-    !lower.is_empty() && lower.bytes().all(|b| b.is_ascii_digit())
+/// The value of up to fifteen digits, which a float holds exactly.
+fn whole_number(digits: &str) -> Option<f64> {
+    let few = (1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    few.then(|| digits.bytes().fold(0_u64, |all, b| all * 10 + u64::from(b - b'0')) as f64)
 }
 
 /// Whether a numeral may begin with this word, whatever is around it.
@@ -69,7 +71,7 @@ fn in_digits<W: Words + ?Sized>(text: &str, words: &W, at: usize) -> Option<Nume
     }
     let mut value = parse(digits)?;
     let big = text[words.span(at)].ends_with(|c: char| c.is_uppercase());
-    let mut end = at + 1;
+    let end = at + 1;
     match (attached(suffix, big || sign.is_some()), suffix) {
         (Some(factor), _) => value *= factor,
         (None, "st" | "nd" | "rd" | "th") => return Some(whole(Kind::Ordinal, value, end)),
@@ -79,16 +81,17 @@ fn in_digits<W: Words + ?Sized>(text: &str, words: &W, at: usize) -> Option<Nume
             return Some(whole(kind, value * factor, end));
         }
     }
-    if let Some(factor) =
-        Some(end).filter(|end| adjoins(text, words, *end)).and_then(|end| scale(words.lower(end)))
-    {
-        value *= factor;
-        end += 1;
-    }
-    Some(match sign {
+    Some(scaled(text, words, end, value, sign))
+}
+
+/// A number in digits before the word at `end`, which may be a magnitude.
+fn scaled<W: Words + ?Sized>(text: &str, words: &W, end: usize, value: f64, sign: Option<char>) -> Numeral {
+    let factor = if adjoins(text, words, end) { scale(words.lower(end)) } else { None };
+    let (value, end) = factor.map_or((value, end), |factor| (value * factor, end + 1));
+    match sign {
         Some(sign) => whole(Kind::Currency(sign), value, end),
         None => Numeral::Bare { value, end, spelt: false },
-    })
+    }
 }
 
 fn whole(kind: Kind, value: f64, end: usize) -> Numeral {
@@ -118,9 +121,8 @@ fn clock(digits: &str, suffix: &str) -> Option<f64> {
 
 /// Commas group thousands; a single comma before one or two digits is a decimal comma.
 fn parse(digits: &str) -> Option<f64> {
-    // So few digits are a whole number that a float holds exactly.
-    if digits.len() <= 15 && is_digits(digits) {
-        return Some(digits.bytes().fold(0_u64, |all, b| all * 10 + u64::from(b - b'0')) as f64);
+    if let Some(value) = whole_number(digits) {
+        return Some(value);
     }
     let groups: Vec<&str> = digits.split(',').collect();
     let decimal_comma = groups.len() == 2 && matches!(groups[1].len(), 1 | 2) && !digits.contains('.');

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use foldhash::fast::RandomState;
 
-use crate::text::{Word, stem};
+use crate::text::{Word, stem, with_stem};
 
 /// Positions of the words that deny something, in reading order. `not only`, `no doubt` and the like deny nothing.
 pub(crate) fn negations(words: &[Word]) -> Vec<usize> {
@@ -71,6 +71,11 @@ pub(crate) fn is_soft_negation(lower: &str) -> bool {
 /// Stems of the words that mean the opposite of the word with this stem.
 pub(crate) fn antonyms(stem: &str) -> &'static [String] {
     OPPOSITES.get(stem).map_or(&[], Vec::as_slice)
+}
+
+/// Whether a lower-cased word has an opposite.
+pub(crate) fn has_opposite(lower: &str) -> bool {
+    with_stem(lower, |stem| !antonyms(stem).is_empty())
 }
 
 type Opposites = HashMap<String, Vec<String>, RandomState>;

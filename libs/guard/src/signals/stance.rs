@@ -5,9 +5,11 @@ use std::collections::HashSet;
 use foldhash::fast::RandomState;
 
 use crate::align::holds;
-use crate::facts::{Superlative, antonyms, is_negation, is_soft_negation, negations, superlative};
+use crate::facts::{
+    Superlative, antonyms, has_opposite, is_negation, is_soft_negation, negations, superlative,
+};
 use crate::index::{Index, Parsed, PassageId, Term};
-use crate::text::{is_stop_word, stem, with_stem};
+use crate::text::{is_stop_word, stem};
 
 /// Content words after a negation that it is taken to deny.
 const SCOPE: usize = 3;
@@ -70,9 +72,7 @@ pub(crate) fn omitted_denial<'i>(
 
 /// A word of the sentence for which its best evidence uses the opposite: (the sentence's, the evidence's).
 pub(crate) fn opposite(index: &Index<'_>, parsed: &Parsed<'_>, best: PassageId) -> Option<(String, String)> {
-    // Few words have an opposite at all.
-    let has_opposite = |lower: &str| with_stem(lower, |own| !antonyms(own).is_empty());
-    if !parsed.words.iter().any(|word| has_opposite(&word.lower)) {
+    if !parsed.has_opposites {
         return None;
     }
     let passage = index.passage(best);

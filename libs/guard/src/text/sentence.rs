@@ -1,5 +1,6 @@
 //! Sentences with their places, in prose and in Markdown.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -140,18 +141,19 @@ fn abbreviates(before: &str, next: &str) -> bool {
     if last.len() > LONGEST && last.bytes().all(|b| b.is_ascii_alphanumeric()) {
         return false;
     }
-    let lower = last.to_lowercase();
-    if OPENING.contains(&lower.as_str()) {
+    let is_lower = last.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase());
+    let lower = if is_lower { Cow::Borrowed(last) } else { Cow::Owned(last.to_lowercase()) };
+    if always_leads_on(&lower) {
         return true;
     }
-    if NUMBERED.contains(&lower.as_str()) {
+    if leads_to_number(&lower) {
         return next.starts_with(|c: char| c.is_ascii_digit());
     }
     let mut letters = last.chars();
     let initial = letters.next().is_some_and(char::is_uppercase) && letters.next().is_none() && last != "I";
     let dotted = last.contains('.')
         && last.split('.').all(|part| part.chars().count() == 1 && part.chars().all(char::is_alphabetic));
-    (CLOSING.contains(&lower.as_str()) || initial || dotted) && !opens_anew(next)
+    (may_close(&lower) || initial || dotted) && !opens_anew(next)
 }
 
 /// Whether the next word carries grammar, as one that begins a sentence often does.
@@ -170,18 +172,79 @@ const NEAR: usize = 64;
 const LONGEST: usize = 6;
 
 /// Abbreviations that always have something after them.
-const OPENING: [&str; 24] = [
-    "mr", "mrs", "ms", "dr", "prof", "st", "gen", "rep", "sen", "gov", "capt", "e.g", "i.e", "vs", "cf",
-    "approx", "esp", "resp", "incl", "dept", "mt", "ft", "al", "viz",
-];
+fn always_leads_on(lower: &str) -> bool {
+    matches!(
+        lower,
+        "mr" | "mrs"
+            | "ms"
+            | "dr"
+            | "prof"
+            | "st"
+            | "gen"
+            | "rep"
+            | "sen"
+            | "gov"
+            | "capt"
+            | "e.g"
+            | "i.e"
+            | "vs"
+            | "cf"
+            | "approx"
+            | "esp"
+            | "resp"
+            | "incl"
+            | "dept"
+            | "mt"
+            | "ft"
+            | "al"
+            | "viz"
+    )
+}
+
 /// Abbreviations only before a number.
-const NUMBERED: [&str; 18] = [
-    "no", "nos", "fig", "figs", "vol", "sec", "ch", "p", "pp", "jan", "feb", "mar", "apr", "jun", "jul",
-    "aug", "oct", "nov",
-];
+fn leads_to_number(lower: &str) -> bool {
+    matches!(
+        lower,
+        "no" | "nos"
+            | "fig"
+            | "figs"
+            | "vol"
+            | "sec"
+            | "ch"
+            | "p"
+            | "pp"
+            | "jan"
+            | "feb"
+            | "mar"
+            | "apr"
+            | "jun"
+            | "jul"
+            | "aug"
+            | "oct"
+            | "nov"
+    )
+}
+
 /// Abbreviations that may end a sentence as well; the next word decides.
-const CLOSING: [&str; 14] =
-    ["inc", "ltd", "corp", "co", "llc", "jr", "sr", "etc", "dec", "sept", "a.m", "p.m", "u.s", "u.k"];
+fn may_close(lower: &str) -> bool {
+    matches!(
+        lower,
+        "inc"
+            | "ltd"
+            | "corp"
+            | "co"
+            | "llc"
+            | "jr"
+            | "sr"
+            | "etc"
+            | "dec"
+            | "sept"
+            | "a.m"
+            | "p.m"
+            | "u.s"
+            | "u.k"
+    )
+}
 
 /// The width of indentation, quote marks, a heading mark or a list marker at the start of a line.
 fn marker_width(line: &str) -> usize {

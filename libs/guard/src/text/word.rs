@@ -120,33 +120,24 @@ struct Lexeme {
 /// The bytes of the next word from `at` on, which is moved past it.
 #[inline]
 fn next_lexeme(text: &str, at: &mut usize) -> Option<Lexeme> {
-    // Most words are plain and behind a blank.
-    let start = *at + usize::from(text.as_bytes().get(*at) == Some(&b' '));
-    match plain_end(text.as_bytes(), start) {
-        Some(end) => {
-            *at = end;
-            Some(Lexeme { span: start..end, is_plain: true })
-        }
-        None => any_lexeme(text, at),
-    }
-}
-
-fn any_lexeme(text: &str, at: &mut usize) -> Option<Lexeme> {
+    let bytes = text.as_bytes();
     loop {
-        // Blanks and marks are passed over without decoding characters.
-        *at += text.as_bytes().get(*at..)?.iter().take_while(|b| is_silent(**b)).count();
-        let start = *at;
-        if let Some(end) = plain_end(text.as_bytes(), start) {
+        // Most words are plain and behind a blank.
+        let start = *at + usize::from(bytes.get(*at) == Some(&b' '));
+        if let Some(end) = plain_end(bytes, start) {
             *at = end;
             return Some(Lexeme { span: start..end, is_plain: true });
         }
-        let c = peek(text, start)?;
-        match lexeme_end(text, start, c) {
-            Some(end) => {
-                *at = end;
+        // Other blanks and marks are passed over without decoding characters.
+        let marks = bytes[start..].iter().take_while(|b| is_silent(**b)).count();
+        *at = start + marks;
+        if marks == 0 {
+            let c = peek(text, start)?;
+            let end = lexeme_end(text, start, c);
+            *at = end.unwrap_or(start + c.len_utf8());
+            if let Some(end) = end {
                 return Some(Lexeme { span: start..end, is_plain: false });
             }
-            None => *at += c.len_utf8(),
         }
     }
 }
