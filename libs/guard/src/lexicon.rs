@@ -10,13 +10,13 @@ use foldhash::fast::RandomState;
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
 
 /// Bytes of a word that is compared as one number.
-const SHORT: usize = 16;
+pub(crate) const SHORT: usize = 16;
 
 /// A word as it is looked up.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Key<'w> {
     word: &'w str,
-    /// The bytes of a word that is short, the first one lowest; 0 for a long one.
+    /// See [`Self::packed`].
     packed: u128,
     hash: u64,
 }
@@ -31,7 +31,7 @@ impl<'w> Key<'w> {
     pub(crate) fn within(text: &'w str, place: Range<usize>) -> Self {
         let word = &text[place.clone()];
         match text.as_bytes()[place.start..].first_chunk() {
-            Some(bytes) if (1..=SHORT).contains(&word.len()) => {
+            Some(bytes) if (1..=SHORT).contains(&word.len()) && !word.ends_with('\0') => {
                 Self::new(word, u128::from_le_bytes(*bytes) & (u128::MAX >> (8 * (SHORT - word.len()))))
             }
             _ => Self::of(word),
@@ -40,12 +40,26 @@ impl<'w> Key<'w> {
 
     #[inline]
     fn new(word: &'w str, packed: u128) -> Self {
-        let hash = if word.len() <= SHORT { HASHER.hash_one(packed) } else { HASHER.hash_one(word) };
+        let hash = if packed != 0 { HASHER.hash_one(packed) } else { HASHER.hash_one(word) };
         Self { word, packed, hash }
     }
 
     pub(crate) fn word(self) -> &'w str {
         self.word
+    }
+
+    /// The bytes of a word that is short, the first one lowest; 0 for another, which is one that is long, empty or ends in
+    /// U+0000. No two words have the same but for 0.
+    pub(crate) fn packed(self) -> u128 {
+        self.packed
+    }
+
+    /// The word with these [`Self::packed`] bytes, which are written out for it; nothing for 0.
+    pub(crate) fn unpack(packed: u128, bytes: &'w mut [u8; SHORT]) -> Option<Self> {
+        *bytes = packed.to_le_bytes();
+        let length = SHORT - packed.leading_zeros() as usize / 8;
+        let word = std::str::from_utf8(&bytes[..length]).ok().filter(|word| !word.is_empty())?;
+        Some(Self::new(word, packed))
     }
 
     /// The high half of the hash.
@@ -55,7 +69,7 @@ impl<'w> Key<'w> {
 }
 
 fn pack(word: &[u8]) -> u128 {
-    if word.len() > SHORT {
+    if word.len() > SHORT || word.last() == Some(&0) {
         return 0;
     }
     word.iter().rev().fold(0, |all, byte| all << 8 | u128::from(*byte))
@@ -69,17 +83,12 @@ fn pack(word: &[u8]) -> u128 {
 pub(crate) struct Lexicon {
     /// All words, one after the other.
     text: String,
-    entries: Vec<Entry>,
+    /// Where each ends in `text`.
+    ends: Vec<usize>,
+    /// [`Key::packed`] of each, in two halves, which need no alignment of their own.
+    packed: Vec<[u64; 2]>,
     /// A power of two, at most half of them taken; a word stands at the place of its hash or at the next free one.
     slots: Vec<Slot>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    /// [`Key::packed`] in two halves, which need no alignment of their own.
-    packed: [u64; 2],
-    start: usize,
-    end: usize,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -98,7 +107,8 @@ impl Lexicon {
     pub(crate) fn with_room(words: usize) -> Self {
         Self {
             text: String::with_capacity(words * 8),
-            entries: Vec::with_capacity(words),
+            ends: Vec::with_capacity(words),
+            packed: Vec::with_capacity(words),
             slots: vec![Slot::default(); (words * 2).next_power_of_two().max(FEWEST)],
         }
     }
@@ -113,23 +123,23 @@ impl Lexicon {
     }
 
     fn add(&mut self, key: Key<'_>, mut free: usize) -> u32 {
-        if self.entries.len() * 2 >= self.slots.len() {
+        if self.len() * 2 >= self.slots.len() {
             self.grow();
             free = self.look(key).err().unwrap_or_default();
         }
-        let number = self.entries.len() as u32;
-        let start = self.text.len();
+        let number = self.len() as u32;
         self.text.push_str(key.word);
-        self.entries.push(Entry { packed: halves(key.packed), start, end: self.text.len() });
+        self.ends.push(self.text.len());
+        self.packed.push(halves(key.packed));
         self.slots[free] = Slot { tag: key.tag(), next: number + 1 };
         number
     }
 
     /// Takes the next number for something that is no word.
     pub(crate) fn skip(&mut self) -> u32 {
-        let at = self.text.len();
-        self.entries.push(Entry { packed: [0; 2], start: at, end: at });
-        self.entries.len() as u32 - 1
+        self.ends.push(self.text.len());
+        self.packed.push([0; 2]);
+        self.len() as u32 - 1
     }
 
     /// The number of a word that is there.
@@ -153,17 +163,15 @@ impl Lexicon {
 
     #[inline]
     fn is_word(&self, number: u32, key: Key<'_>) -> bool {
-        let entry = &self.entries[number as usize];
-        entry.packed == halves(key.packed)
-            && entry.end - entry.start == key.word.len()
-            && (key.word.len() <= SHORT || self.word(number) == key.word)
+        self.packed[number as usize] == halves(key.packed)
+            && (key.packed != 0 || self.word(number) == key.word)
     }
 
     fn grow(&mut self) {
         let size = (self.slots.len() * 2).max(FEWEST);
         let taken = std::mem::replace(&mut self.slots, vec![Slot::default(); size]);
         for slot in taken.into_iter().filter(|slot| slot.next != 0) {
-            let mut at = self.key(slot.next - 1).hash as usize & (size - 1);
+            let mut at = Key::of(self.word(slot.next - 1)).hash as usize & (size - 1);
             while self.slots[at].next != 0 {
                 at = (at + 1) & (size - 1);
             }
@@ -173,19 +181,13 @@ impl Lexicon {
 
     /// The word with this number.
     pub(crate) fn word(&self, number: u32) -> &str {
-        let entry = &self.entries[number as usize];
-        &self.text[entry.start..entry.end]
-    }
-
-    /// The word with this number, to be looked up elsewhere.
-    pub(crate) fn key(&self, number: u32) -> Key<'_> {
-        let [low, high] = self.entries[number as usize].packed;
-        Key::new(self.word(number), u128::from(high) << 64 | u128::from(low))
+        let start = (number as usize).checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.text[start..self.ends[number as usize]]
     }
 
     /// How many numbers are given.
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.ends.len()
     }
 }
 
@@ -263,7 +265,10 @@ mod tests {
                 assert_eq!(lexicon.find(&other), None, "{other}");
             }
             assert_eq!(lexicon.find(&(word.clone() + "a")), None);
-            assert_eq!(lexicon.find(&(word + "\0")), None);
+            assert_eq!(lexicon.find(&format!("{word}\0")), None);
+            let mut bytes = [0; SHORT];
+            let unpacked = Key::unpack(Key::of(&word).packed(), &mut bytes).map(|key| lexicon.intern(key));
+            assert_eq!(unpacked, (1..=SHORT).contains(&length).then_some((0, false)));
         }
     }
 
