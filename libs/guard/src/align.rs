@@ -99,13 +99,7 @@ pub(crate) fn holds(term: &Term, passage: PassageId) -> bool {
 /// The neighbouring passages that together are this sentence word for word, blanks, quotes and emphasis aside.
 pub(crate) fn verbatim(index: &Index<'_>, parsed: &Parsed<'_>) -> Option<Range<PassageId>> {
     let forms: Vec<u32> = parsed.words.iter().map(|word| index.form(&word.lower)).collect::<Option<_>>()?;
-    let starts = index.opening_with(*forms.first()?).iter();
-    // Many sentences begin with one word, and few with two.
-    let goes_on = |start: &PassageId| match (index.passage(*start).forms.get(1), forms.get(1)) {
-        (Some(theirs), Some(mine)) => theirs == mine,
-        (theirs, _) => theirs.is_none(),
-    };
-    let starts = starts.map(|(_, start)| *start).filter(goes_on);
+    let starts = index.opening_with(&forms).into_iter();
     starts.filter_map(|start| run_of(index, start, &forms)).find(|run| {
         let said: Vec<&str> = run.clone().map(|id| index.quote(id)).collect();
         plain(&said.join(" ")) == plain(parsed.raw)

@@ -44,8 +44,8 @@ pub(crate) struct Index<'a> {
     stems: Lexicon,
     /// Passages by stem, ascending.
     postings: Postings,
-    /// Forms that passages begin with, ascending, and these passages.
-    openings: Vec<(u32, PassageId)>,
+    /// The form that a passage begins with, the one behind it, and the passage; ascending.
+    openings: Vec<(u32, Option<u32>, PassageId)>,
     /// Quantities that match by their value, ascending, with their passages.
     by_value: Vec<(f64, PassageId)>,
     /// Passages with another kind of quantity, ascending.
@@ -146,7 +146,7 @@ impl<'a> Index<'a> {
         let may_begin = |at: usize| self.traits[forms[at] as usize].may_begin_quantity;
         let quantities =
             if has_quantity { quantities_among(raw, &desk.reader, may_begin) } else { Vec::new() };
-        self.openings.extend(forms.first().map(|first| (*first, id)));
+        self.openings.extend(forms.first().map(|first| (*first, forms.get(1).copied(), id)));
         self.length += forms.len();
         self.passages.push(Passage { source, span, forms, quantities, breadth: 0 });
         self.passages[id as usize].breadth = self.breadth(id, desk);
@@ -318,11 +318,21 @@ impl<'a> Index<'a> {
         found
     }
 
-    /// The passages that begin with this form, ascending, each beside it.
-    pub(crate) fn opening_with(&self, form: u32) -> &[(u32, PassageId)] {
-        let from = self.openings.partition_point(|(first, _)| *first < form);
-        let count = self.openings[from..].partition_point(|(first, _)| *first == form);
-        &self.openings[from..from + count]
+    /// The passages that begin as these forms do, ascending: with the first two of them, or with the first and no more.
+    pub(crate) fn opening_with(&self, forms: &[u32]) -> Vec<PassageId> {
+        let Some(first) = forms.first() else { return Vec::new() };
+        let with = |second: Option<u32>| {
+            let from = self.openings.partition_point(|(one, two, _)| (*one, *two) < (*first, second));
+            let count =
+                self.openings[from..].partition_point(|(one, two, _)| (*one, *two) == (*first, second));
+            self.openings[from..from + count].iter().map(|(_, _, id)| *id)
+        };
+        let mut found: Vec<PassageId> = with(None).collect();
+        if let Some(second) = forms.get(1) {
+            found.extend(with(Some(*second)));
+            found.sort_unstable();
+        }
+        found
     }
 
     /// How telling a word is that `holders` passages have: rare words weigh more.

@@ -10,8 +10,7 @@ use crate::report::{Corrected, Report, Source, Thresholds};
 /// Sources ready to check texts against, for who checks more than one text against the same: taking them apart is most of the
 /// work of a check.
 ///
-/// It holds the sources' words and the places of their sentences: about eight times the bytes of their text, and not less
-/// than 60 KB.
+/// It holds the sources' words and the places of their sentences: some sixteen times the bytes of their text.
 #[derive(Debug)]
 pub struct Indexed<'a> {
     index: Index<'a>,

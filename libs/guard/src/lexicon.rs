@@ -54,11 +54,19 @@ impl<'w> Key<'w> {
         self.packed
     }
 
+    /// The word with these [`Self::packed`] bytes when this one begins with it, as a word does with its stem; nothing for 0.
+    pub(crate) fn beginning(self, packed: u128) -> Option<Self> {
+        let length = length(packed);
+        let begins = (1..=self.word.len()).contains(&length)
+            && self.packed & (u128::MAX >> (8 * (SHORT - length))) == packed;
+        let word = self.word.get(..length).filter(|_| begins)?;
+        Some(Self::new(word, packed))
+    }
+
     /// The word with these [`Self::packed`] bytes, which are written out for it; nothing for 0.
     pub(crate) fn unpack(packed: u128, bytes: &'w mut [u8; SHORT]) -> Option<Self> {
         *bytes = packed.to_le_bytes();
-        let length = SHORT - packed.leading_zeros() as usize / 8;
-        let word = std::str::from_utf8(&bytes[..length]).ok().filter(|word| !word.is_empty())?;
+        let word = std::str::from_utf8(&bytes[..length(packed)]).ok().filter(|word| !word.is_empty())?;
         Some(Self::new(word, packed))
     }
 
@@ -66,6 +74,11 @@ impl<'w> Key<'w> {
     fn tag(self) -> u32 {
         (self.hash >> 32) as u32
     }
+}
+
+/// How many bytes are [`Key::packed`].
+fn length(packed: u128) -> usize {
+    SHORT - packed.leading_zeros() as usize / 8
 }
 
 fn pack(word: &[u8]) -> u128 {
@@ -266,6 +279,12 @@ mod tests {
             }
             assert_eq!(lexicon.find(&(word.clone() + "a")), None);
             assert_eq!(lexicon.find(&format!("{word}\0")), None);
+            for shorter in (1..=length.min(SHORT)).filter(|_| length <= SHORT) {
+                let (key, start) = (Key::of(&word), Key::of(&word[..shorter]));
+                assert_eq!(key.beginning(start.packed()).map(Key::word), Some(&word[..shorter]));
+                let other = Key::of(&"b".repeat(shorter)).packed();
+                assert!(key.beginning(other).is_none() && start.beginning(other).is_none());
+            }
             let mut bytes = [0; SHORT];
             let unpacked = Key::unpack(Key::of(&word).packed(), &mut bytes).map(|key| lexicon.intern(key));
             assert_eq!(unpacked, (1..=SHORT).contains(&length).then_some((0, false)));

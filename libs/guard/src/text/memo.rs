@@ -36,8 +36,8 @@ pub(crate) fn with_stem_key<T>(lower: Key<'_>, read: impl FnOnce(Key<'_>) -> T) 
         return read(lower);
     }
     let packed = STEMS.with(|stems| stems.try_borrow_mut().map_or(0, |mut stems| stems.kept(lower)));
-    if packed == lower.packed() && packed != 0 {
-        return read(lower);
+    if let Some(stem) = lower.beginning(packed) {
+        return read(stem);
     }
     let mut bytes = [0; SHORT];
     match Key::unpack(packed, &mut bytes) {
@@ -50,11 +50,12 @@ pub(crate) fn with_stem_key<T>(lower: Key<'_>, read: impl FnOnce(Key<'_>) -> T) 
 impl Stems {
     /// [`Key::packed`] of the word's stem.
     fn kept(&mut self, lower: Key<'_>) -> u128 {
-        if self.words.len() >= KEPT {
-            *self = Self::default();
-        }
-        let (word, is_new) = self.words.intern(lower);
+        let (mut word, is_new) = self.words.intern(lower);
         if is_new {
+            if self.words.len() > KEPT {
+                *self = Self::default();
+                word = self.words.intern(lower).0;
+            }
             self.stems.push(Key::of(&work_out(lower.word())).packed());
         }
         self.stems[word as usize]
