@@ -41,6 +41,7 @@ mod report;
 pub mod rules;
 pub mod secrets;
 mod signals;
+mod sketch;
 pub mod text;
 
 pub use check::{check, check_by};

@@ -5,6 +5,7 @@
 
 mod irregular;
 mod memo;
+mod plain;
 mod sentence;
 mod stop;
 mod syllable;
