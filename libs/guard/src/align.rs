@@ -99,11 +99,10 @@ pub(crate) fn holds(term: &Term, passage: PassageId) -> bool {
 /// The neighbouring passages that together are this sentence word for word, blanks, quotes and emphasis aside.
 pub(crate) fn verbatim(index: &Index<'_>, parsed: &Parsed<'_>) -> Option<Range<PassageId>> {
     let forms: Vec<u32> = parsed.words.iter().map(|word| index.form(&word.lower)).collect::<Option<_>>()?;
-    let wanted = plain(parsed.raw);
-    let starts = index.opening_with(*forms.first()?).iter();
-    starts.filter_map(|(_, start)| run_of(index, *start, &forms)).find(|run| {
+    let starts = index.opening_with(&forms).into_iter();
+    starts.filter_map(|start| run_of(index, start, &forms)).find(|run| {
         let said: Vec<&str> = run.clone().map(|id| index.quote(id)).collect();
-        plain(&said.join(" ")) == wanted
+        plain(&said.join(" ")) == plain(parsed.raw)
     })
 }
 

@@ -1,7 +1,7 @@
 //! Checking a whole text.
 
 use crate::class::classify;
-use crate::index::Index;
+use crate::index::{Index, Parsed};
 use crate::judge::{Finding, Study, judge};
 use crate::model::{Weights, logistic, overall};
 use crate::report::{Claim, GUARD_VERSION, Report, SentenceClass, Source, Thresholds, Verdict};
@@ -30,13 +30,15 @@ pub(crate) fn scan<'t>(index: &Index<'_>, text: &'t str) -> Vec<Study<'t>> {
     let found = sentences(text);
     let count = found.len();
     let study = |sentence: crate::text::Sentence| {
-        let class = classify(text, &sentence, &words(&text[sentence.span.clone()]));
-        Study::new(index, text, sentence.span, class, count)
+        let raw = &text[sentence.span.clone()];
+        let words = words(raw);
+        let class = classify(text, &sentence, &words);
+        Study::of_parsed(index, Parsed::of_words(index, raw, words), sentence.span, class, count)
     };
     found.into_iter().map(study).collect()
 }
 
-fn judged_by(
+pub(crate) fn judged_by(
     weights: &Weights,
     index: &Index<'_>,
     text: &str,

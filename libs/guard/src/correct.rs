@@ -30,9 +30,12 @@ const JUDGED_ROUNDS: usize = 2;
 /// other flagged sentence is dropped with its line if it leaves none behind. Later rounds only drop, since cutting one
 /// sentence may change how its neighbours read. Uncertain sentences stay: they are a judge's to decide.
 pub fn correct(text: &str, sources: &[Source<'_>], thresholds: &Thresholds) -> Corrected {
-    let index = Index::build(sources);
+    corrected(&Index::build(sources), text, thresholds)
+}
+
+pub(crate) fn corrected(index: &Index<'_>, text: &str, thresholds: &Thresholds) -> Corrected {
     let mut draft = Draft::new(text);
-    let (mut report, findings) = judged(&index, text, thresholds);
+    let (mut report, findings) = judged(index, text, thresholds);
     let count = report.sentences;
     let mut mended = 0;
     for (piece, (claim, finding)) in report.claims.iter().zip(&findings).enumerate() {
@@ -40,7 +43,7 @@ pub fn correct(text: &str, sources: &[Source<'_>], thresholds: &Thresholds) -> C
             continue;
         }
         let room = mended < thresholds.max_corrections;
-        let cure = if room { cured(&index, claim, finding, count, thresholds) } else { None };
+        let cure = if room { cured(index, claim, finding, count, thresholds) } else { None };
         mended += usize::from(cure.is_some());
         draft.change(piece, cure.unwrap_or_default(), explain(claim));
     }
@@ -48,7 +51,7 @@ pub fn correct(text: &str, sources: &[Source<'_>], thresholds: &Thresholds) -> C
     let mut rounds = 0;
     while draft.is_changed() {
         rounds += 1;
-        report = judged(&index, &rendered.text, thresholds).0;
+        report = judged(index, &rendered.text, thresholds).0;
         let flagged: Vec<&Claim> = report.claims.iter().filter(|claim| claim.verdict.is_flagged()).collect();
         if flagged.is_empty() {
             break;
@@ -73,14 +76,24 @@ pub fn correct_by(
     thresholds: &Thresholds,
     opinions: &[(String, Opinion)],
 ) -> Corrected {
-    let mut corrected = correct(text, sources, thresholds);
+    corrected_by(&Index::build(sources), text, thresholds, opinions)
+}
+
+pub(crate) fn corrected_by(
+    index: &Index<'_>,
+    text: &str,
+    thresholds: &Thresholds,
+    opinions: &[(String, Opinion)],
+) -> Corrected {
+    let sources = index.sources();
+    let mut corrected = self::corrected(index, text, thresholds);
     for _ in 0..JUDGED_ROUNDS {
         let report = settle(corrected.report.clone(), opinions, sources, thresholds).report;
         if !report.claims.iter().any(|claim| claim.verdict.is_flagged()) {
             break;
         }
         let (left, dropped) = drop_flagged(&corrected.text, &report);
-        let again = correct(&left, sources, thresholds);
+        let again = self::corrected(index, &left, thresholds);
         let changes = dropped.into_iter().chain(again.corrections);
         corrected
             .corrections

@@ -1,14 +1,20 @@
 //! The sources of one check, taken apart once: sentences, words as numbers, postings, quantities.
 
 use std::collections::HashSet;
+use std::hash::BuildHasher;
 use std::ops::Range;
 
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Slot;
+
 use crate::facts::{
-    Entity, Quantity, entities, is_negation, may_begin_quantity, quantities, quantities_among,
+    Entity, Quantity, entities, has_opposite, is_negation, may_begin_quantity, quantities, quantities_among,
 };
-use crate::lexicon::{Lexicon, Postings};
+use crate::lexicon::{Key, Lexicon, Postings};
 use crate::report::{Evidence, Source};
-use crate::text::{Word, WordReader, is_stop_word, sentences, stem, with_stem, words};
+use crate::sketch::{Sketch, kin, pair, triple};
+use crate::text::{Word, WordReader, Words, is_stop_word, sentences, stem, with_stem, with_stem_key, words};
 
 /// Position of a source sentence in [`Index::passages`].
 pub(crate) type PassageId = u32;
@@ -35,12 +41,12 @@ pub(crate) struct Index<'a> {
     forms: Lexicon,
     /// What is known of each form.
     traits: Vec<Traits>,
-    /// Stems of the words and keys of the quantities.
+    /// Stems of the words; the keys of the quantities are counted with them, as the sketch of neighbours goes by the numbers.
     stems: Lexicon,
     /// Passages by stem, ascending.
     postings: Postings,
-    /// Forms that passages begin with, ascending, and these passages.
-    openings: Vec<(u32, PassageId)>,
+    /// The form that a passage begins with, the one behind it, and the passage; ascending.
+    openings: Vec<(u32, Option<u32>, PassageId)>,
     /// Quantities that match by their value, ascending, with their passages.
     by_value: Vec<(f64, PassageId)>,
     /// Passages with another kind of quantity, ascending.
@@ -65,20 +71,51 @@ struct Traits {
 #[derive(Debug, Default)]
 struct Desk {
     reader: WordReader,
-    stems: Vec<u32>,
-    seen: Vec<u32>,
     /// Stem and passage that has it, by passage.
     held: Vec<(u32, PassageId)>,
+    /// How many passages there were when a stem, or a key of a quantity, was last met.
+    met: Vec<u32>,
+    keys: HashTable<Said>,
+    hasher: RandomState,
+}
+
+/// What quantities share that say the same, by the first of them.
+#[derive(Debug)]
+struct Said {
+    hash: u64,
+    /// Counted with the stems.
+    number: u32,
+    passage: PassageId,
+    /// Position in the passage's quantities.
+    at: usize,
+}
+
+impl Desk {
+    /// Whether this stem or key is new to this passage.
+    fn meets(&mut self, number: u32, passage: PassageId) -> bool {
+        let (at, now) = (number as usize, passage + 1);
+        match self.met.get_mut(at) {
+            Some(before) => std::mem::replace(before, now) != now,
+            None => {
+                self.met.resize(at, 0);
+                self.met.push(now);
+                true
+            }
+        }
+    }
 }
 
 impl<'a> Index<'a> {
     pub(crate) fn build(sources: &'a [Source<'a>]) -> Self {
+        let bytes: usize = sources.iter().map(|source| source.text.len()).sum();
+        // Texts repeat their words: the longer they are the more.
+        let room = (bytes / 24).min(1 << 14);
         let mut index = Self {
             sources,
-            passages: Vec::new(),
-            forms: Lexicon::default(),
-            traits: Vec::new(),
-            stems: Lexicon::default(),
+            passages: Vec::with_capacity((bytes / 96).min(1 << 14)),
+            forms: Lexicon::with_room(room),
+            traits: Vec::with_capacity(room),
+            stems: Lexicon::with_room(room),
             postings: Postings::default(),
             openings: Vec::new(),
             by_value: Vec::new(),
@@ -88,7 +125,7 @@ impl<'a> Index<'a> {
             neighbours: Sketch::for_entries(sources.iter().map(|source| source.text.len() / 3).sum()),
             kin: Sketch::for_entries(sources.iter().map(|source| source.text.len() / 24).sum()),
         };
-        let mut desk = Desk::default();
+        let mut desk = Desk { held: Vec::with_capacity((bytes / 7).min(1 << 18)), ..Desk::default() };
         for (at, source) in sources.iter().enumerate() {
             for sentence in sentences(source.text) {
                 index.add(at, source.text, sentence.span, &mut desk);
@@ -101,30 +138,78 @@ impl<'a> Index<'a> {
     }
 
     fn add(&mut self, source: usize, text: &str, span: Range<usize>, desk: &mut Desk) {
-        let Ok(id) = PassageId::try_from(self.passages.len()) else { return };
+        let Some(id) = PassageId::try_from(self.passages.len()).ok().filter(|id| *id < PassageId::MAX) else {
+            return;
+        };
         let raw = &text[span.clone()];
-        let found = desk.reader.read(raw);
-        let forms: Vec<u32> = found.iter().map(|word| self.intern(&word.lower)).collect();
+        desk.reader.read(raw);
+        let (forms, has_quantity) = self.file(id, desk);
+        let may_begin = |at: usize| self.traits[forms[at] as usize].may_begin_quantity;
         let quantities =
-            quantities_among(raw, found, |at| self.traits[forms[at] as usize].may_begin_quantity);
-        desk.stems.clear();
-        desk.stems.extend(forms.iter().map(|form| self.traits[*form as usize].stem));
-        desk.seen.clone_from(&desk.stems);
-        for quantity in &quantities {
-            desk.seen.push(self.intern_stem(&quantity.key()));
-            self.hold(quantity, id);
-        }
-        desk.seen.sort_unstable();
-        desk.seen.dedup();
-        desk.held.extend(desk.seen.iter().map(|stem| (*stem, id)));
-        self.openings.extend(forms.first().map(|first| (*first, id)));
+            if has_quantity { quantities_among(raw, &desk.reader, may_begin) } else { Vec::new() };
+        self.openings.extend(forms.first().map(|first| (*first, forms.get(1).copied(), id)));
         self.length += forms.len();
-        self.join(&desk.stems);
-        self.passages.push(Passage { source, span, forms, quantities, breadth: desk.seen.len() });
+        self.passages.push(Passage { source, span, forms, quantities, breadth: 0 });
+        self.passages[id as usize].breadth = self.breadth(id, desk);
+    }
+
+    /// Files a passage under the stems of its words and notes which are neighbours; its forms, and whether one may begin a
+    /// quantity.
+    fn file(&mut self, id: PassageId, desk: &mut Desk) -> (Vec<u32>, bool) {
+        let count = desk.reader.count();
+        let mut forms = Vec::with_capacity(count);
+        let mut has_quantity = false;
+        let (mut first, mut second) = (0, 0);
+        for at in 0..count {
+            let form = self.intern(desk.reader.key(at));
+            let Traits { stem, may_begin_quantity } = self.traits[form as usize];
+            forms.push(form);
+            has_quantity |= may_begin_quantity;
+            if desk.meets(stem, id) {
+                desk.held.push((stem, id));
+            }
+            if at > 0 {
+                self.neighbours.insert(pair(second, stem));
+            }
+            if at > 1 {
+                self.neighbours.insert(triple(first, second, stem));
+            }
+            (first, second) = (second, stem);
+        }
+        (forms, has_quantity)
+    }
+
+    /// Files a passage that is there under its quantities; how many different stems and quantities it has.
+    fn breadth(&mut self, id: PassageId, desk: &mut Desk) -> usize {
+        let mut breadth = desk.held.iter().rev().take_while(|(_, holder)| *holder == id).count();
+        for at in 0..self.passages[id as usize].quantities.len() {
+            self.hold(id, at);
+            let number = self.key(id, at, desk);
+            breadth += usize::from(desk.meets(number, id));
+        }
+        breadth
+    }
+
+    /// The number of what this quantity of a passage says.
+    fn key(&mut self, passage: PassageId, at: usize, desk: &mut Desk) -> u32 {
+        let identity = self.passages[passage as usize].quantities[at].identity();
+        let hash = desk.hasher.hash_one(identity);
+        let same = |key: &Said| {
+            key.hash == hash && self.passages[key.passage as usize].quantities[key.at].identity() == identity
+        };
+        match desk.keys.entry(hash, same, |key| key.hash) {
+            Slot::Occupied(slot) => slot.get().number,
+            Slot::Vacant(slot) => {
+                let number = self.stems.skip();
+                slot.insert(Said { hash, number, passage, at });
+                number
+            }
+        }
     }
 
     /// Files a quantity under what it can be found by.
-    fn hold(&mut self, quantity: &Quantity, id: PassageId) {
+    fn hold(&mut self, id: PassageId, at: usize) {
+        let quantity = &self.passages[id as usize].quantities[at];
         if quantity.goes_by_value() {
             self.by_value.push((quantity.value, id));
         } else if self.by_kind.last() != Some(&id) {
@@ -132,32 +217,32 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// Notes which stems are neighbours.
-    fn join(&mut self, stems: &[u32]) {
-        for pair_at in stems.windows(2) {
-            self.neighbours.insert(pair(pair_at[0], pair_at[1]));
-        }
-        for triple_at in stems.windows(3) {
-            self.neighbours.insert(triple(triple_at[0], triple_at[1], triple_at[2]));
-        }
-    }
-
-    fn intern(&mut self, lower: &str) -> u32 {
+    #[inline]
+    fn intern(&mut self, lower: Key<'_>) -> u32 {
         let (form, is_new) = self.forms.intern(lower);
         if is_new {
-            let stem = with_stem(lower, |stem| self.intern_stem(stem));
-            self.traits.push(Traits { stem, may_begin_quantity: may_begin_quantity(lower) });
-            self.has_negation |= is_negation(lower);
+            self.learn(lower);
         }
         form
     }
 
-    fn intern_stem(&mut self, stem: &str) -> u32 {
+    /// Notes what is known of a new form.
+    fn learn(&mut self, lower: Key<'_>) {
+        let stem = with_stem_key(lower, |stem| self.intern_stem(stem));
+        self.traits.push(Traits { stem, may_begin_quantity: may_begin_quantity(lower.word()) });
+        self.has_negation |= is_negation(lower.word());
+    }
+
+    fn intern_stem(&mut self, stem: Key<'_>) -> u32 {
         let (id, is_new) = self.stems.intern(stem);
-        if let Some(family) = kin(stem).filter(|_| is_new) {
+        if let Some(family) = kin(stem.word()).filter(|_| is_new) {
             self.kin.insert(family);
         }
         id
+    }
+
+    pub(crate) fn sources(&self) -> &'a [Source<'a>] {
+        self.sources
     }
 
     /// The number of a lower-cased word's stem, when a source has it.
@@ -234,11 +319,21 @@ impl<'a> Index<'a> {
         found
     }
 
-    /// The passages that begin with this form, ascending, each beside it.
-    pub(crate) fn opening_with(&self, form: u32) -> &[(u32, PassageId)] {
-        let from = self.openings.partition_point(|(first, _)| *first < form);
-        let count = self.openings[from..].partition_point(|(first, _)| *first == form);
-        &self.openings[from..from + count]
+    /// The passages that begin as these forms do, ascending: with the first two of them, or with the first and no more.
+    pub(crate) fn opening_with(&self, forms: &[u32]) -> Vec<PassageId> {
+        let Some(first) = forms.first() else { return Vec::new() };
+        let with = |second: Option<u32>| {
+            let from = self.openings.partition_point(|(one, two, _)| (*one, *two) < (*first, second));
+            let count =
+                self.openings[from..].partition_point(|(one, two, _)| (*one, *two) == (*first, second));
+            self.openings[from..from + count].iter().map(|(_, _, id)| *id)
+        };
+        let mut found: Vec<PassageId> = with(None).collect();
+        if let Some(second) = forms.get(1) {
+            found.extend(with(Some(*second)));
+            found.sort_unstable();
+        }
+        found
     }
 
     /// How telling a word is that `holders` passages have: rare words weigh more.
@@ -289,53 +384,6 @@ impl<'a> Index<'a> {
     }
 }
 
-/// A set that answers "is it there?" in a few nanoseconds and is wrong about one absent entry in a hundred: one bit an
-/// entry, at its hash (Bloom 1970, with one hash).
-#[derive(Debug)]
-struct Sketch {
-    bits: Vec<u64>,
-}
-
-impl Sketch {
-    fn for_entries(entries: usize) -> Self {
-        Self { bits: vec![0; entries.clamp(16, 1 << 20).next_power_of_two()] }
-    }
-
-    fn insert(&mut self, entry: u64) {
-        let (word, bit) = self.place(entry);
-        self.bits[word] |= bit;
-    }
-
-    fn has(&self, entry: u64) -> bool {
-        let (word, bit) = self.place(entry);
-        self.bits[word] & bit != 0
-    }
-
-    /// Fibonacci hashing (Knuth): the high bits of the product are well mixed.
-    fn place(&self, entry: u64) -> (usize, u64) {
-        let hash = entry.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let hash = (hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        ((hash >> 24) as usize & (self.bits.len() - 1), 1 << (hash >> 58))
-    }
-}
-
-fn pair(first: u32, second: u32) -> u64 {
-    (u64::from(first) << 32) | u64::from(second)
-}
-
-fn triple(first: u32, second: u32, third: u32) -> u64 {
-    pair(first, second).wrapping_mul(0x0000_0100_0000_01b3) ^ (u64::from(third) + 1).rotate_left(17)
-}
-
-/// The first five letters of a stem that has as many.
-fn kin(stem: &str) -> Option<u64> {
-    let letters = stem.as_bytes().get(..5)?;
-    letters
-        .iter()
-        .all(u8::is_ascii_lowercase)
-        .then(|| letters.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)))
-}
-
 /// A sentence to be checked, taken apart; spans count from its start.
 #[derive(Debug)]
 pub(crate) struct Parsed<'t> {
@@ -344,6 +392,8 @@ pub(crate) struct Parsed<'t> {
     pub(crate) quantities: Vec<Quantity>,
     pub(crate) entities: Vec<Entity>,
     pub(crate) terms: Vec<Term>,
+    /// Whether some word has an opposite, as few have.
+    pub(crate) has_opposites: bool,
 }
 
 /// A content word or number of the checked sentence and where the sources have it.
@@ -362,10 +412,15 @@ pub(crate) struct Term {
 
 impl<'t> Parsed<'t> {
     pub(crate) fn new(index: &Index<'_>, raw: &'t str) -> Self {
-        let words = words(raw);
+        Self::of_words(index, raw, words(raw))
+    }
+
+    /// The sentence with its words, which are read already.
+    pub(crate) fn of_words(index: &Index<'_>, raw: &'t str, words: Vec<Word>) -> Self {
         let quantities = quantities(raw, &words);
         let terms = terms_of(index, &words, &quantities);
-        Self { raw, entities: entities(raw, &words), words, quantities, terms }
+        let has_opposites = words.iter().any(|word| has_opposite(&word.lower));
+        Self { raw, entities: entities(raw, &words), words, quantities, terms, has_opposites }
     }
 }
 
@@ -386,7 +441,7 @@ fn is_generic(stem: &str) -> bool {
 /// The different content words and strict numbers of a sentence; a number's words are no words besides.
 fn terms_of(index: &Index<'_>, words: &[Word], quantities: &[Quantity]) -> Vec<Term> {
     let mut counted = vec![false; words.len()];
-    let mut seen: HashSet<String> = HashSet::new();
+    let mut seen: HashSet<String, RandomState> = HashSet::default();
     let mut terms = Vec::new();
     for quantity in quantities.iter().filter(|quantity| !quantity.loose) {
         counted[quantity.words.clone()].fill(true);

@@ -55,7 +55,7 @@ pub(crate) struct Study<'t> {
 }
 
 impl<'t> Study<'t> {
-    /// Studies the sentence at `span` of a text that has so many sentences.
+    /// Studies the sentence at `span` of a text that has so many sentences, of this class.
     pub(crate) fn new(
         index: &Index<'_>,
         text: &'t str,
@@ -64,6 +64,17 @@ impl<'t> Study<'t> {
         sentences: usize,
     ) -> Self {
         let parsed = Parsed::new(index, &text[span.clone()]);
+        Self::of_parsed(index, parsed, span, class, sentences)
+    }
+
+    /// Studies a sentence that is taken apart already.
+    pub(crate) fn of_parsed(
+        index: &Index<'_>,
+        parsed: Parsed<'t>,
+        span: Range<usize>,
+        class: SentenceClass,
+        sentences: usize,
+    ) -> Self {
         let run = verbatim(index, &parsed);
         let aligned = align(index, &parsed.terms);
         let features = measure(index, &parsed, &aligned, run.is_some(), class, sentences);

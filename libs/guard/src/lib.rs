@@ -2,7 +2,7 @@
 //!
 //! - [`text`] splits text into sentences and words, and finds stems, terms and syllables.
 //! - [`check`] judges each sentence of a text by the sources, with evidence and reasons.
-//! - [`correct`] mends or drops what a check flags.
+//! - [`correct`] mends or drops what a check flags; [`Indexed`] takes the sources of many checks apart once.
 //! - [`llm_judge`] says what a judge model is asked and what its answers count for.
 //! - [`calibrate`] compares the guard with people and proposes thresholds.
 //! - [`model`] fits the weights of a check to judged texts, and measures a check on them.
@@ -26,6 +26,7 @@ mod facts;
 mod features;
 pub mod fold;
 mod index;
+mod indexed;
 pub mod inject;
 mod judge;
 mod lexicon;
@@ -40,10 +41,12 @@ mod report;
 pub mod rules;
 pub mod secrets;
 mod signals;
+mod sketch;
 pub mod text;
 
 pub use check::{check, check_by};
 pub use correct::{correct, correct_by};
+pub use indexed::Indexed;
 pub use report::{
     Claim, Corrected, Correction, Evidence, GUARD_VERSION, Reason, ReasonKind, Report, SentenceClass, Source,
     Thresholds, Verdict,

@@ -24,7 +24,13 @@ pub(crate) fn entities(sentence: &str, words: &[Word]) -> Vec<Entity> {
     let mut found: Vec<Entity> = Vec::new();
     let mut run: Option<Range<usize>> = None;
     for at in 0..words.len() {
-        let names = if title { is_distinct(sentence, &words[at]) } else { is_name(sentence, words, at) };
+        let names = if is_ordinary(sentence, &words[at]) {
+            false
+        } else if title {
+            is_distinct(sentence, &words[at])
+        } else {
+            is_name(sentence, words, at)
+        };
         match &mut run {
             Some(open) if names && open.end == at && is_blank_gap(sentence, words, at) => open.end = at + 1,
             _ => {
@@ -43,6 +49,11 @@ fn entity(words: &[Word], run: Range<usize>) -> Entity {
 
 fn is_blank_gap(sentence: &str, words: &[Word], at: usize) -> bool {
     sentence.get(words[at - 1].span.end..words[at].span.start).is_some_and(|gap| gap == " ")
+}
+
+/// Small letters only, as most words: nothing that a name shows.
+fn is_ordinary(sentence: &str, word: &Word) -> bool {
+    sentence[word.span.clone()].bytes().all(|b| b.is_ascii_lowercase())
 }
 
 fn is_name(sentence: &str, words: &[Word], at: usize) -> bool {
@@ -120,14 +131,14 @@ fn has_common_ending(lower: &str) -> bool {
 /// More than three in five longer words begin with a capital and no full stop ends them: a title, where capitals say
 /// nothing.
 fn is_title_case(sentence: &str, words: &[Word]) -> bool {
+    if sentence.ends_with('.') {
+        return false;
+    }
     let long: Vec<bool> = words
         .iter()
         .filter(|word| word.lower.len() > 3 && word.lower.chars().all(char::is_alphabetic))
         .map(|word| sentence[word.span.clone()].starts_with(char::is_uppercase))
         .collect();
-    if sentence.ends_with('.') {
-        return false;
-    }
     let capitals = long.iter().filter(|capital| **capital).count();
     long.len() > 3 && capitals * 5 > long.len() * 3
 }

@@ -8,5 +8,7 @@ mod quantity;
 mod unit;
 
 pub(crate) use entity::{Entity, entities};
-pub(crate) use polarity::{Superlative, antonyms, is_negation, is_soft_negation, negations, superlative};
+pub(crate) use polarity::{
+    Superlative, antonyms, has_opposite, is_negation, is_soft_negation, negations, superlative,
+};
 pub(crate) use quantity::{Kind as QuantityKind, Quantity, may_begin_quantity, quantities, quantities_among};

@@ -2,7 +2,7 @@
 
 use super::quantity::{Kind, adjoins};
 use super::unit::unit;
-use crate::text::{Word, is_currency};
+use crate::text::{Words, is_currency};
 
 /// A number that begins at some word.
 pub(super) enum Numeral {
@@ -12,12 +12,15 @@ pub(super) enum Numeral {
     Bare { value: f64, end: usize, spelt: bool },
 }
 
-pub(super) fn numeral_at(text: &str, words: &[Word], at: usize) -> Option<Numeral> {
-    let word = &words[at];
-    if word.lower.bytes().all(|b| b.is_ascii_lowercase()) {
+pub(super) fn numeral_at<W: Words + ?Sized>(text: &str, words: &W, at: usize) -> Option<Numeral> {
+    let lower = words.lower(at);
+    if lower.bytes().all(|b| b.is_ascii_lowercase()) {
         return in_words(text, words, at);
     }
-    if let Some(version) = version(&word.lower) {
+    if let Some(value) = whole_number(lower) {
+        return Some(scaled(text, words, at + 1, value, None));
+    }
+    if let Some(version) = version(lower) {
         return Some(Numeral::Whole {
             kind: Kind::Version(version.to_owned()),
             value: 0.0,
@@ -25,10 +28,16 @@ pub(super) fn numeral_at(text: &str, words: &[Word], at: usize) -> Option<Numera
             loose: false,
         });
     }
-    if word.lower.starts_with(|c: char| c.is_ascii_digit() || is_currency(c)) {
+    if lower.starts_with(|c: char| c.is_ascii_digit() || is_currency(c)) {
         return in_digits(text, words, at);
     }
     in_words(text, words, at)
+}
+
+/// The value of up to fifteen digits, which a float holds exactly.
+fn whole_number(digits: &str) -> Option<f64> {
+    let few = (1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    few.then(|| digits.bytes().fold(0_u64, |all, b| all * 10 + u64::from(b - b'0')) as f64)
 }
 
 /// Whether a numeral may begin with this word, whatever is around it.
@@ -50,10 +59,10 @@ fn version(lower: &str) -> Option<&str> {
     (numeric && tailed && (marked || release.matches('.').count() > 1)).then_some(digits)
 }
 
-fn in_digits(text: &str, words: &[Word], at: usize) -> Option<Numeral> {
-    let word = &words[at];
-    let sign = word.lower.chars().next().filter(|c| is_currency(*c));
-    let body = word.lower.trim_start_matches(is_currency);
+fn in_digits<W: Words + ?Sized>(text: &str, words: &W, at: usize) -> Option<Numeral> {
+    let lower = words.lower(at);
+    let sign = lower.chars().next().filter(|c| is_currency(*c));
+    let body = lower.trim_start_matches(is_currency);
     let digits =
         &body[..body.find(|c: char| !(c.is_ascii_digit() || ".,:".contains(c))).unwrap_or(body.len())];
     let suffix = &body[digits.len()..];
@@ -61,8 +70,8 @@ fn in_digits(text: &str, words: &[Word], at: usize) -> Option<Numeral> {
         return clock(digits, suffix).map(|value| whole(Kind::Unit("clock"), value, at + 1));
     }
     let mut value = parse(digits)?;
-    let big = text[word.span.clone()].ends_with(|c: char| c.is_uppercase());
-    let mut end = at + 1;
+    let big = text[words.span(at)].ends_with(|c: char| c.is_uppercase());
+    let end = at + 1;
     match (attached(suffix, big || sign.is_some()), suffix) {
         (Some(factor), _) => value *= factor,
         (None, "st" | "nd" | "rd" | "th") => return Some(whole(Kind::Ordinal, value, end)),
@@ -72,16 +81,17 @@ fn in_digits(text: &str, words: &[Word], at: usize) -> Option<Numeral> {
             return Some(whole(kind, value * factor, end));
         }
     }
-    if let Some(factor) =
-        words.get(end).filter(|n| adjoins(text, word, n)).and_then(|next| scale(&next.lower))
-    {
-        value *= factor;
-        end += 1;
-    }
-    Some(match sign {
+    Some(scaled(text, words, end, value, sign))
+}
+
+/// A number in digits before the word at `end`, which may be a magnitude.
+fn scaled<W: Words + ?Sized>(text: &str, words: &W, end: usize, value: f64, sign: Option<char>) -> Numeral {
+    let factor = if adjoins(text, words, end) { scale(words.lower(end)) } else { None };
+    let (value, end) = factor.map_or((value, end), |factor| (value * factor, end + 1));
+    match sign {
         Some(sign) => whole(Kind::Currency(sign), value, end),
         None => Numeral::Bare { value, end, spelt: false },
-    })
+    }
 }
 
 fn whole(kind: Kind, value: f64, end: usize) -> Numeral {
@@ -111,6 +121,9 @@ fn clock(digits: &str, suffix: &str) -> Option<f64> {
 
 /// Commas group thousands; a single comma before one or two digits is a decimal comma.
 fn parse(digits: &str) -> Option<f64> {
+    if let Some(value) = whole_number(digits) {
+        return Some(value);
+    }
     let groups: Vec<&str> = digits.split(',').collect();
     let decimal_comma = groups.len() == 2 && matches!(groups[1].len(), 1 | 2) && !digits.contains('.');
     let plain = if decimal_comma { digits.replace(',', ".") } else { groups.concat() };
@@ -118,21 +131,21 @@ fn parse(digits: &str) -> Option<f64> {
 }
 
 /// `twenty five`, `two hundred thousand`, `a dozen`, `third`.
-fn in_words(text: &str, words: &[Word], at: usize) -> Option<Numeral> {
-    if let Some(value) = ordinal(&words[at].lower) {
+fn in_words<W: Words + ?Sized>(text: &str, words: &W, at: usize) -> Option<Numeral> {
+    let lower = words.lower(at);
+    if let Some(value) = ordinal(lower) {
         return Some(Numeral::Whole { kind: Kind::Ordinal, value, end: at + 1, loose: true });
     }
-    let article = matches!(words[at].lower.as_str(), "a" | "an");
-    let mut value = if article { 1.0 } else { small(&words[at].lower)? };
+    let article = matches!(lower, "a" | "an");
+    let mut value = if article { 1.0 } else { small(lower)? };
     let mut end = at + 1;
     let mut scaled = false;
-    while let Some(next) = words.get(end).filter(|next| adjoins(text, &words[end - 1], next)) {
-        if let Some(factor) = scale(&next.lower) {
+    while adjoins(text, words, end) {
+        let next = words.lower(end);
+        if let Some(factor) = scale(next) {
             value *= factor;
             scaled = true;
-        } else if let Some(ones) =
-            small(&next.lower).filter(|ones| !article && !scaled && joins(value, *ones))
-        {
+        } else if let Some(ones) = small(next).filter(|ones| !article && !scaled && joins(value, *ones)) {
             value += ones;
         } else {
             break;
@@ -158,46 +171,52 @@ fn scale(word: &str) -> Option<f64> {
     })
 }
 
-const UNITS: [&str; 20] = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-];
-const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
-const ORDINALS: [&str; 10] =
-    ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"];
-
 fn small(word: &str) -> Option<f64> {
-    if !(3..=9).contains(&word.len()) || !word.starts_with(['o', 't', 'f', 's', 'e', 'n', 'z']) {
-        return None;
-    }
-    position(&UNITS, word).or_else(|| position(&TENS, word).map(|tens| (tens + 2.0) * 10.0))
+    Some(match word {
+        "zero" => 0.0,
+        "one" => 1.0,
+        "two" => 2.0,
+        "three" => 3.0,
+        "four" => 4.0,
+        "five" => 5.0,
+        "six" => 6.0,
+        "seven" => 7.0,
+        "eight" => 8.0,
+        "nine" => 9.0,
+        "ten" => 10.0,
+        "eleven" => 11.0,
+        "twelve" => 12.0,
+        "thirteen" => 13.0,
+        "fourteen" => 14.0,
+        "fifteen" => 15.0,
+        "sixteen" => 16.0,
+        "seventeen" => 17.0,
+        "eighteen" => 18.0,
+        "nineteen" => 19.0,
+        "twenty" => 20.0,
+        "thirty" => 30.0,
+        "forty" => 40.0,
+        "fifty" => 50.0,
+        "sixty" => 60.0,
+        "seventy" => 70.0,
+        "eighty" => 80.0,
+        "ninety" => 90.0,
+        _ => return None,
+    })
 }
 
 fn ordinal(word: &str) -> Option<f64> {
-    if !(5..=7).contains(&word.len()) {
-        return None;
-    }
-    position(&ORDINALS, word).map(|i| i + 1.0)
-}
-
-fn position(list: &[&str], word: &str) -> Option<f64> {
-    list.iter().position(|name| *name == word).and_then(|i| u32::try_from(i).ok()).map(f64::from)
+    Some(match word {
+        "first" => 1.0,
+        "second" => 2.0,
+        "third" => 3.0,
+        "fourth" => 4.0,
+        "fifth" => 5.0,
+        "sixth" => 6.0,
+        "seventh" => 7.0,
+        "eighth" => 8.0,
+        "ninth" => 9.0,
+        "tenth" => 10.0,
+        _ => return None,
+    })
 }

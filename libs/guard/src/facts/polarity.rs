@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::text::{Word, stem};
+use foldhash::fast::RandomState;
+
+use crate::text::{Word, stem, with_stem};
 
 /// Positions of the words that deny something, in reading order. `not only`, `no doubt` and the like deny nothing.
 pub(crate) fn negations(words: &[Word]) -> Vec<usize> {
@@ -32,9 +34,20 @@ pub(crate) fn negations(words: &[Word]) -> Vec<usize> {
 
 /// Whether a lower-cased word denies.
 pub(crate) fn is_negation(lower: &str) -> bool {
-    const CUES: [&str; 11] =
-        ["not", "no", "never", "none", "nothing", "nobody", "neither", "nor", "without", "cannot", "nowhere"];
-    CUES.contains(&lower) || lower.ends_with("n't")
+    matches!(
+        lower,
+        "not"
+            | "no"
+            | "never"
+            | "none"
+            | "nothing"
+            | "nobody"
+            | "neither"
+            | "nor"
+            | "without"
+            | "cannot"
+            | "nowhere"
+    ) || lower.ends_with("n't")
 }
 
 /// Whether a lower-cased word may carry a denial by its meaning or form (`unable`, `lacks`, `wireless`).
@@ -60,8 +73,15 @@ pub(crate) fn antonyms(stem: &str) -> &'static [String] {
     OPPOSITES.get(stem).map_or(&[], Vec::as_slice)
 }
 
-static OPPOSITES: LazyLock<HashMap<String, Vec<String>>> = LazyLock::new(|| {
-    let mut map: HashMap<String, Vec<String>> = HashMap::new();
+/// Whether a lower-cased word has an opposite.
+pub(crate) fn has_opposite(lower: &str) -> bool {
+    with_stem(lower, |stem| !antonyms(stem).is_empty())
+}
+
+type Opposites = HashMap<String, Vec<String>, RandomState>;
+
+static OPPOSITES: LazyLock<Opposites> = LazyLock::new(|| {
+    let mut map = Opposites::default();
     for line in PAIRS.lines() {
         let Some((left, right)) = line.split_once('/') else { continue };
         for (here, there) in [(left, right), (right, left)] {
@@ -160,76 +180,87 @@ pub(crate) fn superlative(words: &[Word], at: usize) -> Option<Superlative> {
 }
 
 fn by_form(lower: &str) -> Option<Superlative> {
-    const STRONG: [&str; 20] = [
-        "best",
-        "worst",
-        "unmatched",
-        "unrivaled",
-        "unrivalled",
-        "unparalleled",
-        "unbeatable",
-        "unprecedented",
-        "revolutionary",
-        "groundbreaking",
-        "perfect",
-        "flawless",
-        "guarantee",
-        "guaranteed",
-        "guarantees",
-        "ultimate",
-        "foremost",
-        "invincible",
-        "foolproof",
-        "bulletproof",
-    ];
-    const ABSOLUTE: [&str; 11] = [
-        "always",
-        "unique",
-        "never",
-        "every",
-        "everyone",
-        "everybody",
-        "all",
-        "only",
-        "nobody",
-        "entirely",
-        "completely",
-    ];
-    if STRONG.contains(&lower) || (lower.len() > 5 && lower.ends_with("est") && !PLAIN_EST.contains(&lower)) {
+    if is_strong(lower) || (lower.len() > 5 && lower.ends_with("est") && !is_plain_est(lower)) {
         return Some(Superlative::Strong);
     }
-    ABSOLUTE.contains(&lower).then_some(Superlative::Absolute)
+    is_absolute(lower).then_some(Superlative::Absolute)
+}
+
+fn is_strong(lower: &str) -> bool {
+    matches!(
+        lower,
+        "best"
+            | "worst"
+            | "unmatched"
+            | "unrivaled"
+            | "unrivalled"
+            | "unparalleled"
+            | "unbeatable"
+            | "unprecedented"
+            | "revolutionary"
+            | "groundbreaking"
+            | "perfect"
+            | "flawless"
+            | "guarantee"
+            | "guaranteed"
+            | "guarantees"
+            | "ultimate"
+            | "foremost"
+            | "invincible"
+            | "foolproof"
+            | "bulletproof"
+    )
+}
+
+fn is_absolute(lower: &str) -> bool {
+    matches!(
+        lower,
+        "always"
+            | "unique"
+            | "never"
+            | "every"
+            | "everyone"
+            | "everybody"
+            | "all"
+            | "only"
+            | "nobody"
+            | "entirely"
+            | "completely"
+    )
 }
 
 /// Words in `-est` that compare nothing.
-const PLAIN_EST: [&str; 26] = [
-    "request",
-    "latest",
-    "forest",
-    "interest",
-    "invest",
-    "reinvest",
-    "suggest",
-    "honest",
-    "dishonest",
-    "harvest",
-    "digest",
-    "ingest",
-    "manifest",
-    "protest",
-    "contest",
-    "modest",
-    "arrest",
-    "attest",
-    "earnest",
-    "tempest",
-    "conquest",
-    "bequest",
-    "divest",
-    "midwest",
-    "retest",
-    "unrest",
-];
+fn is_plain_est(lower: &str) -> bool {
+    matches!(
+        lower,
+        "request"
+            | "latest"
+            | "forest"
+            | "interest"
+            | "invest"
+            | "reinvest"
+            | "suggest"
+            | "honest"
+            | "dishonest"
+            | "harvest"
+            | "digest"
+            | "ingest"
+            | "manifest"
+            | "protest"
+            | "contest"
+            | "modest"
+            | "arrest"
+            | "attest"
+            | "earnest"
+            | "tempest"
+            | "conquest"
+            | "bequest"
+            | "divest"
+            | "midwest"
+            | "retest"
+            | "unrest"
+    )
+}
 
 #[cfg(test)]
 mod tests {

@@ -5,10 +5,10 @@ use std::ops::Range;
 use super::date::{Date, date_at, may_be_month};
 use super::numeral::{Numeral, may_be_numeral, numeral_at};
 use super::unit::unit;
-use crate::text::Word;
+use crate::text::{Word, Words};
 
 /// What is counted.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     Plain,
     Ordinal,
@@ -42,6 +42,14 @@ pub(crate) struct Quantity {
     pub(crate) approximate: bool,
 }
 
+/// What quantities with the same [`Quantity::key`] share, without spelling it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Identity<'q> {
+    kind: &'q Kind,
+    /// The bits of the value; kinds that say it themselves have none.
+    value: u64,
+}
+
 /// How far a rough number may be from the exact one.
 const ROUGH: f64 = 0.05;
 
@@ -56,6 +64,15 @@ impl Quantity {
             Kind::Plain => format!("#{}", self.value),
             other => format!("#{other:?}{}", self.value),
         }
+    }
+
+    /// Equal for quantities of one key, different for those of two.
+    pub(crate) fn identity(&self) -> Identity<'_> {
+        let value = match self.kind {
+            Kind::Version(_) | Kind::Date(_) => 0,
+            _ => self.value.to_bits(),
+        };
+        Identity { kind: &self.kind, value }
     }
 
     /// Whether a source's quantity says what this one says.
@@ -110,7 +127,7 @@ fn begins_version(whole: &str, start: &str) -> bool {
 
 /// All quantities of a text whose words are given, in reading order.
 pub(crate) fn quantities(text: &str, words: &[Word]) -> Vec<Quantity> {
-    quantities_among(text, words, |_| true)
+    quantities_among(text, words, |at| may_begin_quantity(&words[at].lower))
 }
 
 /// Whether some quantity begins with this lower-cased word; without the text around, it may be thought wrongly that one
@@ -120,14 +137,14 @@ pub(crate) fn may_begin_quantity(lower: &str) -> bool {
 }
 
 /// Like [`quantities`] when `may_begin` says of each position at least what [`may_begin_quantity`] says of its word.
-pub(crate) fn quantities_among(
+pub(crate) fn quantities_among<W: Words + ?Sized>(
     text: &str,
-    words: &[Word],
+    words: &W,
     may_begin: impl Fn(usize) -> bool,
 ) -> Vec<Quantity> {
     let mut found: Vec<Quantity> = Vec::new();
     let mut at = 0;
-    while at < words.len() {
+    while at < words.count() {
         match may_begin(at).then(|| quantity_at(text, words, at)).flatten() {
             Some(mut quantity) => {
                 quantity.approximate = is_rough(text, words, at);
@@ -141,7 +158,7 @@ pub(crate) fn quantities_among(
     found
 }
 
-fn quantity_at(text: &str, words: &[Word], at: usize) -> Option<Quantity> {
+fn quantity_at<W: Words + ?Sized>(text: &str, words: &W, at: usize) -> Option<Quantity> {
     if let Some((date, end)) = date_at(text, words, at) {
         let value = date.year.map_or(0.0, f64::from);
         return Some(build(words, at..end, Kind::Date(date), value, false));
@@ -153,9 +170,15 @@ fn quantity_at(text: &str, words: &[Word], at: usize) -> Option<Quantity> {
 }
 
 /// Adds the unit that follows a bare number, if one does.
-fn with_unit(text: &str, words: &[Word], place: Range<usize>, value: f64, spelt: bool) -> Quantity {
-    let follows = words.get(place.end).filter(|next| adjoins(text, &words[place.end - 1], next));
-    let found = follows.filter(|next| next.lower.len() > 1).and_then(|next| unit(&next.lower));
+fn with_unit<W: Words + ?Sized>(
+    text: &str,
+    words: &W,
+    place: Range<usize>,
+    value: f64,
+    spelt: bool,
+) -> Quantity {
+    let follows = Some(place.end).filter(|end| adjoins(text, words, *end)).map(|end| words.lower(end));
+    let found = follows.filter(|next| next.len() > 1).and_then(unit);
     match found {
         Some((kind, factor)) => {
             let loose = spelt && value <= 1.0 && kind != Kind::Percent;
@@ -165,23 +188,26 @@ fn with_unit(text: &str, words: &[Word], place: Range<usize>, value: f64, spelt:
     }
 }
 
-fn build(words: &[Word], place: Range<usize>, kind: Kind, value: f64, loose: bool) -> Quantity {
-    let span = words[place.start].span.start..words[place.end - 1].span.end;
+fn build<W: Words + ?Sized>(words: &W, place: Range<usize>, kind: Kind, value: f64, loose: bool) -> Quantity {
+    let span = words.span(place.start).start..words.span(place.end - 1).end;
     Quantity { kind, value, span, words: place, loose, approximate: false }
 }
 
-/// Whether two words have only a blank or hyphen between them.
-pub(super) fn adjoins(text: &str, first: &Word, second: &Word) -> bool {
-    let gap = text.get(first.span.end..second.span.start).unwrap_or("?");
+/// Whether there is a word at `at`, with only a blank or hyphen between it and the one before.
+pub(super) fn adjoins<W: Words + ?Sized>(text: &str, words: &W, at: usize) -> bool {
+    if at >= words.count() {
+        return false;
+    }
+    let gap = text.get(words.span(at - 1).end..words.span(at).start).unwrap_or("?");
     matches!(gap, "" | " " | "-" | "\u{a0}" | "\u{202f}" | "\u{2011}")
 }
 
-fn is_rough(text: &str, words: &[Word], at: usize) -> bool {
-    let start = words[at].span.start;
+fn is_rough<W: Words + ?Sized>(text: &str, words: &W, at: usize) -> bool {
+    let start = words.span(at).start;
     if text[..start].ends_with(['~', '≈']) {
         return true;
     }
-    let before = |back: usize| at.checked_sub(back).map_or("", |i| words[i].lower.as_str());
+    let before = |back: usize| at.checked_sub(back).map_or("", |i| words.lower(i));
     matches!(
         before(1),
         "about" | "around" | "roughly" | "nearly" | "almost" | "approximately" | "circa" | "over"
@@ -238,6 +264,7 @@ mod tests {
             let (left, right) = (all(a), all(b));
             assert_eq!((left.len(), right.len()), (1, 1), "{a} / {b}: {left:?} {right:?}");
             assert_eq!(left[0].key(), right[0].key(), "{a} / {b}");
+            assert_eq!(left[0].identity(), right[0].identity(), "{a} / {b}");
             assert!(left[0].matches(&right[0]) && right[0].matches(&left[0]), "{a} / {b}");
         }
     }

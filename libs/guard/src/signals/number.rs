@@ -34,12 +34,14 @@ pub(crate) fn check_numbers(index: &Index<'_>, parsed: &Parsed<'_>) -> (Vec<Numb
     let mut faults = Vec::new();
     let mut grounds = Vec::new();
     for quantity in parsed.quantities.iter().filter(|quantity| !quantity.loose) {
-        let Some(term) = parsed.terms.iter().find(|term| term.key == quantity.key()) else { continue };
+        let key = quantity.key();
+        let Some(term) = parsed.terms.iter().find(|term| term.key == key) else { continue };
         let around = surroundings(parsed, quantity);
-        match ground(index, parsed, term, quantity, &around) {
+        let fitting = strongest(index, around.iter().copied());
+        match ground(index, parsed, (term, quantity), &around, fitting) {
             Ok(passage) => grounds.push(passage),
             Err(kind) => {
-                let instead = rival(index, parsed, quantity, &around);
+                let instead = rival(index, parsed, quantity, &around, fitting);
                 faults.push(NumberFault { kind, span: quantity.span.clone(), instead });
             }
         }
@@ -47,13 +49,14 @@ pub(crate) fn check_numbers(index: &Index<'_>, parsed: &Parsed<'_>) -> (Vec<Numb
     (faults, grounds)
 }
 
-/// The passage a number stands on: of those that have it, the one that shares most of the words around.
+/// The passage a number stands on: of those that have it, the one that shares most of the words around. `fitting` is the
+/// [`strongest`] for these words.
 fn ground(
     index: &Index<'_>,
     parsed: &Parsed<'_>,
-    term: &Term,
-    quantity: &Quantity,
+    (term, quantity): (&Term, &Quantity),
     around: &[&Term],
+    fitting: Option<(PassageId, f64)>,
 ) -> Result<PassageId, NumberFaultKind> {
     let fit = |id: &PassageId| (*id, shared(index, quantity, around, *id));
     let (passage, own) = term
@@ -66,7 +69,7 @@ fn ground(
     if total <= 0.0 {
         return Ok(passage);
     }
-    let beaten = strongest(index, around.iter().copied()).is_some_and(|(rival, weight)| {
+    let beaten = fitting.is_some_and(|(rival, weight)| {
         let share = weight / total;
         let includes = around.iter().all(|term| holds(term, rival) || !holds(term, passage));
         let better = share > own + CLEARLY_BETTER || (includes && share > own + 1e-9);
@@ -130,15 +133,16 @@ fn clause(parsed: &Parsed<'_>, quantity: &Quantity) -> Range<usize> {
     start..end
 }
 
-/// The number that the best passage for these words has in this place, when there is exactly one that the sentence
+/// The number that the [`strongest`] passage for these words has in this place, when there is exactly one that the sentence
 /// does not use already.
 fn rival(
     index: &Index<'_>,
     parsed: &Parsed<'_>,
     quantity: &Quantity,
     around: &[&Term],
+    fitting: Option<(PassageId, f64)>,
 ) -> Option<(PassageId, Range<usize>)> {
-    let (id, weight) = strongest(index, around.iter().copied())?;
+    let (id, weight) = fitting?;
     let total: f64 = around.iter().map(|term| term.weight).sum();
     let mut fits = replacements(index, parsed, quantity, id);
     let only = fits.next().filter(|_| weight >= total * 0.5)?;

@@ -2,8 +2,12 @@
 
 use std::collections::HashSet;
 
+use foldhash::fast::RandomState;
+
 use crate::align::holds;
-use crate::facts::{Superlative, antonyms, is_negation, is_soft_negation, negations, superlative};
+use crate::facts::{
+    Superlative, antonyms, has_opposite, is_negation, is_soft_negation, negations, superlative,
+};
 use crate::index::{Index, Parsed, PassageId, Term};
 use crate::text::{is_stop_word, stem};
 
@@ -68,6 +72,9 @@ pub(crate) fn omitted_denial<'i>(
 
 /// A word of the sentence for which its best evidence uses the opposite: (the sentence's, the evidence's).
 pub(crate) fn opposite(index: &Index<'_>, parsed: &Parsed<'_>, best: PassageId) -> Option<(String, String)> {
+    if !parsed.has_opposites {
+        return None;
+    }
     let passage = index.passage(best);
     let mine_negated = parsed.words.iter().filter(|word| is_negation(&word.lower)).count();
     let theirs_negated = index.lowers(passage).filter(|lower| is_negation(lower)).count();
@@ -75,13 +82,14 @@ pub(crate) fn opposite(index: &Index<'_>, parsed: &Parsed<'_>, best: PassageId) 
         return None;
     }
     let theirs: Vec<(String, &str)> = index.lowers(passage).map(|lower| (stem(lower), lower)).collect();
-    let mine: HashSet<String> = parsed.words.iter().map(|word| stem(&word.lower)).collect();
-    parsed.words.iter().find_map(|word| {
+    let mine: HashSet<String, RandomState> = parsed.words.iter().map(|word| stem(&word.lower)).collect();
+    parsed.words.iter().filter(|word| has_opposite(&word.lower)).find_map(|word| {
         let own = stem(&word.lower);
         if theirs.iter().any(|(other, _)| *other == own) {
             return None;
         }
-        let is_rival = |other: &String| antonyms(&own).contains(other) && !mine.contains(other);
+        let opposites = antonyms(&own);
+        let is_rival = |other: &String| opposites.contains(other) && !mine.contains(other);
         let rival = theirs.iter().find(|(other, _)| is_rival(other))?;
         Some((word.lower.clone(), rival.1.to_owned()))
     })

@@ -4,16 +4,19 @@
 //! how long an answer takes and never the answer.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-
-use foldhash::fast::RandomState;
 
 use super::{is_stemmed, work_out};
+use crate::lexicon::{Key, Lexicon, SHORT};
 
-/// Stems a thread keeps at most; then it begins anew. With words of at most 40 bytes that is under 4 MB.
+/// Words whose stems a thread keeps at most; then it begins anew. With words of at most 40 bytes that is under 4 MB.
 const KEPT: usize = 1 << 15;
 
-type Stems = HashMap<Box<str>, Box<str>, RandomState>;
+#[derive(Debug, Default)]
+struct Stems {
+    words: Lexicon,
+    /// [`Key::packed`] of each word's stem.
+    stems: Vec<u128>,
+}
 
 thread_local! {
     static STEMS: RefCell<Stems> = RefCell::new(Stems::default());
@@ -24,21 +27,39 @@ pub(crate) fn with_stem<T>(lower: &str, read: impl FnOnce(&str) -> T) -> T {
     if !is_stemmed(lower) {
         return read(lower);
     }
-    STEMS.with(|stems| match stems.try_borrow_mut() {
-        Ok(mut stems) => read(kept(&mut stems, lower)),
-        // `read` asks for another stem.
-        Err(_) => read(&work_out(lower)),
-    })
+    with_stem_key(Key::of(lower), |stem| read(stem.word()))
 }
 
-fn kept<'s>(stems: &'s mut Stems, lower: &str) -> &'s str {
-    if !stems.contains_key(lower) {
-        if stems.len() >= KEPT {
-            stems.clear();
-        }
-        stems.insert(lower.into(), work_out(lower).into());
+/// What `read` makes of the stem of a lower-cased word, as it is looked up.
+pub(crate) fn with_stem_key<T>(lower: Key<'_>, read: impl FnOnce(Key<'_>) -> T) -> T {
+    if !is_stemmed(lower.word()) {
+        return read(lower);
     }
-    stems.get(lower).map_or("", |stem| stem)
+    let packed = STEMS.with(|stems| stems.try_borrow_mut().map_or(0, |mut stems| stems.kept(lower)));
+    if let Some(stem) = lower.beginning(packed) {
+        return read(stem);
+    }
+    let mut bytes = [0; SHORT];
+    match Key::unpack(packed, &mut bytes) {
+        Some(stem) => read(stem),
+        // A long one.
+        None => read(Key::of(&work_out(lower.word()))),
+    }
+}
+
+impl Stems {
+    /// [`Key::packed`] of the word's stem.
+    fn kept(&mut self, lower: Key<'_>) -> u128 {
+        let (mut word, is_new) = self.words.intern(lower);
+        if is_new {
+            if self.words.len() > KEPT {
+                *self = Self::default();
+                word = self.words.intern(lower).0;
+            }
+            self.stems.push(Key::of(&work_out(lower.word())).packed());
+        }
+        self.stems[word as usize]
+    }
 }
 
 #[cfg(test)]
@@ -52,10 +73,14 @@ mod tests {
             let letters: String =
                 (0..4).map(|place| char::from(b'a' + (at >> (place * 4)) as u8 % 16)).collect();
             let word = letters + "ing";
-            assert_eq!(kept(&mut stems, &word), work_out(&word));
-            assert_eq!(kept(&mut stems, &word), work_out(&word));
+            for _ in 0..2 {
+                assert_eq!(stems.kept(Key::of(&word)), Key::of(&work_out(&word)).packed());
+            }
         }
-        assert_eq!(stems.len(), 10);
+        assert_eq!((stems.words.len(), stems.stems.len()), (10, 10));
+        for long in ["antidisestablishmentarianisms", "counterrevolutionaries", "internationalizing"] {
+            assert_eq!(with_stem(long, str::to_owned), work_out(long));
+        }
         assert_eq!(
             with_stem("running", |outer| with_stem("kept", |inner| format!("{outer} {inner}"))),
             "run keep"

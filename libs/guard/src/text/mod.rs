@@ -5,6 +5,7 @@
 
 mod irregular;
 mod memo;
+mod plain;
 mod sentence;
 mod stop;
 mod syllable;
@@ -20,9 +21,9 @@ pub use stop::is_stop_word;
 pub use syllable::syllables;
 pub use word::{Word, words};
 
-pub(crate) use memo::with_stem;
+pub(crate) use memo::{with_stem, with_stem_key};
 pub(crate) use sentence::is_line_break;
-pub(crate) use word::{WordReader, is_currency};
+pub(crate) use word::{WordReader, Words, is_currency};
 
 /// Longest word handed to the stemmer, in bytes; longer tokens are keys, hashes or noise.
 const LONGEST_STEMMED: usize = 40;

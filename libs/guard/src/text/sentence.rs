@@ -1,5 +1,6 @@
 //! Sentences with their places, in prose and in Markdown.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -19,18 +20,27 @@ pub struct Sentence {
 /// mark before a lower-case word, unless it stands free (`word . next`) as in tokenised text.
 pub fn sentences(text: &str) -> Vec<Sentence> {
     let mut found = Vec::new();
-    let mut start = 0;
-    // All line breaks begin with one of these bytes; the other bytes need no decoding.
-    let breaks = |b: &u8| matches!(b, b'\n' | b'\r' | 0xb | 0xc | 0xc2 | 0xe2);
-    let likely = text.bytes().enumerate().filter(|(_, b)| breaks(b)).map(|(at, _)| at);
-    for at in likely {
-        if let Some(c) = text[at..].chars().next().filter(|c| is_line_break(*c)) {
+    let (mut start, mut at) = (0, 0);
+    loop {
+        // All line breaks begin with one of these bytes; the other bytes need no decoding.
+        at += first(&text.as_bytes()[at..], |b| (b.wrapping_sub(b'\n') < 4) | (b == 0xc2) | (b == 0xe2));
+        let Some(c) = text[at..].chars().next() else { break };
+        if is_line_break(c) {
             split_line(text, start..at, &mut found);
             start = at + c.len_utf8();
         }
+        at += c.len_utf8();
     }
     split_line(text, start..text.len(), &mut found);
     found
+}
+
+/// The position of the first byte that stops, or past the last. Sixteen are looked at together, which a processor does at
+/// once; the test must be without branches for that.
+fn first(bytes: &[u8], stops: impl Fn(u8) -> bool) -> usize {
+    let quiet = |chunk: &&[u8; 16]| !chunk.iter().fold(false, |any, b| any | stops(*b));
+    let passed = bytes.as_chunks().0.iter().take_while(quiet).count() * 16;
+    passed + bytes[passed..].iter().take_while(|b| !stops(**b)).count()
 }
 
 /// Whether this character ends a line.
@@ -44,10 +54,11 @@ fn split_line(text: &str, line: Range<usize>, found: &mut Vec<Sentence>) {
     }
     let mut start = line.start + marker_width(&text[line.clone()]);
     let mut at = start;
-    // All terminators begin with one of these bytes.
-    let silent = |b: &u8| !matches!(b, b'.' | b'!' | b'?' | 0xe2 | 0xe3 | 0xef);
     loop {
-        at += text.as_bytes()[at..line.end].iter().take_while(|b| silent(b)).count();
+        // All terminators begin with one of these bytes.
+        at += first(&text.as_bytes()[at..line.end], |b| {
+            (b == b'.') | (b == b'!') | (b == b'?') | (b == 0xe2) | (b == 0xe3) | (b == 0xef)
+        });
         let Some(c) = text[at..line.end].chars().next() else { break };
         at += c.len_utf8();
         if is_terminator(c) {
@@ -83,7 +94,10 @@ fn closers_end(text: &str, from: usize, line_end: usize) -> usize {
     loop {
         let rest = &text[end..line_end];
         match rest.chars().next() {
-            Some(c) if is_terminator(c) || "\"')]}»”’*_`".contains(c) => end += c.len_utf8(),
+            Some(
+                c @ ('.' | '!' | '?' | '…' | '。' | '！' | '？' | '"' | '\'' | ')' | ']' | '}' | '»' | '”'
+                | '’' | '*' | '_' | '`'),
+            ) => end += c.len_utf8(),
             Some('[') => match citation_width(rest) {
                 Some(width) => end += width,
                 None => return end,
@@ -112,8 +126,8 @@ fn ends_sentence(text: &str, start: usize, at: usize, c: char, rest: &str, close
     }
     let before = &text[start..at - c.len_utf8()];
     let free = before.ends_with(char::is_whitespace);
-    if !free && next.trim_start_matches(|c: char| "\"'([{“‘*_".contains(c)).starts_with(char::is_lowercase)
-    {
+    let opening = |c: char| matches!(c, '"' | '\'' | '(' | '[' | '{' | '“' | '‘' | '*' | '_');
+    if !free && next.trim_start_matches(opening).starts_with(char::is_lowercase) {
         return false;
     }
     free || closed || c != '.' || !abbreviates(before, next)
@@ -121,45 +135,116 @@ fn ends_sentence(text: &str, start: usize, at: usize, c: char, rest: &str, close
 
 /// Whether the full stop after `before` belongs to an abbreviation, an initial or a list number.
 fn abbreviates(before: &str, next: &str) -> bool {
-    let last = before.rsplit(|c: char| c.is_whitespace() || "([\"'“*_".contains(c)).next().unwrap_or("");
-    let lower = last.to_lowercase();
-    // The next word is near or does not matter: looking for it to the end of the text, at every stop, would be quadratic.
-    let near = &next[..next.floor_char_boundary(NEAR)];
-    let opener =
-        near.split(|c: char| !c.is_alphanumeric()).find(|w| !w.is_empty()).unwrap_or("").to_lowercase();
-    let fresh = is_stop_word(&opener);
-    if OPENING.contains(&lower.as_str()) {
+    let parts = |c: char| c.is_whitespace() || matches!(c, '(' | '[' | '"' | '\'' | '“' | '*' | '_');
+    let last = before.rsplit(parts).next().unwrap_or("");
+    // A plain word that is longer than all abbreviations.
+    if last.len() > LONGEST && last.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        return false;
+    }
+    let is_lower = last.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase());
+    let lower = if is_lower { Cow::Borrowed(last) } else { Cow::Owned(last.to_lowercase()) };
+    if always_leads_on(&lower) {
         return true;
     }
-    if NUMBERED.contains(&lower.as_str()) {
+    if leads_to_number(&lower) {
         return next.starts_with(|c: char| c.is_ascii_digit());
-    }
-    if CLOSING.contains(&lower.as_str()) {
-        return !fresh;
     }
     let mut letters = last.chars();
     let initial = letters.next().is_some_and(char::is_uppercase) && letters.next().is_none() && last != "I";
     let dotted = last.contains('.')
         && last.split('.').all(|part| part.chars().count() == 1 && part.chars().all(char::is_alphabetic));
-    (initial || dotted) && !fresh
+    (may_close(&lower) || initial || dotted) && !opens_anew(next)
+}
+
+/// Whether the next word carries grammar, as one that begins a sentence often does.
+fn opens_anew(next: &str) -> bool {
+    // The next word is near or does not matter: looking for it to the end of the text, at every stop, would be quadratic.
+    let near = &next[..next.floor_char_boundary(NEAR)];
+    let opener =
+        near.split(|c: char| !c.is_alphanumeric()).find(|w| !w.is_empty()).unwrap_or("").to_lowercase();
+    is_stop_word(&opener)
 }
 
 /// How far the next word is looked for, in bytes.
 const NEAR: usize = 64;
 
+/// Letters of the longest abbreviation.
+const LONGEST: usize = 6;
+
 /// Abbreviations that always have something after them.
-const OPENING: [&str; 24] = [
-    "mr", "mrs", "ms", "dr", "prof", "st", "gen", "rep", "sen", "gov", "capt", "e.g", "i.e", "vs", "cf",
-    "approx", "esp", "resp", "incl", "dept", "mt", "ft", "al", "viz",
-];
+fn always_leads_on(lower: &str) -> bool {
+    matches!(
+        lower,
+        "mr" | "mrs"
+            | "ms"
+            | "dr"
+            | "prof"
+            | "st"
+            | "gen"
+            | "rep"
+            | "sen"
+            | "gov"
+            | "capt"
+            | "e.g"
+            | "i.e"
+            | "vs"
+            | "cf"
+            | "approx"
+            | "esp"
+            | "resp"
+            | "incl"
+            | "dept"
+            | "mt"
+            | "ft"
+            | "al"
+            | "viz"
+    )
+}
+
 /// Abbreviations only before a number.
-const NUMBERED: [&str; 18] = [
-    "no", "nos", "fig", "figs", "vol", "sec", "ch", "p", "pp", "jan", "feb", "mar", "apr", "jun", "jul",
-    "aug", "oct", "nov",
-];
+fn leads_to_number(lower: &str) -> bool {
+    matches!(
+        lower,
+        "no" | "nos"
+            | "fig"
+            | "figs"
+            | "vol"
+            | "sec"
+            | "ch"
+            | "p"
+            | "pp"
+            | "jan"
+            | "feb"
+            | "mar"
+            | "apr"
+            | "jun"
+            | "jul"
+            | "aug"
+            | "oct"
+            | "nov"
+    )
+}
+
 /// Abbreviations that may end a sentence as well; the next word decides.
-const CLOSING: [&str; 14] =
-    ["inc", "ltd", "corp", "co", "llc", "jr", "sr", "etc", "dec", "sept", "a.m", "p.m", "u.s", "u.k"];
+fn may_close(lower: &str) -> bool {
+    matches!(
+        lower,
+        "inc"
+            | "ltd"
+            | "corp"
+            | "co"
+            | "llc"
+            | "jr"
+            | "sr"
+            | "etc"
+            | "dec"
+            | "sept"
+            | "a.m"
+            | "p.m"
+            | "u.s"
+            | "u.k"
+    )
+}
 
 /// The width of indentation, quote marks, a heading mark or a list marker at the start of a line.
 fn marker_width(line: &str) -> usize {

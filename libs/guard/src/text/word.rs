@@ -6,6 +6,9 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
+use super::plain::plain_end;
+use crate::lexicon::Key;
+
 /// One word of a text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Word {
@@ -22,75 +25,147 @@ pub struct Word {
 /// Other hyphens and slashes separate, and each ideograph or kana is a word, since those scripts do not use spaces.
 pub fn words(text: &str) -> Vec<Word> {
     let mut found = Vec::with_capacity(text.len() / 6);
+    let plain = text.to_ascii_lowercase();
     let mut at = 0;
-    while let Some(place) = next_lexeme(text, &mut at) {
-        let mut word = Word { span: place, lower: String::new() };
-        spell(text, &mut word);
-        found.push(word);
+    while let Some(Lexeme { mut span, is_plain }) = next_lexeme(text, &mut at) {
+        let lower = if is_plain { plain[span.clone()].to_owned() } else { spell(text, &mut span) };
+        found.push(Word { span, lower });
     }
     found
 }
 
-/// Reads the words of one text after the other into the same memory; what [`words`] gives for each.
+/// The words of a text by their position, however they are kept.
+pub(crate) trait Words {
+    /// How many there are.
+    fn count(&self) -> usize;
+    /// [`Word::span`] of the word at a position below [`Self::count`].
+    fn span(&self, at: usize) -> Range<usize>;
+    /// [`Word::lower`] of the word at a position below [`Self::count`].
+    fn lower(&self, at: usize) -> &str;
+}
+
+impl Words for [Word] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn span(&self, at: usize) -> Range<usize> {
+        self[at].span.clone()
+    }
+
+    fn lower(&self, at: usize) -> &str {
+        &self[at].lower
+    }
+}
+
+/// What [`words`] gives for one text after the other, each read into the memory of the one before.
 #[derive(Debug, Default)]
 pub(crate) struct WordReader {
-    words: Vec<Word>,
+    /// Bytes of each word in the text, and of its lower-cased form in `spelt`.
+    places: Vec<(Range<usize>, Range<usize>)>,
+    /// The text with its ASCII letters in lower case, and behind it the words that this does not spell.
+    spelt: String,
 }
 
 impl WordReader {
-    /// The words of a text, until the next is read.
-    pub(crate) fn read(&mut self, text: &str) -> &[Word] {
-        let (mut at, mut used) = (0, 0);
-        while let Some(span) = next_lexeme(text, &mut at) {
-            if used == self.words.len() {
-                self.words.push(Word { span: 0..0, lower: String::new() });
-            }
-            self.words[used].span = span;
-            spell(text, &mut self.words[used]);
-            used += 1;
+    /// Reads the words of a text and forgets those of the one before.
+    pub(crate) fn read(&mut self, text: &str) {
+        self.places.clear();
+        self.spelt.clear();
+        self.spelt.push_str(text);
+        self.spelt.make_ascii_lowercase();
+        let mut at = 0;
+        while let Some(Lexeme { mut span, is_plain }) = next_lexeme(text, &mut at) {
+            let lower = if is_plain { span.clone() } else { self.add(&spell(text, &mut span)) };
+            self.places.push((span, lower));
         }
-        &self.words[..used]
+        // So that a key has bytes to read behind the last word.
+        self.spelt.push_str("                ");
     }
+
+    /// [`Words::lower`] of the word at a position, as it is looked up.
+    #[inline]
+    pub(crate) fn key(&self, at: usize) -> Key<'_> {
+        Key::within(&self.spelt, self.places[at].1.clone())
+    }
+
+    fn add(&mut self, lower: &str) -> Range<usize> {
+        let start = self.spelt.len();
+        self.spelt.push_str(lower);
+        start..self.spelt.len()
+    }
+}
+
+impl Words for WordReader {
+    fn count(&self) -> usize {
+        self.places.len()
+    }
+
+    fn span(&self, at: usize) -> Range<usize> {
+        self.places[at].0.clone()
+    }
+
+    #[inline]
+    fn lower(&self, at: usize) -> &str {
+        &self.spelt[self.places[at].1.clone()]
+    }
+}
+
+/// The bytes of a word.
+struct Lexeme {
+    span: Range<usize>,
+    /// Whether they are ASCII letters and digits.
+    is_plain: bool,
 }
 
 /// The bytes of the next word from `at` on, which is moved past it.
-fn next_lexeme(text: &str, at: &mut usize) -> Option<Range<usize>> {
+#[inline]
+fn next_lexeme(text: &str, at: &mut usize) -> Option<Lexeme> {
+    let bytes = text.as_bytes();
     loop {
-        // Blanks and marks are passed over without decoding characters.
-        let silent = |b: &u8| b.is_ascii() && !b.is_ascii_alphanumeric() && !matches!(b, b'@' | b'$');
-        *at += text.as_bytes().get(*at..)?.iter().take_while(|b| silent(b)).count();
-        let start = *at;
-        let c = peek(text, start)?;
-        match lexeme_end(text, start, c) {
-            Some(end) => {
-                *at = end;
-                return Some(start..end);
+        // Most words are plain and behind a blank.
+        let start = *at + usize::from(bytes.get(*at) == Some(&b' '));
+        if let Some(end) = plain_end(bytes, start) {
+            *at = end;
+            return Some(Lexeme { span: start..end, is_plain: true });
+        }
+        // Other blanks and marks are passed over without decoding characters.
+        let marks = bytes[start..].iter().take_while(|b| is_silent(**b)).count();
+        *at = start + marks;
+        if marks == 0 {
+            let c = peek(text, start)?;
+            let end = lexeme_end(text, start, c);
+            *at = end.unwrap_or(start + c.len_utf8());
+            if let Some(end) = end {
+                return Some(Lexeme { span: start..end, is_plain: false });
             }
-            None => *at += c.len_utf8(),
         }
     }
 }
 
-/// Writes the lower-cased form of the word at its span, and cuts a possessive ending from both.
-fn spell(text: &str, word: &mut Word) {
-    let raw = &text[word.span.clone()];
-    let lower = &mut word.lower;
-    lower.clear();
-    if raw.is_ascii() {
-        lower.push_str(raw);
-        lower.make_ascii_lowercase();
+/// ASCII blanks and marks that begin no word.
+fn is_silent(b: u8) -> bool {
+    b.is_ascii() && !b.is_ascii_alphanumeric() && !matches!(b, b'@' | b'$')
+}
+
+/// The lower-cased form of the word at a span; a possessive ending is cut from both.
+fn spell(text: &str, span: &mut Range<usize>) -> String {
+    let raw = &text[span.clone()];
+    let mut lower = if raw.is_ascii() {
+        raw.to_ascii_lowercase()
     } else {
         let plain = raw.nfkc().flat_map(char::to_lowercase);
-        lower.extend(plain.map(|c| if c == '\u{2019}' { '\'' } else { c }));
-    }
+        plain.map(|c| if c == '\u{2019}' { '\'' } else { c }).collect()
+    };
     if raw.bytes().any(|b| b.is_ascii_digit()) && lower.contains(char::is_whitespace) {
         lower.retain(|c| !c.is_whitespace());
     }
     if lower.len() > 2 && lower.ends_with("'s") {
         lower.truncate(lower.len() - 2);
         let ending: usize = raw.chars().rev().take(2).map(char::len_utf8).sum();
-        word.span.end -= ending;
+        span.end -= ending;
     }
+    lower
 }
 
 /// Where the lexeme that begins at `at` with `c` ends, or `None` when no word begins here.
