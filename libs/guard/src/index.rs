@@ -35,7 +35,7 @@ pub(crate) struct Passage {
 
 #[derive(Debug)]
 pub(crate) struct Index<'a> {
-    sources: &'a [Source<'a>],
+    sources: Vec<Source<'a>>,
     pub(crate) passages: Vec<Passage>,
     /// Lower-cased words.
     forms: Lexicon,
@@ -106,12 +106,12 @@ impl Desk {
 }
 
 impl<'a> Index<'a> {
-    pub(crate) fn build(sources: &'a [Source<'a>]) -> Self {
+    pub(crate) fn build(sources: &[Source<'a>]) -> Self {
         let bytes: usize = sources.iter().map(|source| source.text.len()).sum();
         // Texts repeat their words: the longer they are the more.
         let room = (bytes / 24).min(1 << 14);
         let mut index = Self {
-            sources,
+            sources: sources.to_vec(),
             passages: Vec::with_capacity((bytes / 96).min(1 << 14)),
             forms: Lexicon::with_room(room),
             traits: Vec::with_capacity(room),
@@ -241,8 +241,8 @@ impl<'a> Index<'a> {
         id
     }
 
-    pub(crate) fn sources(&self) -> &'a [Source<'a>] {
-        self.sources
+    pub(crate) fn sources(&self) -> &[Source<'a>] {
+        &self.sources
     }
 
     /// The number of a lower-cased word's stem, when a source has it.

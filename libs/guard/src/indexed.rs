@@ -18,7 +18,7 @@ pub struct Indexed<'a> {
 
 impl<'a> Indexed<'a> {
     /// Takes the sources apart.
-    pub fn new(sources: &'a [Source<'a>]) -> Self {
+    pub fn new(sources: &[Source<'a>]) -> Self {
         Self { index: Index::build(sources) }
     }
 

@@ -21,6 +21,7 @@ mod database;
 mod dialect;
 mod driver;
 mod error;
+mod insert;
 mod lock;
 mod migrate;
 mod postgres;

@@ -31,6 +31,7 @@ on_both! {
     a_taken_key_is_named_alike => conflicts;
     broken_rules_are_told_apart => rules;
     what_one_database_cannot_keep_is_refused_by_both => refused_values;
+    many_rows_go_in_at_once => many_rows;
     a_dropped_transaction_leaves_nothing => dropped_transaction;
     a_cancelled_transaction_frees_the_writer => cancelled_transaction;
     a_failed_statement_ends_the_transaction => failed_statement;
@@ -127,6 +128,30 @@ async fn conflicts(database: Database) {
         "INSERT INTO author (id, tenant, name) VALUES ($1, $2, $3) ON CONFLICT (tenant, name) DO NOTHING";
     let again = params![9, "acme", "private name"];
     assert_eq!(database.execute(UPSERT, &again).await.unwrap(), 0);
+}
+
+async fn many_rows(database: Database) {
+    add_author(&database, 1, "x").await.unwrap();
+    let row = |id: i64, body: String| params![id, 1, body].to_vec();
+    let mut tx = database.begin().await.unwrap();
+    for (from, until) in [(0, 0), (0, 1), (1, 18), (18, 400)] {
+        let rows = (from..until).map(|id| row(id, format!("note {id}"))).collect();
+        let inserted = tx.insert_rows("note (id, author_id, body)", rows, "").await.unwrap();
+        assert_eq!(inserted as i64, until - from);
+    }
+    let again = (399..401).map(|id| row(id, "again".into())).collect();
+    let inserted = tx.insert_rows("note (id, author_id, body)", again, "ON CONFLICT (id) DO NOTHING").await;
+    assert_eq!(inserted.unwrap(), 1);
+    tx.commit().await.unwrap();
+    let found = database.query("SELECT id, body FROM note ORDER BY id", &[]).await.unwrap();
+    assert_eq!(found.len(), 401);
+    for (id, row) in found.iter().enumerate() {
+        let body: String = row.get("body").unwrap();
+        assert_eq!(body, if id == 400 { "again".to_owned() } else { format!("note {id}") });
+    }
+    let mut tx = database.begin().await.unwrap();
+    let taken = tx.insert_rows("note (id, author_id, body)", vec![row(7, "taken".into())], "").await;
+    assert!(matches!(taken, Err(StoreError::Conflict { .. })), "{taken:?}");
 }
 
 async fn rules(database: Database) {

@@ -1,6 +1,6 @@
 //! The check of a final text against the passages it was made from.
 use copydesk_guard::llm_judge::{Opinion, Question, questions, settle};
-use copydesk_guard::{Claim, Report, Source, Thresholds, Verdict};
+use copydesk_guard::{Claim, Indexed, Report, Source, Thresholds, Verdict};
 use serde::{Deserialize, Serialize};
 
 use super::compose::Composed;
@@ -101,6 +101,7 @@ pub struct Examination<'a> {
     caption: &'a str,
     passages: &'a [Passage],
     sources: Vec<Source<'a>>,
+    indexed: Indexed<'a>,
     thresholds: Thresholds,
     /// The guard's word on the corrected text, before a judge is heard.
     report: Report,
@@ -116,8 +117,9 @@ impl<'a> Examination<'a> {
     ) -> Self {
         let mut sources = sources(passages);
         sources.extend(titles(&composed.text, passages));
-        let report = copydesk_guard::correct(&composed.text, &sources, &thresholds).report;
-        Self { composed, caption, passages, sources, thresholds, report }
+        let indexed = Indexed::new(&sources);
+        let report = indexed.correct(&composed.text, &thresholds).report;
+        Self { composed, caption, passages, sources, indexed, thresholds, report }
     }
 
     /// What a judge is to be asked, with so many sources a claim at most.
@@ -132,10 +134,10 @@ impl<'a> Examination<'a> {
 
     /// Corrects what the passages do not bear out, drops what the judge flags and reports on what is left.
     pub fn close(self, opinions: &[(String, Opinion)], judge: Option<JudgeNote>) -> Checked {
-        let Self { composed, caption, passages, sources, thresholds, report } = self;
+        let Self { composed, caption, passages, sources, indexed, thresholds, report } = self;
         let overruled = settle(report, opinions, &sources, &thresholds).overruled.len();
         let judge = judge.map(|note| JudgeNote { overruled: count(overruled), ..note });
-        let corrected = copydesk_guard::correct_by(&composed.text, &sources, &thresholds, opinions);
+        let corrected = indexed.correct_by(&composed.text, &thresholds, opinions);
         let report = corrected.report;
         let sentences: Vec<CitedSentence> =
             report.claims.iter().map(|claim| cited(claim, passages)).collect();
@@ -149,7 +151,7 @@ impl<'a> Examination<'a> {
         Checked {
             hook: if kept { composed.hook.clone() } else { String::new() },
             hashtags: composed.hashtags.clone(),
-            caption: safe_caption(caption, &sources, &sentences, &corrected.text, &thresholds),
+            caption: safe_caption(caption, &indexed, &sentences, &corrected.text, &thresholds),
             sentences,
             report: Safety {
                 is_safe: report.is_safe,
@@ -215,14 +217,14 @@ fn cited(claim: &Claim, passages: &[Passage]) -> CitedSentence {
 /// A caption is shown without citations, so it must hold; else the first supported sentence stands in for it.
 fn safe_caption(
     caption: &str,
-    sources: &[Source<'_>],
+    sources: &Indexed<'_>,
     sentences: &[CitedSentence],
     text: &str,
     thresholds: &Thresholds,
 ) -> String {
     let caption = caption.trim();
     let holds = |c: &Claim| matches!(c.verdict, Verdict::Supported | Verdict::NotCheckable);
-    if !caption.is_empty() && copydesk_guard::check(caption, sources, thresholds).claims.iter().all(holds) {
+    if !caption.is_empty() && sources.check(caption, thresholds).claims.iter().all(holds) {
         return caption.to_owned();
     }
     let supported = sentences.iter().find(|s| s.verdict == Verdict::Supported);

@@ -2,7 +2,7 @@
 use std::fmt::Write;
 
 use copydesk_proto::llm_router::v1::Operation;
-use copydesk_store::{Database, Dialect, Row, Sql, StoreError, Tx, Value, params, placeholders};
+use copydesk_store::{Database, Row, StoreError, Tx, Value, params};
 use copydesk_types::{NanoDollars, RunId, TenantId, UsageId};
 
 use super::{signed, unreadable};
@@ -36,12 +36,6 @@ const COLUMNS: [&str; 25] = [
     "hedge",
 ];
 
-/// How many rows one statement writes at most.
-const ROWS: usize = 128;
-
-/// How many rows it writes on SQLite when fewer are left: few lengths, so that the statements stay prepared.
-const FEWER: [usize; 3] = [ROWS, 16, 1];
-
 const TIERS: [(Tier, &str); 4] = [
     (Tier::Primary, "primary"),
     (Tier::Alternate, "alternate"),
@@ -51,48 +45,11 @@ const TIERS: [(Tier, &str); 4] = [
 
 /// Writes records; those that are there stay as they are.
 pub(super) async fn add(tx: &mut Tx, entries: &[Entry]) -> Result<(), StoreError> {
-    let rows: Vec<(&Entry, &UsageRow)> =
-        entries.iter().flat_map(|entry| entry.rows.iter().map(move |row| (entry, row))).collect();
-    let dialect = tx.dialect();
-    let mut rest = rows.as_slice();
-    while !rest.is_empty() {
-        let length = at_once(rest.len(), dialect);
-        let (some, after) = rest.split_at(length);
-        let mut bound = Vec::with_capacity(length * COLUMNS.len());
-        bound.extend(some.iter().flat_map(|(entry, row)| values(entry, row)));
-        let text = insert(length, dialect);
-        let sql = if FEWER.contains(&length) { Sql::from(text) } else { Sql::once(text) };
-        tx.execute(sql, &bound).await?;
-        rest = after;
-    }
+    let row = |entry: &Entry, row: &UsageRow| values(entry, row).to_vec();
+    let rows = entries.iter().flat_map(|entry| entry.rows.iter().map(move |one| row(entry, one))).collect();
+    let into = format!("usage_record ({})", COLUMNS.join(", "));
+    tx.insert_rows(&into, rows, "ON CONFLICT (tenant, usage_id) DO NOTHING").await?;
     Ok(())
-}
-
-/// SQLite is near, and reading a statement anew costs it more than another turn; PostgreSQL is far away.
-fn at_once(left: usize, dialect: Dialect) -> usize {
-    match dialect {
-        Dialect::Sqlite => FEWER.into_iter().find(|length| *length <= left).unwrap_or(1),
-        Dialect::Postgres => left.min(ROWS),
-    }
-}
-
-/// SQLite looks for a named parameter among all others, each time; nameless ones it just counts. PostgreSQL has no others
-/// than numbered ones.
-fn insert(rows: usize, dialect: Dialect) -> String {
-    let nameless = vec!["?"; COLUMNS.len()].join(", ");
-    let mut text = format!("INSERT INTO usage_record ({}) VALUES ", COLUMNS.join(", "));
-    for row in 0..rows {
-        let comma = if row == 0 { "" } else { ", " };
-        // Writing into a String cannot fail.
-        let _ = match dialect {
-            Dialect::Sqlite => write!(text, "{comma}({nameless})"),
-            Dialect::Postgres => {
-                write!(text, "{comma}({})", placeholders(row * COLUMNS.len() + 1, COLUMNS.len()))
-            }
-        };
-    }
-    text.push_str(" ON CONFLICT (tenant, usage_id) DO NOTHING");
-    text
 }
 
 fn values(entry: &Entry, row: &UsageRow) -> [Value; COLUMNS.len()] {

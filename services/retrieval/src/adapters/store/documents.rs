@@ -5,7 +5,7 @@ use copydesk_types::DocumentId;
 
 use super::objects;
 use super::pages;
-use super::rows::{self, BATCH};
+use super::rows;
 use super::terms;
 use super::usage::Growth;
 use super::vectors;
@@ -286,8 +286,8 @@ impl Write<'_> {
             passages.push(self.passage_row(id, ordinal, passage));
             chunks.extend(self.chunk_rows(id, version, passage));
         }
-        write_rows(tx, PASSAGE, &passages).await?;
-        write_rows(tx, CHUNK, &chunks).await?;
+        tx.insert_rows(PASSAGE, passages, "").await?;
+        tx.insert_rows(CHUNK, chunks, "").await?;
         if let Some(terms) = self.terms {
             terms::write(tx, self.tenant, id, version, terms).await?;
         }
@@ -332,17 +332,3 @@ impl Write<'_> {
 const PASSAGE: &str = "passage (tenant, passage_id, document_id, ordinal, span_start, span_end, token_count)";
 const CHUNK: &str = "chunk (tenant, document_id, passage_id, ordinal, document_version, span_start, span_end,
     token_count, vector, text_hash)";
-
-pub(super) async fn write_rows(
-    tx: &mut Tx,
-    into: &'static str,
-    all: &[Vec<Value>],
-) -> Result<(), StoreError> {
-    for batch in all.chunks(BATCH) {
-        let (sql, values) = rows::insert(into, batch);
-        // Full batches all have the same text; only the last is one of its kind.
-        let sql = if batch.len() == BATCH { sql.into() } else { copydesk_store::Sql::once(sql) };
-        tx.execute(sql, &values).await?;
-    }
-    Ok(())
-}

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use copydesk_store::{Row, StoreError, Tx, Value, params};
 use copydesk_types::{DocumentId, KnowledgeBaseId, TenantId};
 
+use super::DatabaseStore;
 use super::rows;
-use super::{DatabaseStore, documents::write_rows};
 use crate::domain::reading::Page;
 use crate::domain::reading::router::{Complexity, Path};
 use crate::ports::{OcrStore, StoredPage};
@@ -41,7 +41,8 @@ pub(super) async fn write(
         .to_vec()
     };
     let all: Vec<Vec<Value>> = pages.iter().map(row).collect();
-    write_rows(tx, PAGE, &all).await
+    tx.insert_rows(PAGE, all, "").await?;
+    Ok(())
 }
 
 /// The pages of a document, in order.

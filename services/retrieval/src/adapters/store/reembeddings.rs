@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use copydesk_store::{Dialect, StoreError, Tx, params};
 use copydesk_types::{DocumentId, KnowledgeBaseId, TenantId};
 
-use super::rows::BATCH;
 use super::{DatabaseStore, knowledge, method, rows, take_request, vectors};
 use crate::ports::{
     KnownVector, NewReembedding, ReembeddingJob, ReembeddingStart, RequestKey, StoredChunk, Switch,
@@ -149,11 +148,7 @@ impl VectorStore for DatabaseStore {
                 let (passage, vector) = (chunk.passage.to_string(), rows::vector_bytes(vector));
                 params![&tenant, &id, &document, passage, chunk.ordinal, vector, hash.to_vec()].to_vec()
             };
-            let new = made.iter().map(row).collect::<Vec<_>>();
-            for batch in new.chunks(BATCH) {
-                let (sql, values) = rows::insert(NEW, batch);
-                tx.execute(copydesk_store::Sql::once(sql), &values).await?;
-            }
+            tx.insert_rows(NEW, made.iter().map(row).collect(), "").await?;
             done = rows::size(made.len());
         }
         tx.execute(COUNT, &params![&tenant, &id, done, lease_until]).await?;

@@ -1,10 +1,9 @@
 //! Rows into records and numbers into columns.
 
-use std::fmt::Write;
 use std::ops::Range;
 use std::str::FromStr;
 
-use copydesk_store::{Row, StoreError, Value};
+use copydesk_store::{Row, StoreError};
 
 use crate::domain::attributes::Attributes;
 use crate::domain::records::{Document, Ingestion, IngestionState, KnowledgeBase, Passage, Reembedding};
@@ -178,21 +177,6 @@ pub(super) fn ingestion_document(row: &Row) -> Result<IngestionDocument, StoreEr
     })
 }
 
-/// Rows for one `INSERT`: at most so many that their parameters stay far below either database's limit.
-pub(super) const BATCH: usize = 200;
-
-/// `insert` with a list of values for `rows` of them: `… VALUES ($1, $2), ($3, $4)`.
-pub(super) fn insert(into: &str, rows: &[Vec<Value>]) -> (String, Vec<Value>) {
-    let (mut sql, mut values) = (format!("INSERT INTO {into} VALUES "), Vec::new());
-    for (at, row) in rows.iter().enumerate() {
-        let list = copydesk_store::placeholders(values.len() + 1, row.len());
-        // Writing into a String cannot fail.
-        let _ = write!(sql, "{}({list})", if at == 0 { "" } else { ", " });
-        values.extend(row.iter().cloned());
-    }
-    (sql, values)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,12 +185,5 @@ mod tests {
     fn vectors_come_back_as_they_were() {
         let values = [0.0, -1.5, f32::MIN_POSITIVE, f32::MAX];
         assert_eq!(vector(&vector_bytes(&values)), values);
-    }
-
-    #[test]
-    fn many_rows_make_one_statement() {
-        let (sql, values) = insert("t (a, b)", &[vec![1.into(), 2.into()], vec![3.into(), 4.into()]]);
-        assert_eq!(sql, "INSERT INTO t (a, b) VALUES ($1, $2), ($3, $4)");
-        assert_eq!(values.len(), 4);
     }
 }
