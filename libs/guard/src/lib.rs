@@ -41,6 +41,7 @@ pub mod rules;
 pub mod secrets;
 mod signals;
 pub mod text;
+mod wordnet;
 
 pub use check::{check, check_by};
 pub use correct::{correct, correct_by};
