@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::error::Error;
+use std::io::Write;
 use std::path::Path;
 
 use copydesk_guard::text::stem;
@@ -59,8 +60,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let senses = std::fs::read_to_string(folder.join("index.sense"))?;
-    print!("{notice}{}", table(&synsets, &senses)?);
-    Ok(())
+    let table = table(&synsets, &senses)?;
+    Ok(std::io::stdout().write_all((notice + &table).as_bytes())?)
 }
 
 /// The lines at the head of a data file, as comments.
