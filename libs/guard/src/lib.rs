@@ -43,6 +43,7 @@ pub mod secrets;
 mod signals;
 mod sketch;
 pub mod text;
+mod wordnet;
 
 pub use check::{check, check_by};
 pub use correct::{correct, correct_by};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::Weights;
 
 /// Names the rules and weights that made a report; changes whenever a verdict could.
-pub const GUARD_VERSION: &str = "deterministic-2";
+pub const GUARD_VERSION: &str = "deterministic-3";
 
 /// One passage that a text may rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

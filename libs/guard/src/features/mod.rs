@@ -4,12 +4,17 @@
 //! right or wrong; the weights do.
 
 mod coverage;
+mod leaning;
+mod meaning;
 mod names;
 mod novelty;
 mod numbers;
 mod order;
 mod shape;
 mod stance;
+mod swaps;
+
+pub(crate) use leaning::{Leaning, leaning};
 
 use crate::align::Alignment;
 use crate::index::{Index, Parsed, PassageId};
@@ -24,10 +29,12 @@ pub(crate) struct Family {
 }
 
 /// All families, in the order of their features in [`Features::values`].
-pub(crate) const FAMILIES: [Family; 7] = [
+pub(crate) const FAMILIES: [Family; 9] = [
     Family { name: "coverage", features: &coverage::NAMES, measure: coverage::measure },
     Family { name: "novelty", features: &novelty::NAMES, measure: novelty::measure },
+    Family { name: "meaning", features: &meaning::NAMES, measure: meaning::measure },
     Family { name: "order", features: &order::NAMES, measure: order::measure },
+    Family { name: "swaps", features: &swaps::NAMES, measure: swaps::measure },
     Family { name: "numbers", features: &numbers::NAMES, measure: numbers::measure },
     Family { name: "names", features: &names::NAMES, measure: names::measure },
     Family { name: "stance", features: &stance::NAMES, measure: stance::measure },
@@ -86,7 +93,7 @@ pub(crate) fn measure(
     let stems = parsed.words.iter().map(|word| index.stem_id(&word.lower)).collect();
     let seen =
         Seen { index, parsed, aligned, is_verbatim, class, sentences, evidence, near, stems, evidence_forms };
-    let mut values = Vec::with_capacity(64);
+    let mut values = Vec::with_capacity(96);
     for family in FAMILIES {
         (family.measure)(&seen, &mut values);
     }
@@ -102,6 +109,12 @@ impl Seen<'_, '_> {
     /// The lower-cased words of these passages.
     fn words_of<'a>(&'a self, passages: &'a [PassageId]) -> impl Iterator<Item = &'a str> {
         passages.iter().flat_map(|id| self.index.lowers(self.index.passage(*id)))
+    }
+
+    /// Whether a word that does not open the sentence begins with a capital.
+    fn is_inner_capital(&self, word: usize) -> bool {
+        let raw = &self.parsed.raw[self.parsed.words[word].span.clone()];
+        word > 0 && raw.starts_with(char::is_uppercase)
     }
 
     fn shares_passage(&self, holders: &[PassageId]) -> bool {

@@ -1,4 +1,5 @@
-//! Fitting the weights: logistic regression on sentences, sets and classes balanced, with a ridge penalty.
+//! Fitting the weights: logistic regression on sentences, sets and classes balanced, with a ridge penalty,
+//! no weight against what its feature can say.
 
 use std::fmt;
 use std::fmt::Write;
@@ -7,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::cross::separation;
+use super::newton::{self, Point};
 use super::row::{Row, Rows};
-use super::weights::{Feature, Weights, logistic, overall, standard};
+use super::weights::{Feature, Weights, overall, standard};
 use crate::check::scan;
-use crate::descent::minimise;
-use crate::features::{Features, names};
+use crate::features::{Features, Leaning, leaning, names};
 use crate::index::Index;
 use crate::report::Source;
 
@@ -21,8 +22,6 @@ const TRUST: f64 = 0.03;
 const T_HIGH: f64 = 0.6;
 /// Risk from which a claim is uncertain.
 const T_LOW: f64 = 0.3;
-/// Most steps of the minimisation.
-const STEPS: usize = 300;
 /// Decimals of a number in the file.
 const DECIMALS: i32 = 5;
 
@@ -147,14 +146,6 @@ fn digest(sets: &[Rows]) -> String {
     })
 }
 
-/// One sentence with its part in the fit.
-struct Point {
-    values: Vec<f64>,
-    /// 1 for a sentence that is not supported.
-    target: f64,
-    part: f64,
-}
-
 /// Weights for these examples, as if the features at the positions in `without` were not there.
 pub(super) fn fit_on(examples: &[&Example], emphasis: &[f64], without: &[usize]) -> Weights {
     let all: Vec<(&Example, &Labelled)> = examples
@@ -178,7 +169,8 @@ pub(super) fn fit_on(examples: &[&Example], emphasis: &[f64], without: &[usize])
             part,
         })
         .collect();
-    let found = minimise(count + 1, STEPS, |at, slope| loss(&points, at, slope));
+    let leanings: Vec<Leaning> = names().map(leaning).collect();
+    let found = newton::fit(&points, &leanings, TRUST);
     let feature = |at: usize, name: &str| Feature {
         name: name.to_owned(),
         mean: rounded(moments[at].0),
@@ -232,30 +224,6 @@ fn parts(all: &[(&Example, &Labelled)], emphasis: &[f64]) -> Vec<f64> {
     let raw: Vec<f64> = all.iter().map(|s| emphasis[s.0.set] / sizes[class(s)] as f64).collect();
     let total: f64 = raw.iter().sum();
     raw.into_iter().map(|part| part * all.len() as f64 / total).collect()
-}
-
-/// Penalised log loss and its slope; the last place is the intercept, which costs nothing.
-fn loss(points: &[Point], at: &[f64], slope: &mut [f64]) -> f64 {
-    let last = at.len() - 1;
-    let mut value = 0.0;
-    for place in 0..last {
-        slope[place] = at[place];
-        value += 0.5 * at[place] * at[place];
-    }
-    slope[last] = 0.0;
-    for point in points {
-        let dense: f64 = point.values.iter().zip(at).map(|(value, weight)| value * weight).sum();
-        let score = at[last] + dense;
-        let signed = if point.target > 0.5 { score } else { -score };
-        // ln(1 + e^-x), stable on both sides.
-        value += TRUST * point.part * ((-signed.abs()).exp().ln_1p() + (-signed).max(0.0));
-        let pull = TRUST * point.part * (logistic(score) - point.target);
-        for (slope, value) in slope.iter_mut().zip(&point.values) {
-            *slope += pull * value;
-        }
-        slope[last] += pull;
-    }
-    value
 }
 
 /// The log odds of a row as a whole.

@@ -4,6 +4,7 @@
 mod cross;
 mod fit;
 mod measure;
+mod newton;
 mod row;
 mod weights;
 
