@@ -275,7 +275,8 @@ impl Write<'_> {
 
     /// Puts text, original, passages, chunks and pages in place of those that the document has.
     pub(super) async fn write_content(&self, tx: &mut Tx, id: &str, version: i64) -> Result<(), StoreError> {
-        let shown = delete_rows(tx, self.tenant, id).await?;
+        // A new document has none.
+        let shown = if version == 1 { Vec::new() } else { delete_rows(tx, self.tenant, id).await? };
         let sql = "INSERT INTO document_text (tenant, document_id, text) VALUES ($1, $2, $3)";
         tx.execute(sql, &params![self.tenant, id, self.text.as_bytes()]).await?;
         if let Some(original) = self.original {
@@ -293,7 +294,11 @@ impl Write<'_> {
         }
         pages::write(tx, self.tenant, id, self.pages).await?;
         pages::forget_pictures(tx, self.tenant, &shown).await?;
-        vectors::drop_kept(tx, self.tenant, self.knowledge_base, id).await
+        let mut chunks = self.passages.iter().flat_map(|passage| &passage.chunks);
+        if chunks.any(|chunk| chunk.vector.is_some()) {
+            vectors::drop_kept(tx, self.tenant, self.knowledge_base, id).await?;
+        }
+        Ok(())
     }
 
     fn passage_row(&self, id: &str, ordinal: usize, passage: &NewPassage) -> Vec<Value> {
