@@ -15,7 +15,7 @@ mod sources;
 mod web;
 
 pub use embedding::{
-    EmbedCause, EmbedError, Embedder, KnownVector, NewReembedding, Purpose, ReembeddingJob, ReembeddingStart,
+    EmbedCause, EmbedError, Embedded, Embedder, KnownVector, NewReembedding, Purpose, ReembeddingJob, ReembeddingStart,
     Switch, Unembedded, VectorStore,
 };
 pub use indexes::{
