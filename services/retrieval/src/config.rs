@@ -32,8 +32,7 @@ use crate::domain::stages::Allowance;
 use crate::domain::upload::UploadLimits;
 
 pub use embedding::{
-    EmbedderConfig, EmbedderKind, EmbedderRuntime, Embedding, OnnxConfig, OnnxPooling,
-    TokenWeighing,
+    EmbedderConfig, EmbedderKind, EmbedderRuntime, Embedding, OnnxConfig, OnnxPooling, TokenWeighing,
 };
 
 /// Settings of the retrieval service.

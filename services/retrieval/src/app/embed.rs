@@ -136,7 +136,9 @@ pub(super) async fn checked(
         return Err(EmbedError::fault("a vector came with a value that is no number"));
     }
     if vectors.iter().any(|own| own.weights.is_some() != embedder.weighs_tokens()) {
-        return Err(EmbedError::fault("a text came with weights of its tokens, or without them, unlike others"));
+        return Err(EmbedError::fault(
+            "a text came with weights of its tokens, or without them, unlike others",
+        ));
     }
     Ok(vectors)
 }

@@ -65,7 +65,6 @@ impl Norms {
         const USUAL: u16 = 512;
         Self { average, usual: (0..USUAL).map(|length| norm(length, average)).collect() }
     }
-
 }
 
 impl Worth for Norms {

@@ -1,6 +1,6 @@
 //! Makes one list of the legs' lists, and weighs kinds of sources.
 //!
-//! Scores of two legs cannot be added before they are made comparable. Distribution-based score fusion (DBSF) maps a
+//! Scores of several legs cannot be added before they are made comparable. Distribution-based score fusion (DBSF) maps a
 //! leg's scores so that its mean minus three standard deviations is 0 and its mean plus three is 1. The upper end is not
 //! a limit: the best hit of a lexical list often stands beyond it, and cutting it off would make the best ones equal.
 //! Reciprocal rank fusion (RRF) looks at ranks only, `(k + 1) / (k + rank)`; the sum is then mapped by the same rule,

@@ -64,7 +64,11 @@ impl<'a, W: Worth> Scan<'a, W> {
         visible: &'a Bits,
         worth: &'a W,
     ) -> Self {
-        Self { lists: lists.map(|(postings, weight)| List::new(postings.start(), weight)).collect(), visible, worth }
+        Self {
+            lists: lists.map(|(postings, weight)| List::new(postings.start(), weight)).collect(),
+            visible,
+            worth,
+        }
     }
 
     /// Tells the scores of visible chunks in order of slot: of each that holds a term and belongs into the list.

@@ -72,7 +72,9 @@ mod tests {
         assert_eq!(found(&index, &query, &issues, 1), [(1.0, 10)]);
         index.remove(DocumentId::from_u128(10));
         assert_eq!(found(&index, &query, &all, 9), [(1.0, 2), (0.625, 1)]);
-        assert!(found(&index, &vec![(8, 1.0)], &all, 9).is_empty() && found(&index, &query, &all, 0).is_empty());
+        assert!(
+            found(&index, &vec![(8, 1.0)], &all, 9).is_empty() && found(&index, &query, &all, 0).is_empty()
+        );
     }
 
     #[test]

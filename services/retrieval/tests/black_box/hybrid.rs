@@ -13,9 +13,9 @@ use copydesk_retrieval::adapters::{DatabaseStore, MIGRATOR, SystemResolver};
 use copydesk_retrieval::app::{Desk, Query};
 use copydesk_retrieval::domain::lens::Lens;
 use copydesk_retrieval::domain::ranking::Leaf;
-use copydesk_retrieval::domain::token_weights::TokenWeights;
 use copydesk_retrieval::domain::records::KnowledgeBase;
 use copydesk_retrieval::domain::source::KnowledgeBaseKind;
+use copydesk_retrieval::domain::token_weights::TokenWeights;
 use copydesk_retrieval::embedders::Embedders;
 use copydesk_retrieval::ports::{
     Corpus, EmbedError, Embedded, Embedder, IndexError, KnowledgeStore, Purpose, RequestKey, VectorIndex,

@@ -26,6 +26,7 @@ mod rpc;
 mod search_options;
 mod snapshots;
 mod store;
+mod token_weights;
 mod uploads;
 mod web;
 mod web_pages;

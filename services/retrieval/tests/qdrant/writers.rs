@@ -89,10 +89,7 @@ impl Shelf {
                 let question = Embedded { vector: vector.clone(), weights: Some(weights) };
                 let some: Vec<_> = found.iter().map(|leaf| leaf.passage).take(9).collect();
                 let expected = memory.inspect(&corpus, &words, Some(question.clone()), &some).await.unwrap();
-                assert_eq!(
-                    index.inspect(&corpus, &words, Some(question), &some).await.unwrap(),
-                    expected
-                );
+                assert_eq!(index.inspect(&corpus, &words, Some(question), &some).await.unwrap(), expected);
             }
         }
         assert_eq!(self.double.chunks(), self.chunks().await, "nothing is left over");
@@ -205,6 +202,31 @@ async fn what_a_late_writer_leaves_is_not_seen_and_goes() {
     let found = ends(shelf.search(&shelf.index())).await.unwrap();
     assert_eq!(found, before, "a fresh process counts and finds only what is in the rows");
     ends(shelf.agrees(&shelf.index())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collection_of_an_earlier_build_takes_weights_of_tokens_too() {
+    for old in [false, true] {
+        let shelf = Shelf::new().await;
+        if old {
+            shelf.double.shared.grow_old();
+        }
+        ends(shelf.agrees(&shelf.index())).await;
+        shelf.double.engine(|engine| {
+            engine.collections.values_mut().for_each(|collection| _ = collection.sparse.remove("tokens"));
+        });
+        // Searched before anything has weights, and then filled.
+        let index = shelf.index();
+        ends(shelf.agrees(&index)).await;
+        shelf.ingest(&library("a", 8, 2)).await;
+        ends(shelf.agrees(&index)).await;
+        let corpus = shelf.corpus().await;
+        let found = ends(index.by_tokens(&corpus, &weights("the van"), &Lens::all(), 9)).await.unwrap();
+        assert!(!found.is_empty(), "old: {old}");
+        let number = if old { 2 } else { 1 };
+        let names = shelf.double.engine(|engine| engine.collections.keys().cloned().collect::<Vec<_>>());
+        assert_eq!(names, [format!("{}_{number}", shelf.config.prefix)]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,8 +12,9 @@ use qdrant_client::qdrant::{
     CreateFieldIndexCollection, CreateVectorNameRequest, DeleteAlias, DeleteCollection,
     DenseVectorCreationConfig, Distance, FieldType, GetCollectionInfoRequest, HnswConfigDiff,
     IntegerIndexParams, KeywordIndexParams, ListAliasesRequest, ListCollectionsRequest, PayloadIndexParams,
-    SparseVectorConfig, SparseVectorCreationConfig, SparseVectorParams, VectorParams, VectorParamsMap, VectorsConfig, alias_operations,
-    create_vector_name_request::VectorConfig, payload_index_params, vectors_config,
+    SparseVectorConfig, SparseVectorCreationConfig, SparseVectorParams, VectorParams, VectorParamsMap,
+    VectorsConfig, alias_operations, create_vector_name_request::VectorConfig, payload_index_params,
+    vectors_config,
 };
 
 use super::link::{Access, Fault, Link};

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use copydesk_types::{DocumentId, KnowledgeBaseId, PassageId, TenantId};
 use qdrant_client::qdrant::value::Kind;
 use qdrant_client::qdrant::{
-    DenseVector, ListValue, NamedVectors, PointId, PointStruct, SparseIndices, SparseVector, Struct, Value, Vector, Vectors,
-    VectorOutput, VectorsOutput, point_id, vector, vector_output, vectors, vectors_output,
+    DenseVector, ListValue, NamedVectors, PointId, PointStruct, SparseIndices, SparseVector, Struct, Value,
+    Vector, VectorOutput, Vectors, VectorsOutput, point_id, vector, vector_output, vectors, vectors_output,
 };
 
 use super::filter;

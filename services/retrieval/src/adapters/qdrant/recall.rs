@@ -191,8 +191,7 @@ impl QdrantIndex {
                 vectors: vec![TOKENS.to_owned()],
             };
             let score = |chunk| asked.score(chunk);
-            let list =
-                self.listed(&view, ask, (parents, tries.is_last()), score, |last| asked.ceiling(last));
+            let list = self.listed(&view, ask, (parents, tries.is_last()), score, |last| asked.ceiling(last));
             match Box::pin(list).await? {
                 Outcome::Done(list) => return Ok(list),
                 Outcome::Moved(moved) => tries.again(moved)?,

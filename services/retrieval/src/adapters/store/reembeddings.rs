@@ -223,8 +223,7 @@ const UNEMBEDDED: &str = "SELECT d.document_id, d.version, d.title FROM document
 const SAME: &str =
     "SELECT 1 AS one FROM document WHERE tenant = $1 AND document_id = $2 AND version = $3 AND title = $4";
 
-const NEW: &str =
-    "new_vector (tenant, knowledge_base_id, document_id, passage_id, ordinal, vector, text_hash, token_weights)";
+const NEW: &str = "new_vector (tenant, knowledge_base_id, document_id, passage_id, ordinal, vector, text_hash, token_weights)";
 
 const COUNT: &str = "UPDATE reembedding SET chunks_done = chunks_done + $3, error = '', lease_until = $4
     WHERE tenant = $1 AND knowledge_base_id = $2";

@@ -125,13 +125,7 @@ impl Desk {
         Ok((dense, sparse))
     }
 
-    async fn leg(
-        &self,
-        corpus: &Corpus,
-        plan: &Plan,
-        by: By<'_>,
-        wants: &Wants,
-    ) -> Result<Leg, IndexError> {
+    async fn leg(&self, corpus: &Corpus, plan: &Plan, by: By<'_>, wants: &Wants) -> Result<Leg, IndexError> {
         let list = self.list(corpus, by, &plan.lens, wants.depth).await?;
         let whole = parents(&list) < wants.depth;
         let missing = if whole { Vec::new() } else { wants.missing(&list, &plan.lens) };

@@ -103,9 +103,11 @@ impl Desk {
             match self.vector(plan, base, vectors) {
                 Ok(question) => match legs.iter_mut().find(|leg| leg.embedder == base.embedder) {
                     Some(leg) => leg.bases.push(base.id),
-                    None => {
-                        legs.push(DenseLeg { embedder: base.embedder.clone(), bases: vec![base.id], question })
-                    }
+                    None => legs.push(DenseLeg {
+                        embedder: base.embedder.clone(),
+                        bases: vec![base.id],
+                        question,
+                    }),
                 },
                 Err(reason) if failed.contains(&reason) => {}
                 Err(reason) => failed.push(reason),

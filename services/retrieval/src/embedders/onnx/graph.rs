@@ -148,7 +148,9 @@ impl Graph {
         let outputs = session.run_with_options(inputs, &options).map_err(|error| said(&error))?;
         let vectors = self.vectors(&outputs, texts, longest)?;
         let weights = match &self.weigher {
-            Some(weigher) => weigher.weights(&outputs, texts, longest, tokens)?.into_iter().map(Some).collect(),
+            Some(weigher) => {
+                weigher.weights(&outputs, texts, longest, tokens)?.into_iter().map(Some).collect()
+            }
             None => vec![None; texts.len()],
         };
         let pairs = vectors.into_iter().zip(weights);
