@@ -2,16 +2,20 @@
 
 An XLM-RoBERTa encoder with a Unigram vocabulary and pooling by the first token, as safetensors and as graphs: `model.onnx`
 and `model_int8.onnx` from make_onnx.py; `bge_m3.onnx`, whose outputs have the names that exporters of BGE-M3 give them; and
-some that cannot be used.
+some that cannot be used. In the folder `weighing` below it the same model stands with BGE-M3's head that weighs tokens, as
+`sparse_linear.safetensors`; `token_weights.json` says of some texts what each of their tokens counts, found here, with
+numpy, from the tokens' vectors that onnxruntime gives.
 """
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
 import make_onnx
@@ -88,6 +92,41 @@ def weights(pieces: int) -> dict[str, np.ndarray]:
     return tensors
 
 
+def head() -> dict[str, np.ndarray]:
+    """What makes a token's weight of its vector. About half of the weights come out above 0."""
+    lot = np.random.default_rng(11)
+    return {"weight": lot.normal(0.0, 0.3, (1, WIDTH)).astype(np.float32), "bias": np.array([0.05], np.float32)}
+
+
+# Texts in the pieces of the vocabulary above, with what stands around them; "<unk>" is a sign that it does not know.
+PIECES = {
+    "the badger": ["▁the", "▁bad", "ger"],
+    "The van keeps the van cold": ["▁the", "▁van", "▁keeps", "▁the", "▁van", "▁cold"],
+    "cold € ice": ["▁cold", "▁", "<unk>", "▁ice"],
+    "€": ["▁", "<unk>"],
+    "": [],
+}
+
+
+def token_weights(folder: Path, pieces: list[list], of: dict[str, np.ndarray]) -> dict[str, dict[int, float]]:
+    """As FlagEmbedding's `sparse_embedding` and `_process_token_weights` have it: relu(W h + b), for each token the highest of
+    its places; cls, eos, pad and unk count nothing."""
+    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    ids = {piece: at for at, (piece, _) in enumerate(pieces)}
+    found: dict[str, dict[int, float]] = {}
+    for text, words in PIECES.items():
+        tokens = [ids[word] for word in ("<s>", *words, "</s>")]
+        row = np.array([tokens], np.int64)
+        hidden = session.run(["token_embeddings"], {"input_ids": row, "attention_mask": np.ones_like(row)})[0][0]
+        numbers = np.maximum(hidden.astype(np.float64) @ of["weight"][0].astype(np.float64) + of["bias"][0], 0.0)
+        weights: dict[int, float] = {}
+        for token, number in zip(tokens, numbers):
+            if token > 3 and number > 0.0:
+                weights[token] = max(weights.get(token, 0.0), float(number))
+        found[text] = weights
+    return found
+
+
 def renamed(model: onnx.ModelProto, names: dict[str, str]) -> onnx.ModelProto:
     """The same graph with other names at its ends."""
     other = onnx.ModelProto()
@@ -118,9 +157,20 @@ def main() -> None:
     onnx.save(renamed(model, {"input_ids": "words"}), folder / "odd_input.onnx")
     onnx.save(renamed(model, {"token_embeddings": "first", "sentence_embedding": "second"}), folder / "odd_output.onnx")
     bge = renamed(model, {"token_embeddings": "colbert_vecs", "sentence_embedding": "dense_vecs"})
-    bge.graph.node.append(helper.make_node("ReduceMax", ["colbert_vecs"], ["sparse_vecs"], axes=[2], keepdims=1))
+    own = head()
+    bge.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(own["weight"].T), "sparse_weight"))
+    bge.graph.initializer.append(numpy_helper.from_array(own["bias"], "sparse_bias"))
+    bge.graph.node.append(helper.make_node("MatMul", ["colbert_vecs", "sparse_weight"], ["sparse_product"]))
+    bge.graph.node.append(helper.make_node("Add", ["sparse_product", "sparse_bias"], ["sparse_sum"]))
+    bge.graph.node.append(helper.make_node("Relu", ["sparse_sum"], ["sparse_vecs"]))
     bge.graph.output.append(helper.make_tensor_value_info("sparse_vecs", TensorProto.FLOAT, ["batch", "tokens", 1]))
     onnx.save(bge, folder / "bge_m3.onnx")
+    weighing = folder / "weighing"
+    (weighing / "1_Pooling").mkdir(parents=True, exist_ok=True)
+    for file in ("config.json", "tokenizer.json", "1_Pooling/config.json", "model.safetensors", "model.onnx", "bge_m3.onnx", "odd_output.onnx"):
+        shutil.copy(folder / file, weighing / file)
+    save_file(own, weighing / "sparse_linear.safetensors")
+    (weighing / "token_weights.json").write_text(json.dumps(token_weights(folder, pieces, own)))
 
 
 if __name__ == "__main__":

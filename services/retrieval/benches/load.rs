@@ -102,7 +102,13 @@ fn document(base: &KnowledgeBase, number: u32) -> WholeDocument {
             text.push(' ');
         }
         let (span, hash) = (start..text.len() as u64 - 1, u128::from(dice.roll()).to_le_bytes());
-        chunks.push(NewChunk { span, tokens: 128, vector: Some(dice.vector()), text_hash: Some(hash) });
+        chunks.push(NewChunk {
+            span,
+            tokens: 128,
+            vector: Some(dice.vector()),
+            weights: None,
+            text_hash: Some(hash),
+        });
     }
     let (span, size) = (0..text.len() as u64, text.len() as u64);
     WholeDocument {

@@ -31,7 +31,9 @@ use crate::domain::source::ContentType;
 use crate::domain::stages::Allowance;
 use crate::domain::upload::UploadLimits;
 
-pub use embedding::{EmbedderConfig, EmbedderKind, EmbedderRuntime, Embedding, OnnxConfig, OnnxPooling};
+pub use embedding::{
+    EmbedderConfig, EmbedderKind, EmbedderRuntime, Embedding, OnnxConfig, OnnxPooling, TokenWeighing,
+};
 
 /// Settings of the retrieval service.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

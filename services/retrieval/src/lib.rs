@@ -46,7 +46,7 @@ pub use adapters::{ARGUMENT as PARSE_CHILD, run_child as run_parse_child};
 pub use config::{
     Chunks, Config, EmbedderConfig, EmbedderKind, EmbedderRuntime, Embedding, Github, IndexBackend,
     IndexConfig, IntentWeights, Limits, Objects, ObjectsBackend, OcrConfig, OnnxConfig, OnnxPooling, Parsing,
-    QdrantConfig, QueryCache, Quotas, Rerank, Retention, Sources, TopK, Web, WebSearch,
+    QdrantConfig, QueryCache, Quotas, Rerank, Retention, Sources, TokenWeighing, TopK, Web, WebSearch,
     Workers as WorkerConfig, resolve_keys,
 };
 pub use error::{Error, Resource};

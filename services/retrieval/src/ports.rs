@@ -15,8 +15,8 @@ mod sources;
 mod web;
 
 pub use embedding::{
-    EmbedCause, EmbedError, Embedder, KnownVector, NewReembedding, Purpose, ReembeddingJob, ReembeddingStart,
-    Switch, Unembedded, VectorStore,
+    EmbedCause, EmbedError, Embedded, Embedder, KnownVector, NewReembedding, Purpose, ReembeddingJob,
+    ReembeddingStart, Switch, Unembedded, VectorStore,
 };
 pub use indexes::{
     Change, ChunkedDocument, Corpus, IndexError, IndexSource, Inspector, LexicalIndex, StoredChunk,

@@ -8,12 +8,13 @@
     reason = "the lint's exception for tests does not see the cases as tests"
 )]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use copydesk_retrieval::embedders::open_local;
-use copydesk_retrieval::ports::{EmbedError, Embedder, Purpose};
-use copydesk_retrieval::{EmbedderConfig, EmbedderRuntime, OnnxConfig, OnnxPooling};
+use copydesk_retrieval::ports::{EmbedError, Embedded, Embedder, Purpose};
+use copydesk_retrieval::{EmbedderConfig, EmbedderRuntime, OnnxConfig, OnnxPooling, TokenWeighing};
 
 /// Where the library and the models are; `None`, said aloud, where they are not.
 struct Place {
@@ -54,9 +55,13 @@ impl Place {
     }
 }
 
-async fn vectors(model: &Arc<dyn Embedder>, texts: &[&str]) -> Vec<Vec<f32>> {
+async fn embedded(model: &Arc<dyn Embedder>, texts: &[&str]) -> Vec<Embedded> {
     let texts = texts.iter().map(|text| (*text).to_owned()).collect();
     model.embed(texts, Purpose::Document).await.unwrap()
+}
+
+async fn vectors(model: &Arc<dyn Embedder>, texts: &[&str]) -> Vec<Vec<f32>> {
+    embedded(model, texts).await.into_iter().map(|own| own.vector).collect()
 }
 
 fn cosine(left: &[f32], right: &[f32]) -> f64 {
@@ -127,10 +132,10 @@ async fn queries_and_passages_take_turns() {
         let model = Arc::clone(&model);
         let purpose = if at % 2 == 0 { Purpose::Document } else { Purpose::Query };
         let texts = (0..9).map(|at| ["the badger", "cold ice cream"][at % 2].repeat(at / 2 + 1)).collect();
-        work.spawn(async move { model.embed(texts, purpose).await.unwrap() });
+        work.spawn(async move { model.embed(texts, purpose).await.unwrap().remove(0).vector });
     }
     while let Some(found) = work.join_next().await {
-        assert!(apart(&found.unwrap()[..1], &alone) < 1e-5);
+        assert!(apart(&[found.unwrap()], &alone) < 1e-5);
     }
 }
 
@@ -169,12 +174,72 @@ async fn a_model_of_bge_m3s_shape_is_run_by_both() {
     assert_eq!(shorter.max_tokens(), Some(8));
     let prefixed = place.open(&EmbedderConfig { query_prefix: Some("the ".into()), ..cls }).unwrap();
     let query = prefixed.embed(vec!["badger".into()], Purpose::Query).await.unwrap();
-    assert!(apart(&query, &wanted[..1]) < 1e-5);
+    assert!(apart(&[query[0].vector.clone()], &wanted[..1]) < 1e-5);
     ids.extend([&mean, &shorter, &prefixed, &ours].map(|model| model.id().to_owned()));
     let all = ids.len();
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), all, "whatever changes vectors changes the id");
+}
+
+/// What the script has found that each token of some texts counts.
+fn token_weights(folder: &Path) -> BTreeMap<String, BTreeMap<u32, f64>> {
+    let file = std::fs::read(folder.join("token_weights.json")).unwrap();
+    let read: BTreeMap<String, BTreeMap<String, f64>> = serde_json::from_slice(&file).unwrap();
+    let keys =
+        |own: BTreeMap<String, f64>| own.into_iter().map(|(id, own)| (id.parse().unwrap(), own)).collect();
+    read.into_iter().map(|(text, own)| (text, keys(own))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_weights_of_tokens_come_from_the_graph_or_from_the_head() {
+    let Some(place) = place() else { return };
+    let folder = place.xlmr.join("weighing");
+    let expected = token_weights(&folder);
+    assert!(expected.values().any(|own| own.len() > 2) && expected.values().any(BTreeMap::is_empty));
+    let texts: Vec<&str> = expected.keys().map(String::as_str).collect();
+    let alone = [onnx(&place.xlmr, "bge_m3.onnx"), onnx(&folder, "bge_m3.onnx")];
+    let mut ids = Vec::new();
+    for config in [rust(&folder), onnx(&folder, "model.onnx")].into_iter().chain(alone) {
+        let model = place.open(&config).unwrap();
+        let off =
+            place.open(&EmbedderConfig { token_weights: TokenWeighing::Off, ..config.clone() }).unwrap();
+        assert_eq!((model.weighs_tokens(), off.weighs_tokens()), (true, false));
+        ids.extend([&model, &off].map(|model| model.id().to_owned()));
+        let (found, plain) = (embedded(&model, &texts).await, embedded(&off, &texts).await);
+        for (text, (found, plain)) in texts.iter().zip(found.into_iter().zip(plain)) {
+            assert_eq!((plain.vector, plain.weights), (found.vector, None), "{text}");
+            let found: BTreeMap<u32, f64> =
+                found.weights.unwrap().weights().map(|(token, own)| (token, f64::from(own))).collect();
+            let wanted = &expected[*text];
+            assert!(found.keys().eq(wanted.keys()), "{text} by {config:?}: {found:?} {wanted:?}");
+            assert!(found.values().zip(wanted.values()).all(|(a, b)| (a - b).abs() < 1e-3), "{text}");
+        }
+    }
+    let all = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), all, "what weighs is told by the id");
+
+    let refused = |config: EmbedderConfig, words: &[&str]| {
+        let reason = place.refusal(&config);
+        assert!(words.iter().all(|word| reason.contains(word)), "{reason}");
+    };
+    let named = |graph: &str, weights: &str| {
+        let config = onnx(&folder, graph);
+        let options = OnnxConfig { weights: weights.into(), ..config.onnx.clone() };
+        EmbedderConfig { onnx: options, ..config }
+    };
+    refused(
+        named("bge_m3.onnx", "dense_vecs"),
+        &["bge_m3.onnx cannot be used", "not dense_vecs", "sparse_vecs"],
+    );
+    refused(named("bge_m3.onnx", "colbert_vecs"), &["colbert_vecs is of shape"]);
+    assert!(place.open(&named("bge_m3.onnx", "sparse_vecs")).unwrap().weighs_tokens());
+    let mut odd = named("odd_output.onnx", "");
+    odd.onnx.output = "second".into();
+    refused(odd.clone(), &["sparse_linear.safetensors cannot be used", "token_embeddings", "token_weights"]);
+    place.open(&EmbedderConfig { token_weights: TokenWeighing::Off, ..odd }).unwrap();
 }
 
 /// One after the other: a process loads one library for its life.

@@ -74,6 +74,7 @@ pub fn document(number: u32) -> ChunkedDocument {
             ordinal: at % PER_PASSAGE as u32,
             span: u64::from(at) * 100..u64::from(at) * 100 + 99,
             vector: Some(dice.vector()),
+            weights: None,
         });
     }
     let terms = DocumentTerms::of_terms(&[], texts.into_iter());

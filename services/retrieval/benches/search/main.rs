@@ -66,6 +66,7 @@ impl Desk {
             Fusion::default(),
             &Leg::new(words, false),
             &[Leg::new(near, false)],
+            &[],
             &SearchWeights::new(vec![Weights::neutral()]),
         );
         passages(hits).len().min(10)

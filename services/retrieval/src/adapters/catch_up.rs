@@ -77,11 +77,13 @@ pub(super) fn enter(batch: Batch, loaded: &RwLock<Loaded>) {
 
 fn indexed(document: ChunkedDocument) -> IndexedDocument {
     let ChunkedDocument { facts, terms, chunks } = document;
-    let chunks = chunks.into_iter().map(|StoredChunk { passage, ordinal, span, vector }| IndexedChunk {
+    let chunk = |StoredChunk { passage, ordinal, span, vector, weights }| IndexedChunk {
         passage,
         ordinal,
         span,
         vector,
-    });
+        weights,
+    };
+    let chunks = chunks.into_iter().map(chunk);
     IndexedDocument { facts, terms, chunks: chunks.collect() }
 }

@@ -20,8 +20,9 @@ use crate::domain::inspection::{self, Inspection};
 use crate::domain::lens::Lens;
 use crate::domain::ranking::Leaf;
 use crate::domain::terms::TermId;
-use crate::domain::{bm25, cosine};
-use crate::ports::{Corpus, IndexError, IndexSource, Inspector, LexicalIndex, VectorIndex};
+use crate::domain::token_weights::TokenWeights;
+use crate::domain::{bm25, cosine, sparse};
+use crate::ports::{Corpus, Embedded, IndexError, IndexSource, Inspector, LexicalIndex, VectorIndex};
 
 type Key = (TenantId, KnowledgeBaseId);
 
@@ -269,6 +270,22 @@ impl VectorIndex for MemoryIndex {
         let effort = self.graphs.effort();
         searched(guards, cost, move |indexes| cosine::search(indexes, vector, &own, parents, effort)).await
     }
+
+    async fn by_tokens(
+        &self,
+        corpus: &Corpus,
+        weights: &TokenWeights,
+        lens: &Lens,
+        parents: usize,
+    ) -> Result<Vec<Leaf>, IndexError> {
+        let guards = self.current(corpus).await?;
+        let (own, lens) = (weights.clone(), lens.clone());
+        let holding = |index: &KnowledgeIndex| {
+            weights.iter().map(|(token, _)| index.holding(token).len() as u64).sum::<u64>()
+        };
+        let cost = |index: &KnowledgeIndex| POSTING * holding(index);
+        searched(guards, cost, move |indexes| sparse::search(indexes, &own, &lens, parents)).await
+    }
 }
 
 #[async_trait]
@@ -277,13 +294,17 @@ impl Inspector for MemoryIndex {
         &self,
         corpus: &Corpus,
         terms: &[String],
-        vector: Option<Vec<f32>>,
+        question: Option<Embedded>,
         passages: &[PassageId],
     ) -> Result<Inspection, IndexError> {
         let guards = self.current(corpus).await?;
         let (terms, passages) = (terms.to_vec(), passages.to_vec());
         let cost = |index: &KnowledgeIndex| POSTING * index.chunks();
-        searched(guards, cost, move |indexes| inspection::inspect(indexes, &terms, vector, &passages)).await
+        let (vector, weights) = question.map(|own| (own.vector, own.weights)).unzip();
+        let inspect = move |indexes: &[&KnowledgeIndex]| {
+            inspection::inspect(indexes, &terms, vector, weights.flatten(), &passages)
+        };
+        searched(guards, cost, inspect).await
     }
 }
 

@@ -9,7 +9,7 @@ use copydesk_types::{KnowledgeBaseId, TenantId};
 use super::Desk;
 use crate::domain::records::{KnowledgeBase, reason, text_hash};
 use crate::error::Error;
-use crate::ports::{EmbedCause, EmbedError, Embedder, KnownVector, Purpose};
+use crate::ports::{EmbedCause, EmbedError, Embedded, Embedder, KnownVector, Purpose};
 
 /// The first wait before a model is asked again, and the longest.
 pub(super) const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -65,13 +65,16 @@ impl Desk {
         let mut seen = HashSet::new();
         let different: Vec<_> =
             hashes.iter().copied().zip(texts).filter(|(hash, _)| seen.insert(*hash)).collect();
-        let mut known: HashMap<[u8; 16], Vec<f32>> = HashMap::with_capacity(different.len());
+        let mut known: HashMap<[u8; 16], Embedded> = HashMap::with_capacity(different.len());
         let batch = self.config.embedding.batch.max(1) as usize;
         let alone = different.len() <= batch;
         for batch in different.chunks(batch) {
             let wanted: Vec<[u8; 16]> = batch.iter().map(|(hash, _)| *hash).collect();
             let stored = self.vectors.known_vectors(of.tenant, of.embedder.id(), &wanted).await?;
-            let fits = |vector: &KnownVector| vector.1.len() == of.embedder.dimensions();
+            let fits = |(_, known): &KnownVector| {
+                known.vector.len() == of.embedder.dimensions()
+                    && known.weights.is_some() == of.embedder.weighs_tokens()
+            };
             known.extend(stored.into_iter().filter(fits));
             let missing: Vec<_> = batch.iter().filter(|(hash, _)| !known.contains_key(hash)).collect();
             if missing.is_empty() {
@@ -96,7 +99,7 @@ impl Desk {
     }
 
     /// Asks an embedder, and again while its failure may pass.
-    async fn ask(&self, embedder: &dyn Embedder, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+    async fn ask(&self, embedder: &dyn Embedder, texts: Vec<String>) -> Result<Vec<Embedded>, EmbedError> {
         let mut wait = FIRST_WAIT;
         for _ in 1..self.config.embedding.attempts {
             match checked(embedder, texts.clone(), Purpose::Document).await {
@@ -113,23 +116,29 @@ impl Desk {
     }
 }
 
-/// Asks once, and takes only as many vectors as there are texts, of the right dimensions and of real numbers.
+/// Asks once, and takes only as many vectors as there are texts, of the right dimensions and of real numbers, and weights of
+/// tokens from who gives them.
 pub(super) async fn checked(
     embedder: &dyn Embedder,
     texts: Vec<String>,
     purpose: Purpose,
-) -> Result<Vec<Vec<f32>>, EmbedError> {
+) -> Result<Vec<Embedded>, EmbedError> {
     let (count, dimensions) = (texts.len(), embedder.dimensions());
     let vectors = embedder.embed(texts, purpose).await?;
     if vectors.len() != count {
         return Err(EmbedError::fault(format!("{} vectors came for {count} texts", vectors.len())));
     }
-    if let Some(other) = vectors.iter().find(|vector| vector.len() != dimensions) {
-        let reason = format!("a vector of {} dimensions came, not of {dimensions}", other.len());
+    if let Some(other) = vectors.iter().find(|own| own.vector.len() != dimensions) {
+        let reason = format!("a vector of {} dimensions came, not of {dimensions}", other.vector.len());
         return Err(EmbedError { cause: EmbedCause::Dimensions, reason });
     }
-    if vectors.iter().flatten().any(|value| !value.is_finite()) {
+    if vectors.iter().flat_map(|own| &own.vector).any(|value| !value.is_finite()) {
         return Err(EmbedError::fault("a vector came with a value that is no number"));
+    }
+    if vectors.iter().any(|own| own.weights.is_some() != embedder.weighs_tokens()) {
+        return Err(EmbedError::fault(
+            "a text came with weights of its tokens, or without them, unlike others",
+        ));
     }
     Ok(vectors)
 }

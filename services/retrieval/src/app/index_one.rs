@@ -21,7 +21,7 @@ use crate::domain::stages::Stage;
 use crate::domain::terms::DocumentTerms;
 use crate::domain::titled::Heading;
 use crate::error::Error;
-use crate::ports::{Embedder, ItemOutcome, Job, KnownVector, NewChunk, NewPassage, StoredPage};
+use crate::ports::{Embedded, Embedder, ItemOutcome, Job, KnownVector, NewChunk, NewPassage, StoredPage};
 
 /// A document that was parsed and cut.
 struct Cut {
@@ -168,9 +168,10 @@ fn numbered(parents: Vec<Parent>, vectors: Vec<KnownVector>) -> Vec<NewPassage> 
         tokens: parent.chunk.tokens as u32,
         chunks: (parent.children.into_iter())
             .map(|child| {
-                let (text_hash, vector) = vectors.next().unzip();
-                let span = child.span.start as u64..child.span.end as u64;
-                NewChunk { span, tokens: child.tokens as u32, vector, text_hash }
+                let (text_hash, embedded) = vectors.next().unzip();
+                let (vector, weights) = embedded.map(|own: Embedded| (own.vector, own.weights)).unzip();
+                let (span, weights) = (child.span.start as u64..child.span.end as u64, weights.flatten());
+                NewChunk { span, tokens: child.tokens as u32, vector, weights, text_hash }
             })
             .collect(),
     });

@@ -35,7 +35,9 @@ pub use progress::Progress;
 pub use query_vectors::QueryVectors;
 pub use reembedder::Reembedder;
 pub use restore::Restoring;
-pub use search::{Explanation, Found, FoundPassage, Lexical, Matched, Mode, Query, QueryCache, SecondLook};
+pub use search::{
+    Explanation, Found, FoundPassage, Lexical, Matched, Mode, Query, QueryCache, SecondLook, Sparse,
+};
 pub(crate) use snapshots::{send, send_file};
 pub use sweeper::Sweeper;
 pub use uploads::{UploadPermit, Uploads};

@@ -1,4 +1,4 @@
-//! Vectors of queries, those that were asked before from memory.
+//! Queries as embedders give them, those that were asked before from memory.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::Desk;
 use super::embed::checked;
 use crate::domain::records::text_hash;
-use crate::ports::{EmbedCause, EmbedError, Embedder, Purpose};
+use crate::ports::{EmbedCause, EmbedError, Embedded, Embedder, Purpose};
 
 /// A tenant's query under an embedder's id.
 type Key = (TenantId, Arc<str>, [u8; 16]);
@@ -20,7 +20,7 @@ type Key = (TenantId, Arc<str>, [u8; 16]);
 /// Vectors of queries that were asked before. Cheap to clone.
 #[derive(Clone)]
 pub struct QueryVectors {
-    kept: Cache<Key, Arc<[f32]>>,
+    kept: Cache<Key, Arc<Embedded>>,
 }
 
 impl QueryVectors {
@@ -40,7 +40,7 @@ impl Desk {
         tenant: TenantId,
         embedder: &dyn Embedder,
         texts: Vec<String>,
-    ) -> Result<HashMap<String, Arc<[f32]>>, EmbedError> {
+    ) -> Result<HashMap<String, Arc<Embedded>>, EmbedError> {
         let id: Arc<str> = Arc::from(embedder.id());
         let key = |text: &str| (tenant, Arc::clone(&id), text_hash(text));
         let (mut known, mut missing) = (HashMap::with_capacity(texts.len()), Vec::new());
@@ -62,7 +62,7 @@ impl Desk {
             return Err(EmbedError { cause: EmbedCause::Passing(None), reason });
         };
         for (text, vector) in missing.into_iter().zip(made?) {
-            let vector: Arc<[f32]> = vector.into();
+            let vector = Arc::new(vector);
             self.queries.kept.insert(key(&text), Arc::clone(&vector));
             known.insert(text, vector);
         }

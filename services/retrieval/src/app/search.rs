@@ -15,7 +15,7 @@ use std::collections::HashMap;
 
 use copydesk_types::{KnowledgeBaseId, PassageId, TenantId};
 
-pub use explain::{Explanation, Lexical, Matched};
+pub use explain::{Explanation, Lexical, Matched, Sparse};
 pub use kept::QueryCache;
 pub use plan::{Mode, Query, SecondLook};
 
@@ -39,7 +39,9 @@ pub struct Found {
     pub passages: Vec<FoundPassage>,
     /// The dense leg's model, when it took part.
     pub embedder: Option<String>,
-    /// How the legs became one list, when there were two.
+    /// True when a sparse leg took part.
+    pub sparse: bool,
+    /// How the legs became one list, when there were several.
     pub method: Option<Method>,
     /// The model that looked a second time.
     pub reranker: Option<String>,
@@ -170,6 +172,7 @@ fn shown(arranged: Arranged, rows: &HashMap<PassageId, Passage>, bases: &[Knowle
     let found = Found {
         passages,
         embedder: arranged.embedder,
+        sparse: !arranged.legs.sparse.is_empty(),
         method: arranged.method,
         reranker: arranged.reranker,
         degraded: arranged.degraded,

@@ -1,12 +1,15 @@
 //! Documents as they stand in the rows and as they stand in a snapshot's file, each made of the other.
 
-use copydesk_proto::retrieval::v1::{SnapshotChunk, SnapshotDocument, SnapshotPage, SnapshotPassage};
+use copydesk_proto::retrieval::v1::{
+    SnapshotChunk, SnapshotDocument, SnapshotPage, SnapshotPassage, SnapshotTokenWeights,
+};
 use copydesk_types::{DocumentId, KnowledgeBaseId, PassageId};
 
 use crate::domain::attributes::Attributes;
 use crate::domain::reading::{Complexity, Page, Path};
 use crate::domain::records::Document;
 use crate::domain::source::{ContentType, Format, SourceKind};
+use crate::domain::token_weights::TokenWeights;
 use crate::ports::{NewChunk, NewPassage, StoredObject, StoredPage, WholeDocument};
 
 /// A document as it stands in a snapshot's file.
@@ -51,6 +54,10 @@ fn passage_record(passage: NewPassage) -> SnapshotPassage {
         tokens: chunk.tokens,
         vector: chunk.vector.unwrap_or_default(),
         text_hash: chunk.text_hash.map(|hash| hash.to_vec()).unwrap_or_default(),
+        weights: chunk.weights.map(|weights| {
+            let (tokens, weights) = weights.weights().unzip();
+            SnapshotTokenWeights { tokens, weights }
+        }),
     };
     SnapshotPassage {
         start: passage.span.start,
@@ -109,6 +116,7 @@ fn passage(record: SnapshotPassage) -> NewPassage {
         span: chunk.start..chunk.end,
         tokens: chunk.tokens,
         vector: (!chunk.vector.is_empty()).then_some(chunk.vector),
+        weights: chunk.weights.map(|own| TokenWeights::of(own.tokens.into_iter().zip(own.weights))),
         text_hash: chunk.text_hash.try_into().ok(),
     };
     NewPassage {

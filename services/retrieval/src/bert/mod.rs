@@ -93,6 +93,37 @@ impl Shape {
     }
 }
 
+/// The tensor that every model has.
+const WORDS: &str = "embeddings.word_embeddings.weight";
+
+/// What makes a number of a token's vector: one row of weights and what is added.
+pub(crate) struct Head {
+    weights: Vec<f32>,
+    bias: f32,
+}
+
+impl Head {
+    /// Reads the tensors `weight` and `bias` of a safetensors file, for vectors of this width.
+    pub(crate) fn read(bytes: &[u8], width: usize) -> Result<Self, BertError> {
+        let tensors = Weights::read(bytes, "weight")?;
+        let weights = tensors.get("weight", &[1, width])?;
+        let bias = tensors.get("bias", &[1])?.into_iter().sum();
+        Ok(Self { weights, bias })
+    }
+
+    /// The length of the vectors.
+    #[cfg(feature = "ort")]
+    pub(crate) fn width(&self) -> usize {
+        self.weights.len()
+    }
+
+    /// The number of a token's vector.
+    pub(crate) fn of(&self, row: &[f32]) -> f32 {
+        let products = self.weights.iter().zip(row).map(|(weight, value)| weight * value);
+        products.sum::<f32>() + self.bias
+    }
+}
+
 /// A loaded model.
 pub(crate) struct Bert {
     shape: Shape,
@@ -125,9 +156,9 @@ struct Norm {
 impl Bert {
     /// Reads the weights of a model.
     pub(crate) fn read(shape: Shape, bytes: &[u8]) -> Result<Self, BertError> {
-        let weights = Weights::read(bytes)?;
+        let weights = Weights::read(bytes, WORDS)?;
         let width = shape.hidden_size;
-        let words = weights.rows("embeddings.word_embeddings.weight", Some(width))?;
+        let words = weights.rows(WORDS, Some(width))?;
         let mut positions =
             weights.get("embeddings.position_embeddings.weight", &[shape.max_position_embeddings, width])?;
         let kinds = weights.rows("embeddings.token_type_embeddings.weight", Some(width))?;

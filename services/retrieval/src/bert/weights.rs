@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use super::BertError;
 
-/// The tensors of a model. Encoders that were saved with a head on top carry a prefix before every name; it is found by
-/// the name that every model has.
+/// The tensors of a model. Models that were saved as a part of another carry a prefix before every name; it is found by the
+/// name of one that is there.
 pub(super) struct Weights<'a> {
     tensors: HashMap<String, Tensor>,
     data: &'a [u8],
@@ -22,12 +22,10 @@ struct Tensor {
     data_offsets: [usize; 2],
 }
 
-/// The tensor that tells the prefix.
-const FIRST: &str = "embeddings.word_embeddings.weight";
-
 impl<'a> Weights<'a> {
-    /// The file begins with the length of its header, eight bytes, lowest first; the header is JSON; the rest is data.
-    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, BertError> {
+    /// The file begins with the length of its header, eight bytes, lowest first; the header is JSON; the rest is data. `first`
+    /// is a tensor that it must have.
+    pub(super) fn read(bytes: &'a [u8], first: &str) -> Result<Self, BertError> {
         let odd = || BertError("the file is no safetensors file".to_owned());
         let (length, rest) = bytes.split_first_chunk::<8>().ok_or_else(odd)?;
         let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| odd())?;
@@ -38,8 +36,8 @@ impl<'a> Weights<'a> {
             .map(|(name, tensor)| serde_json::from_value(tensor).map(|tensor| (name, tensor)))
             .collect::<Result<_, _>>()
             .map_err(|_| odd())?;
-        let found = tensors.keys().find_map(|name| name.strip_suffix(FIRST).map(str::to_owned));
-        let prefix = found.ok_or_else(|| BertError(format!("there is no tensor {FIRST}")))?;
+        let found = tensors.keys().find_map(|name| name.strip_suffix(first).map(str::to_owned));
+        let prefix = found.ok_or_else(|| BertError(format!("there is no tensor {first}")))?;
         Ok(Self { tensors, data, prefix })
     }
 

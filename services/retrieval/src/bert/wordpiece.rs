@@ -92,6 +92,11 @@ impl WordPiece {
         Ok(Self { starts, continuations, unknown, longest_word, rules, before, after, letters })
     }
 
+    /// Whether a token stands for something of a text: not around it, and not for what is unknown.
+    pub(crate) fn is_of_text(&self, id: u32) -> bool {
+        id != self.unknown && !self.before.contains(&id) && !self.after.contains(&id)
+    }
+
     /// How many tokens stand around every text.
     pub(crate) fn framing(&self) -> usize {
         self.before.len() + self.after.len()

@@ -74,6 +74,17 @@ pub enum OnnxPooling {
     Mean,
 }
 
+/// Whether a local model's learned weights of tokens are used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenWeighing {
+    /// When the model has them: its graph gives them, or `sparse_linear.safetensors` stands in its folder.
+    #[default]
+    Auto,
+    /// Never: the embedder gives vectors only.
+    Off,
+}
+
 /// How onnxruntime runs a local model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -85,6 +96,10 @@ pub struct OnnxConfig {
     pub output: String,
     /// How a text's vector is made.
     pub pooling: OnnxPooling,
+    /// The output with the weight of each token, of three sides, the last of one. Empty: `sparse_vecs`,
+    /// `sparse_embeddings`, `sparse_weights`, `token_weights` or `lexical_weights`, whichever the graph has first, if it has
+    /// one.
+    pub weights: String,
     /// Threads of one run, 0 to 1,024. 0: as many as processors.
     pub threads: u32,
 }
@@ -95,6 +110,7 @@ impl Default for OnnxConfig {
             graph: "model.onnx".to_owned(),
             output: String::new(),
             pooling: OnnxPooling::default(),
+            weights: String::new(),
             threads: 0,
         }
     }
@@ -113,6 +129,9 @@ pub struct EmbedderConfig {
     pub runtime: EmbedderRuntime,
     /// For `local` by onnxruntime: how.
     pub onnx: OnnxConfig,
+    /// For `local`: whether it also says what each token of a text counts, as BGE-M3 does, for a leg of searches of its own.
+    /// Part of the embedder's id.
+    pub token_weights: TokenWeighing,
     /// For `router`: a model of the llm-router that gives vectors, `<provider>/<model>`.
     pub model: String,
     /// For `router`: the dimensions that its vectors have or are to have, 1 to 16,384. For `local`: those that the model
@@ -136,6 +155,7 @@ impl Default for EmbedderConfig {
             model_dir: PathBuf::new(),
             runtime: EmbedderRuntime::default(),
             onnx: OnnxConfig::default(),
+            token_weights: TokenWeighing::default(),
             model: String::new(),
             dimensions: 0,
             batch: 64,

@@ -4,18 +4,17 @@
 //! from several of them stand in one ranking. A term that comes twice in the query counts twice: long questions need
 //! that. The index keeps terms, not prefixes or spellings.
 //!
-//! Most postings are not looked at. Once enough good chunks are known, a chunk that holds only terms whose best postings
-//! together do not reach them is no candidate (MaxScore, H. Turtle and J. Flood, 1995, here by windows of slots with the
-//! bounds of each block of postings, S. Ding and T. Suel, 2011). What is answered is what scoring every chunk would
-//! answer, to the last bit: what a term gives is a multiple of 2⁻³², so sums have no rounding and no order.
+//! Most postings are not looked at, see [`scan`](super::scan). What is answered is what scoring every chunk would answer,
+//! to the last bit: what a term gives is a multiple of 2⁻³², so sums have no rounding and no order.
 
 use std::collections::BTreeMap;
 
-use super::index::{Bits, Cursor, KnowledgeIndex, Posting, Reach, ones};
+use super::index::KnowledgeIndex;
 use super::lens::Lens;
 use super::ranking::Leaf;
+use super::scan::{Scan, Worth};
 use super::terms::TermId;
-use super::top::{Top, best};
+use super::top::best;
 
 const K1: f64 = 1.2;
 const B: f64 = 0.75;
@@ -44,10 +43,8 @@ pub fn search(indexes: &[&KnowledgeIndex], terms: &[String], lens: &Lens, parent
     let visible: Vec<_> = indexes.iter().map(|index| index.visible(lens)).collect();
     best(indexes, parents, |top| {
         for (at, (index, visible)) in indexes.iter().zip(&visible).enumerate() {
-            let list = |(term, weight): &(TermId, f64)| List::new(index.postings(*term).start(), *weight);
-            let lists: Vec<List<'_>> = weights.iter().map(list).collect();
-            Scan { lists, visible, norms: &norms }
-                .run(top, |top, slot, score| top.offer(score, at, slot, index));
+            let lists = weights.iter().map(|(term, weight)| (index.postings(*term), *weight));
+            Scan::new(lists, visible, &norms).run(top, |top, slot, score| top.offer(score, at, slot, index));
         }
     })
 }
@@ -55,143 +52,6 @@ pub fn search(indexes: &[&KnowledgeIndex], terms: &[String], lens: &Lens, parent
 /// How rare a term is that so many of all chunks hold.
 pub(super) fn rarity(chunks: u64, holding: u64) -> f64 {
     ((chunks - holding) as f64 + 0.5).mul_add(1.0 / (holding as f64 + 0.5), 1.0).ln()
-}
-
-/// Slots that are scored side by side: their scores stay in the fastest memory.
-const WINDOW: usize = 2048;
-
-/// A term's postings, as they are gone through.
-struct List<'a> {
-    cursor: Cursor<'a>,
-    weight: f64,
-    /// More than any posting in the window gives; 0 when there is none.
-    bound: f64,
-}
-
-impl<'a> List<'a> {
-    fn new(cursor: Cursor<'a>, weight: f64) -> Self {
-        Self { cursor, weight, bound: 0.0 }
-    }
-
-    /// Looks at the window that ends here.
-    fn look(&mut self, end: u32, norms: &Norms) {
-        let best = |(count, length)| norms.part(self.weight, count, length);
-        let reach = self.cursor.reach_below(end);
-        self.bound = reach.iter().flat_map(Reach::best).map(best).fold(0.0, f64::max);
-    }
-
-    fn part(&self, posting: &Posting, norms: &Norms) -> f64 {
-        norms.part(self.weight, posting.count, posting.length)
-    }
-}
-
-/// A way through one index. All lists are gone through side by side, a window of slots at a time.
-struct Scan<'a> {
-    lists: Vec<List<'a>>,
-    visible: &'a Bits,
-    norms: &'a Norms,
-}
-
-/// Scores of a window's slots, and which of them have one.
-struct Window {
-    start: usize,
-    scores: [f64; WINDOW],
-    touched: [u64; WINDOW / 64],
-}
-
-impl Scan<'_> {
-    /// Tells the scores of visible chunks in order of slot: of each that holds a term and belongs into the list.
-    fn run(mut self, top: &mut Top, mut found: impl FnMut(&mut Top, u32, f64)) {
-        let mut window = Window { start: 0, scores: [0.0; WINDOW], touched: [0; WINDOW / 64] };
-        while let Some(next) = self.lists.iter().filter_map(|list| list.cursor.next_slot()).min() {
-            window.start = next as usize / WINDOW * WINDOW;
-            let end = (window.start + WINDOW) as u32;
-            if self.visible.any_in(window.start / 64..(window.start + WINDOW) / 64) {
-                self.window(&mut window, end, top, &mut found);
-            }
-            self.lists.iter_mut().for_each(|list| list.cursor.pass(end));
-        }
-    }
-
-    fn window(
-        &mut self,
-        window: &mut Window,
-        end: u32,
-        top: &mut Top,
-        found: &mut impl FnMut(&mut Top, u32, f64),
-    ) {
-        self.lists.iter_mut().for_each(|list| list.look(end, self.norms));
-        self.lists.sort_unstable_by(|left, right| left.bound.total_cmp(&right.bound));
-        // Chunks that hold only terms of the first lists do not reach what is there already.
-        let (mut fillers, mut rest) = (0, 0.0);
-        if let Some(floor) = top.floor() {
-            while let Some(list) = self.lists.get(fillers)
-                && rest + list.bound < floor
-            {
-                (fillers, rest) = (fillers + 1, rest + list.bound);
-            }
-        }
-        if fillers > 0 && rest > 0.0 {
-            top.left_some_out();
-        }
-        let (fillers, makers) = self.lists.split_at_mut(fillers);
-        for list in makers.iter_mut().filter(|list| list.bound > 0.0) {
-            window.add(list, end, self.visible, self.norms);
-        }
-        window.take(|top_slot, score| {
-            if let Some(score) = filled(fillers, top_slot, score, rest, top.floor(), self.norms) {
-                found(top, top_slot, score);
-            } else {
-                top.left_some_out();
-            }
-        });
-    }
-}
-
-/// A chunk's score with what the other lists give, those that may give most first; `None` as soon as it cannot reach the
-/// floor.
-fn filled(
-    fillers: &mut [List<'_>],
-    slot: u32,
-    score: f64,
-    rest: f64,
-    floor: Option<f64>,
-    norms: &Norms,
-) -> Option<f64> {
-    let (mut score, mut rest) = (score, rest);
-    let reaches = |score: f64| floor.is_none_or(|floor| score >= floor);
-    for list in fillers.iter_mut().rev().filter(|list| list.bound > 0.0) {
-        if !reaches(score + rest) {
-            return None;
-        }
-        rest -= list.bound;
-        if let Some(posting) = list.cursor.find(slot) {
-            score += list.part(posting, norms);
-        }
-    }
-    reaches(score).then_some(score)
-}
-
-impl Window {
-    fn add(&mut self, list: &mut List<'_>, end: u32, visible: &Bits, norms: &Norms) {
-        while let Some(piece) = list.cursor.piece_below(end) {
-            for posting in piece.iter().filter(|posting| visible.contains(posting.slot)) {
-                let at = (posting.slot as usize - self.start) % WINDOW;
-                self.touched[at / 64] |= 1 << (at % 64);
-                self.scores[at] += norms.part(list.weight, posting.count, posting.length);
-            }
-        }
-    }
-
-    /// Gives what has a score and forgets it.
-    fn take(&mut self, mut each: impl FnMut(u32, f64)) {
-        for (run, word) in self.touched.iter_mut().enumerate() {
-            for bit in ones(std::mem::take(word)) {
-                let at = run * 64 + bit as usize;
-                each((self.start + at) as u32, std::mem::take(&mut self.scores[at]));
-            }
-        }
-    }
 }
 
 /// What the length of a chunk does to its scores; for usual lengths once a search instead of once a posting.
@@ -205,9 +65,11 @@ impl Norms {
         const USUAL: u16 = 512;
         Self { average, usual: (0..USUAL).map(|length| norm(length, average)).collect() }
     }
+}
 
+impl Worth for Norms {
     /// What a term of this weight gives to a chunk of this length that holds it so often, in multiples of 2⁻³².
-    pub(super) fn part(&self, weight: f64, count: u16, length: u16) -> f64 {
+    fn part(&self, weight: f64, count: u16, length: u16) -> f64 {
         // Adding a number of such a size leaves no bits for anything finer. What a query's words weigh is far below it.
         const FINEST: f64 = 1.5 * (1u64 << 20) as f64;
         let norm = self.usual.get(usize::from(length)).copied().unwrap_or_else(|| norm(length, self.average));
@@ -232,6 +94,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::index::fixture::document;
+    use super::super::scan::WINDOW;
     use super::super::source::{SourceKind, SourceKinds};
     use super::*;
 

@@ -1,6 +1,6 @@
 //! Makes one list of the legs' lists, and weighs kinds of sources.
 //!
-//! Scores of two legs cannot be added before they are made comparable. Distribution-based score fusion (DBSF) maps a
+//! Scores of several legs cannot be added before they are made comparable. Distribution-based score fusion (DBSF) maps a
 //! leg's scores so that its mean minus three standard deviations is 0 and its mean plus three is 1. The upper end is not
 //! a limit: the best hit of a lexical list often stands beyond it, and cutting it off would make the best ones equal.
 //! Reciprocal rank fusion (RRF) looks at ranks only, `(k + 1) / (k + rank)`; the sum is then mapped by the same rule,
@@ -15,7 +15,7 @@ use super::quick::{IdMap, IdSet};
 use super::ranking::{Hit, Leaf, Place, rank};
 use super::weights::SearchWeights;
 
-/// By which method two legs become one list.
+/// By which method the legs become one list.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Method {
     /// Distribution-based score fusion.
@@ -24,7 +24,7 @@ pub enum Method {
     Rrf(f64),
 }
 
-/// How two legs become one list.
+/// How the legs become one list.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fusion {
     /// By which method.
@@ -33,11 +33,13 @@ pub struct Fusion {
     pub lexical: f64,
     /// What the dense leg counts, 0 to 4.
     pub dense: f64,
+    /// What the sparse leg counts, 0 to 4; with 0 it takes no part.
+    pub sparse: f64,
 }
 
 impl Default for Fusion {
     fn default() -> Self {
-        Self { method: Method::Dbsf, lexical: 1.0, dense: 1.0 }
+        Self { method: Method::Dbsf, lexical: 1.0, dense: 1.0, sparse: 1.0 }
     }
 }
 
@@ -79,15 +81,21 @@ pub fn lexical_only(leg: &Leg, weights: &SearchWeights) -> Vec<Hit> {
         let weight = weights.of(leaf);
         let leaf_of_hit = Leaf { score: weight * normal, ..leaf.clone() };
         let lexical = Some(Place { score: leaf.score, rank: rank(at), normal });
-        hits.push(Hit { leaf: leaf_of_hit, weight, lexical, dense: None, reranked: None });
+        hits.push(Hit { leaf: leaf_of_hit, weight, lexical, dense: None, sparse: None, reranked: None });
     }
     hits
 }
 
-/// Fuses the lexical leg with a dense leg for each embedder and weighs what comes of it. Scores of different embedders
-/// are not comparable: each leg has a scale of its own, and no chunk is in two of them. The order of the result says
-/// nothing; ranking is the next step.
-pub fn fuse(fusion: Fusion, lexical: &Leg, dense: &[Leg], weights: &SearchWeights) -> Vec<Hit> {
+/// Fuses the lexical leg with a dense leg for each embedder, and a sparse one for each that weighs tokens, and weighs what
+/// comes of it. Scores of different embedders are not comparable: each leg has a scale of its own, and no chunk is in two
+/// of one kind. The order of the result says nothing; ranking is the next step.
+pub fn fuse(
+    fusion: Fusion,
+    lexical: &Leg,
+    dense: &[Leg],
+    sparse: &[Leg],
+    weights: &SearchWeights,
+) -> Vec<Hit> {
     let mut hits: IdMap<_, Hit> =
         IdMap::with_capacity_and_hasher(2 * lexical.leaves.len(), BuildHasherDefault::default());
     let mut add = |leg: &Leg, counts: f64, set: fn(&mut Hit, Place)| {
@@ -102,6 +110,7 @@ pub fn fuse(fusion: Fusion, lexical: &Leg, dense: &[Leg], weights: &SearchWeight
                 weight: weights.of(leaf),
                 lexical: None,
                 dense: None,
+                sparse: None,
                 reranked: None,
             };
             let hit = hits.entry((leaf.passage, leaf.ordinal)).or_insert_with(empty);
@@ -112,6 +121,9 @@ pub fn fuse(fusion: Fusion, lexical: &Leg, dense: &[Leg], weights: &SearchWeight
     add(lexical, fusion.lexical, |hit, place| hit.lexical = Some(place));
     for leg in dense {
         add(leg, fusion.dense, |hit, place| hit.dense = Some(place));
+    }
+    for leg in sparse {
+        add(leg, fusion.sparse, |hit, place| hit.sparse = Some(place));
     }
     let mut hits: Vec<Hit> = hits.into_values().collect();
     if matches!(fusion.method, Method::Rrf(_)) {
@@ -176,7 +188,7 @@ mod tests {
         let dense = leg(&[(4, 0.9), (2, 0.8), (5, 0.1)]);
         for method in [Method::Dbsf, Method::Rrf(60.0)] {
             let fusion = Fusion { method, ..Fusion::default() };
-            let hits = passages(fuse(fusion, &lexical, std::slice::from_ref(&dense), &neutral()));
+            let hits = passages(fuse(fusion, &lexical, std::slice::from_ref(&dense), &[], &neutral()));
             let first = &hits[0];
             assert_eq!((first.leaf.passage.as_u128(), hits.len()), (2, 5));
             let place = |place: Option<Place>| place.map(|place| (place.score, place.rank));
@@ -188,10 +200,10 @@ mod tests {
     #[test]
     fn equal_scores_and_single_hits_are_half() {
         for list in [leg(&[(1, 3.3)]), leg(&[(1, 0.1), (2, 0.1), (3, 0.1)]), leg(&[(1, 0.0), (2, 0.0)])] {
-            let hits = fuse(Fusion::default(), &list, &[], &neutral());
+            let hits = fuse(Fusion::default(), &list, &[], &[], &neutral());
             assert!(hits.iter().all(|hit| hit.leaf.score == 0.5), "{list:?}");
         }
-        assert!(fuse(Fusion::default(), &Leg::default(), &[], &neutral()).is_empty());
+        assert!(fuse(Fusion::default(), &Leg::default(), &[], &[], &neutral()).is_empty());
     }
 
     #[test]
@@ -199,12 +211,12 @@ mod tests {
         let (lexical, dense) = (leg(&[(1, 9.0), (2, 8.0)]), leg(&[(3, 0.9), (2, 0.3)]));
         let fusion = Fusion { lexical: 0.0, ..Fusion::default() };
         assert_eq!(
-            ids(&passages(fuse(fusion, &lexical, std::slice::from_ref(&dense), &neutral()))),
+            ids(&passages(fuse(fusion, &lexical, std::slice::from_ref(&dense), &[], &neutral()))),
             [3, 2, 1]
         );
         let heavy = Fusion { lexical: 4.0, dense: 0.5, ..Fusion::default() };
         assert_eq!(
-            ids(&passages(fuse(heavy, &lexical, std::slice::from_ref(&dense), &neutral()))),
+            ids(&passages(fuse(heavy, &lexical, std::slice::from_ref(&dense), &[], &neutral()))),
             [1, 2, 3]
         );
     }
@@ -213,7 +225,7 @@ mod tests {
     fn the_best_hit_of_a_skewed_list_stands_out() {
         let mut list: Vec<(u128, f64)> = (3..100).map(|id| (id, 1.0 + id as f64 / 1e3)).collect();
         list.extend([(1, 40.0), (2, 20.0)]);
-        let hits = fuse(Fusion::default(), &leg(&list), &[], &neutral());
+        let hits = fuse(Fusion::default(), &leg(&list), &[], &[], &neutral());
         let normal = |id| hits.iter().find(|hit| hit.leaf.passage.as_u128() == id).unwrap().leaf.score;
         assert!(normal(1) > normal(2) && normal(2) > 0.8 && normal(1) > 1.0, "{} {}", normal(1), normal(2));
     }
@@ -224,7 +236,7 @@ mod tests {
         let mut more = best.clone();
         more.add(vec![leaf(3, 0, 7.0), leaf(4, 0, 2.0)]);
         assert_eq!((more.leaves.len(), more.end()), (4, Some(7.0)));
-        let of = |leg: &Leg| fuse(Fusion::default(), leg, &[], &neutral());
+        let of = |leg: &Leg| fuse(Fusion::default(), leg, &[], &[], &neutral());
         let score =
             |hits: &[Hit], id| hits.iter().find(|h| h.leaf.passage.as_u128() == id).map(|h| h.leaf.score);
         assert_eq!(score(&of(&best), 1), score(&of(&more), 1));
@@ -259,7 +271,7 @@ mod tests {
             let mut scores = scores;
             scores.sort_by(|left, right| right.total_cmp(left));
             let fusion = Fusion { method, ..Fusion::default() };
-            let mut hits = fuse(fusion, &mixed(&scores), &[], &neutral());
+            let mut hits = fuse(fusion, &mixed(&scores), &[], &[], &neutral());
             prop_assert!(hits.iter().all(|hit| hit.leaf.score >= 0.0));
             hits.sort_by_key(|hit| hit.lexical.unwrap().rank);
             prop_assert!(hits.is_sorted_by(|a, b| a.leaf.score >= b.leaf.score));
@@ -268,12 +280,13 @@ mod tests {
         #[test]
         fn a_hits_numbers_make_its_score(
             one in prop::collection::vec(0.0..30.0f64, 0..40), two in prop::collection::vec(-1.0..1.0f64, 0..40),
-            weights in weights(), lexical in 0.0..4.0f64, dense in 0.0..4.0f64,
+            three in prop::collection::vec(0.0..9.0f64, 0..40),
+            weights in weights(), lexical in 0.0..4.0f64, dense in 0.0..4.0f64, sparse in 0.0..4.0f64,
         ) {
-            let fusion = Fusion { method: Method::Dbsf, lexical, dense };
-            for hit in fuse(fusion, &mixed(&one), &[mixed(&two)], &weights) {
+            let fusion = Fusion { method: Method::Dbsf, lexical, dense, sparse };
+            for hit in fuse(fusion, &mixed(&one), &[mixed(&two)], &[mixed(&three)], &weights) {
                 let normal = |place: Option<Place>| place.map_or(0.0, |place| place.normal);
-                let sum = lexical * normal(hit.lexical) + dense * normal(hit.dense);
+                let sum = lexical * normal(hit.lexical) + dense * normal(hit.dense) + sparse * normal(hit.sparse);
                 prop_assert!((hit.leaf.score - hit.weight * sum).abs() < 1e-12);
                 prop_assert_eq!(hit.weight, weights.of(&hit.leaf));
                 prop_assert!((0.25..=4.0).contains(&hit.weight));

@@ -1,4 +1,5 @@
-//! The search structures of one knowledge base in memory: an inverted index and, with an embedder, a matrix.
+//! The search structures of one knowledge base in memory: an inverted index and, with an embedder, a matrix and, where it
+//! weighs tokens, a second inverted index.
 //!
 //! Documents come and go as wholes. Every number that a score rests on (how many chunks, how long, how many hold a
 //! term) is kept exactly, so an index that was changed a thousand times scores like one that was built afresh, and
@@ -11,6 +12,7 @@ mod matrix;
 mod packed;
 mod postings;
 mod products;
+mod tokens;
 mod views;
 mod words;
 
@@ -31,7 +33,9 @@ use super::filter::Facts;
 use super::lens::Lens;
 use super::source::SourceKind;
 use super::terms::{Count, DocumentTerms, TermId};
+use super::token_weights::TokenWeights;
 use packed::Packed;
+use tokens::Tokens;
 use views::Views;
 use words::Words;
 
@@ -57,12 +61,15 @@ pub struct IndexedChunk {
     pub span: Range<u64>,
     /// Its embedding, if it has one.
     pub vector: Option<Vec<f32>>,
+    /// The learned weights of its tokens, if it has some.
+    pub weights: Option<TokenWeights>,
 }
 
 /// One knowledge base's index.
 #[derive(Debug, Default)]
 pub struct KnowledgeIndex {
     words: Words,
+    tokens: Tokens,
     matrix: Matrix,
     guide: Guide,
     slots: Vec<Slot>,
@@ -115,15 +122,20 @@ impl KnowledgeIndex {
         // say again what it is about.
         let mut numbers: Vec<Option<u32>> = vec![None; own.terms.len()];
         let (mut slots, mut found) = (Vec::with_capacity(chunks.len()), Vec::new());
-        for (at, chunk) in chunks.into_iter().enumerate() {
+        let mut weighed = Vec::new();
+        for (at, mut chunk) in chunks.into_iter().enumerate() {
             found.clear();
             found.extend(own.of_chunk(at).map(|one| {
                 let at = one.term as usize;
                 let term = *numbers[at].get_or_insert_with(|| self.words.number(own.terms[at]));
                 Count { term, ..one }
             }));
-            slots.push(self.add(facts.kind, chunk, &found));
+            let weights = chunk.weights.take();
+            let slot = self.add(facts.kind, chunk, &found);
+            weighed.extend(weights.map(|weights| (slot, weights)));
+            slots.push(slot);
         }
+        self.tokens.put(facts.id, &weighed);
         slots.sort_unstable();
         let mut terms: Vec<u32> = numbers.into_iter().flatten().collect();
         terms.sort_unstable();
@@ -138,6 +150,7 @@ impl KnowledgeIndex {
         let Some(held) = self.documents.remove(&id) else { return };
         self.held -= held.bytes();
         self.words.remove(held.terms.iter(), &held.slots);
+        self.tokens.remove(id, &held.slots);
         self.views.remove(&held.slots);
         for slot in &held.slots {
             self.length -= u64::from(self.lengths[*slot as usize]);
@@ -206,6 +219,11 @@ impl KnowledgeIndex {
         self.words.postings(term)
     }
 
+    /// The chunks that hold a token, by what it counts in each, in units of [`TokenWeights`].
+    pub fn holding(&self, token: u32) -> &Postings {
+        self.tokens.postings(token)
+    }
+
     /// The chunk in a slot; `None` for an empty one.
     pub fn slot(&self, slot: u32) -> Option<&Slot> {
         if self.used.contains(slot) { self.slots.get(slot as usize) } else { None }
@@ -267,7 +285,7 @@ impl KnowledgeIndex {
         let numbers = (self.lengths.capacity() + self.free.capacity()) * size_of::<u32>();
         let slots = self.slots.capacity() * size_of::<Slot>() + self.used.bytes() + numbers;
         let near = self.matrix.bytes() + self.guide.bytes();
-        self.words.bytes() + near + slots + self.held + self.views.bytes()
+        self.words.bytes() + self.tokens.bytes() + near + slots + self.held + self.views.bytes()
     }
 }
 

@@ -55,6 +55,8 @@ pub struct Hit {
     pub lexical: Option<Place>,
     /// What the dense leg said.
     pub dense: Option<Place>,
+    /// What the sparse leg said.
+    pub sparse: Option<Place>,
     /// What the reranker said.
     pub reranked: Option<Reranked>,
 }
@@ -95,7 +97,8 @@ pub(crate) mod fixture {
 
     /// A hit without places.
     pub(crate) fn hit(passage: u128, ordinal: u32, score: f64) -> Hit {
-        Hit { leaf: leaf(passage, ordinal, score), weight: 1.0, lexical: None, dense: None, reranked: None }
+        let leaf = leaf(passage, ordinal, score);
+        Hit { leaf, weight: 1.0, lexical: None, dense: None, sparse: None, reranked: None }
     }
 }
 

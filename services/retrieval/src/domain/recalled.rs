@@ -19,7 +19,9 @@ use super::bm25::{Norms, norm, rarity, unrounded};
 use super::index::{Probe, small};
 use super::inspection::{Inspected, Inspection, Term};
 use super::ranking::{Leaf, order};
+use super::scan::Worth;
 use super::terms::TermId;
+use super::token_weights::{self, TokenWeights};
 
 /// What is known of all chunks that a search looks through, whatever its filter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -83,6 +85,8 @@ pub struct Recalled {
     pub terms: Vec<(TermId, u32)>,
     /// Its unit vector, if it has one and it was asked for.
     pub vector: Option<Vec<f32>>,
+    /// The learned weights of its tokens, if it has some and they were asked for.
+    pub weights: Option<TokenWeights>,
 }
 
 /// A question's words, weighed.
@@ -168,6 +172,32 @@ impl Direction {
     }
 }
 
+/// What a question's tokens count.
+pub struct Tokens(TokenWeights);
+
+impl Tokens {
+    /// These; `None` when none counts.
+    pub fn new(weights: TokenWeights) -> Option<Self> {
+        (!weights.is_empty()).then_some(Self(weights))
+    }
+
+    /// Each token with its weight.
+    pub fn weights(&self) -> impl Iterator<Item = (u32, f32)> {
+        self.0.weights()
+    }
+
+    /// The chunk with the sum of the products; `None` when it shares no token.
+    pub fn score(&self, chunk: Recalled) -> Option<Leaf> {
+        let product = self.0.product(chunk.weights.as_ref()?);
+        (product > 0).then(|| Leaf { score: token_weights::score(product as f64), ..chunk.leaf })
+    }
+
+    /// The highest sum that a chunk can have which was not recalled when this was the last one's.
+    pub fn ceiling(&self, last: f64) -> f64 {
+        last * (1.0 + SLACK) + ROUNDED
+    }
+}
+
 /// The best of a list: cut off where `parents` different passages have been seen, or all of them. `None` when chunks that
 /// are not in it, which have this score at most, may belong into it.
 pub fn cut(mut found: Vec<Leaf>, parents: usize, unseen: Option<f64>) -> Option<Vec<Leaf>> {
@@ -211,6 +241,7 @@ pub fn inspection(
     statistics: &Statistics,
     terms: Vec<Term>,
     direction: Option<&Direction>,
+    weights: Option<TokenWeights>,
     chunks: Vec<Recalled>,
 ) -> Inspection {
     let norms = Norms::new(statistics.average());
@@ -222,6 +253,9 @@ pub fn inspection(
             (u32::from(count), part)
         };
         let parts: Vec<(u32, f64)> = terms.iter().map(part).collect();
+        let tokens = weights.iter().flat_map(|weights| weights.iter());
+        let own = |token| chunk.weights.as_ref().map_or(0, |weights| weights.units(token));
+        let units = tokens.map(|(token, _)| own(token)).collect();
         let same = |vector: &&Vec<f32>| direction.is_some_and(|own| own.width() == vector.len());
         Inspected {
             passage: chunk.leaf.passage,
@@ -234,12 +268,15 @@ pub fn inspection(
                 .zip(chunk.vector.as_ref().filter(same))
                 .map(|(direction, vector)| direction.0.cosine(vector)),
             vector: chunk.vector,
+            units: Vec::new(),
+            sparse: 0.0,
         }
+        .weighed(weights.as_ref(), units)
     };
     let mut chunks: Vec<Inspected> = chunks.into_iter().map(look).collect();
     chunks.sort_unstable_by_key(|chunk| (chunk.passage, chunk.ordinal));
     let (chunk_count, average_length) = (statistics.chunks, statistics.average());
-    Inspection { chunk_count, average_length, terms, chunks }
+    Inspection { chunk_count, average_length, terms, weights, chunks }
 }
 
 #[cfg(test)]
@@ -251,7 +288,7 @@ mod tests {
 
     fn chunk(passage: u128, length: u32, terms: &[(&str, u32)]) -> Recalled {
         let terms = terms.iter().map(|(term, count)| (TermId::of(term), *count)).collect();
-        Recalled { leaf: leaf(passage, 0, 0.0), length, terms, vector: None }
+        Recalled { leaf: leaf(passage, 0, 0.0), length, terms, vector: None, weights: None }
     }
 
     fn ids(leaves: &[Leaf]) -> Vec<u128> {

@@ -263,13 +263,19 @@ fn check_passage(text: &str, passage: &SnapshotPassage) -> Result<(), &'static s
         if chunk.vector.iter().any(|value| !value.is_finite()) {
             return Err("a vector has a value that is no number");
         }
+        if let Some(own) = &chunk.weights {
+            let sound = own.tokens.len() == own.weights.len()
+                && own.tokens.is_sorted_by(|left, right| left < right)
+                && own.weights.iter().all(|weight| weight.is_finite() && *weight > 0.0);
+            sound.then_some(()).ok_or("the weights of a chunk's tokens are none")?;
+        }
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use copydesk_proto::retrieval::v1::SnapshotChunk;
+    use copydesk_proto::retrieval::v1::{SnapshotChunk, SnapshotTokenWeights};
 
     use super::*;
 
@@ -280,6 +286,7 @@ mod tests {
             tokens: 1,
             vector: vec![0.5, -1.0],
             text_hash: vec![7; 16],
+            weights: Some(SnapshotTokenWeights { tokens: vec![4, 9], weights: vec![0.5, 1.25] }),
         };
         let passage = SnapshotPassage { start: 0, end: chunk.end, tokens: 1, chunks: vec![chunk] };
         SnapshotDocument {
@@ -386,6 +393,17 @@ mod tests {
             wrong(|d| d.passages[0].chunks[0].vector[0] = f32::NAN),
             "a vector has a value that is no number"
         );
+        let weights: [fn(&mut SnapshotTokenWeights); 3] =
+            [|own| own.tokens.truncate(1), |own| own.tokens[1] = 4, |own| own.weights[0] = 0.0];
+        for change in weights {
+            let mut document = document("one fish");
+            change(document.passages[0].chunks[0].weights.as_mut().unwrap());
+            let refused = read(&file(&[document]));
+            assert!(
+                matches!(refused, Err(Fault::Record(2, "the weights of a chunk's tokens are none"))),
+                "{refused:?}"
+            );
+        }
     }
 
     #[test]

@@ -248,6 +248,7 @@ mod tests {
                 ordinal: at as u32,
                 span: 0..1,
                 vector: None,
+                weights: None,
             })
             .collect();
         let mut index = KnowledgeIndex::default();

@@ -2,7 +2,8 @@
 //!
 //! The folder is one that sentence-transformers reads: `config.json`, `tokenizer.json` (WordPiece; with the feature `ort`
 //! any kind) and `model.safetensors`; where they are there, `1_Pooling/config.json` (mean or first token; mean without it),
-//! `sentence_bert_config.json` (the longest text) and the prompts of `config_sentence_transformers.json`.
+//! `sentence_bert_config.json` (the longest text), the prompts of `config_sentence_transformers.json` and
+//! `sparse_linear.safetensors` (what each token counts, as with BGE-M3).
 
 use std::sync::Arc;
 
@@ -12,10 +13,10 @@ use tokio::task::JoinSet;
 
 use super::folder::{CONFIG, Folder, Prefixes, TOKENIZER, fault};
 use super::tokens::Tokens;
-use super::{beside, checked_width};
-use crate::bert::{Bert, Shape, normalize};
+use super::{beside, checked_width, weigher};
+use crate::bert::{Bert, Head, Shape, normalize};
 use crate::config::EmbedderConfig;
-use crate::ports::{EmbedError, Embedder, Purpose};
+use crate::ports::{EmbedError, Embedded, Embedder, Purpose};
 
 /// What a model's folder must hold.
 pub(super) const FILES: [&str; 3] = [CONFIG, TOKENIZER, "model.safetensors"];
@@ -36,6 +37,8 @@ pub(super) struct LocalEmbedder {
 
 struct Model {
     bert: Bert,
+    /// Of a model that weighs tokens.
+    head: Option<Head>,
     tokens: Tokens,
     /// The most tokens of a text, those around it included.
     longest: usize,
@@ -63,7 +66,8 @@ impl LocalEmbedder {
         hash.update(settings.as_bytes());
         let bert = Bert::read(shape, &weights).map_err(|error| fault("model.safetensors", &error))?;
         checked_width(bert.width(), config)?;
-        let model = Arc::new(Model { bert, tokens, longest, first_token, prefixes });
+        let head = weigher::head(&folder, config, Some(bert.width()), &mut hash)?;
+        let model = Arc::new(Model { bert, head, tokens, longest, first_token, prefixes });
         let turns = || Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
         let digits = hash.finalize().to_hex();
         let id = format!("local/{}-{}", folder.name(), &digits[..8]);
@@ -81,7 +85,11 @@ impl Embedder for LocalEmbedder {
         self.model.bert.width()
     }
 
-    async fn embed(&self, texts: Vec<String>, purpose: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
+    fn weighs_tokens(&self) -> bool {
+        self.model.head.is_some()
+    }
+
+    async fn embed(&self, texts: Vec<String>, purpose: Purpose) -> Result<Vec<Embedded>, EmbedError> {
         let turns = match purpose {
             Purpose::Document => &self.documents,
             Purpose::Query => &self.queries,
@@ -134,7 +142,7 @@ impl Model {
         Ok(groups)
     }
 
-    fn vectors(&self, group: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, EmbedError> {
+    fn vectors(&self, group: &[Vec<u32>]) -> Result<Vec<Embedded>, EmbedError> {
         let texts: Vec<&[u32]> = group.iter().map(Vec::as_slice).collect();
         let hidden = self.bert.encode(&texts).map_err(|error| EmbedError::fault(error.to_string()))?;
         let width = self.bert.width();
@@ -143,7 +151,10 @@ impl Model {
         for text in texts {
             let (rows, after) = rest.split_at(text.len() * width);
             rest = after;
-            vectors.push(self.pooled(rows));
+            let numbers = |head: &Head| rows.chunks_exact(width).map(|row| head.of(row)).collect::<Vec<_>>();
+            let numbers = self.head.as_ref().map(numbers);
+            let weights = numbers.map(|own| weigher::weighed(&self.tokens, text, own)).transpose()?;
+            vectors.push(Embedded { vector: self.pooled(rows), weights });
         }
         Ok(vectors)
     }

@@ -7,6 +7,7 @@ mod local;
 mod onnx;
 mod router;
 mod tokens;
+mod weigher;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use copydesk_proto::llm_router::v1::llm_service_client::LlmServiceClient;
 use copydesk_rpc::{Channel, Kind, ServiceError};
 
 use crate::config::EmbedderConfig;
-use crate::ports::{EmbedCause, EmbedError, Embedder, Purpose};
+use crate::ports::{EmbedCause, EmbedError, Embedded, Embedder, Purpose};
 
 const PEER: &str = "llm-router";
 /// Bytes of one call, below the router's limit of 4 MiB.
@@ -94,7 +94,7 @@ impl Embedder for RouterEmbedder {
     }
 
     /// Batches go one after the other: the router's queue is what holds a fast caller back.
-    async fn embed(&self, texts: Vec<String>, purpose: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
+    async fn embed(&self, texts: Vec<String>, purpose: Purpose) -> Result<Vec<Embedded>, EmbedError> {
         let mut vectors = Vec::with_capacity(texts.len());
         let (mut inputs, mut bytes) = (Vec::new(), 0);
         for text in texts {
@@ -109,7 +109,7 @@ impl Embedder for RouterEmbedder {
         if !inputs.is_empty() {
             vectors.extend(self.call(inputs, purpose).await?);
         }
-        Ok(vectors)
+        Ok(vectors.into_iter().map(Embedded::from).collect())
     }
 
     fn max_tokens(&self) -> Option<usize> {

@@ -47,6 +47,15 @@ impl Tokens {
         }
     }
 
+    /// Whether a token stands for something of a text: not around it, and not for what is unknown.
+    pub(super) fn is_of_text(&self, id: u32) -> bool {
+        match self {
+            Self::WordPiece(tokens) => tokens.is_of_text(id),
+            #[cfg(feature = "ort")]
+            Self::Other(tokens) => tokens.is_of_text(id),
+        }
+    }
+
     /// How many tokens stand around every text.
     pub(super) fn framing(&self) -> usize {
         match self {
@@ -101,6 +110,11 @@ mod other {
                 tokenizer.token_to_id(name)
             });
             Ok(Self { tokenizer, special, unknown, before, after })
+        }
+
+        pub(super) fn is_of_text(&self, id: u32) -> bool {
+            let around = self.before.contains(&id) || self.after.contains(&id);
+            !around && self.unknown != Some(id) && !self.special.contains(&id)
         }
 
         pub(super) fn framing(&self) -> usize {

@@ -8,6 +8,7 @@ use copydesk_types::{DocumentId, KnowledgeBaseId, TenantId};
 
 use super::{IndexSource, RequestKey, StoredChunk};
 use crate::domain::records::Reembedding;
+use crate::domain::token_weights::TokenWeights;
 
 /// What a text is embedded for: some models give queries other vectors than passages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,7 +49,22 @@ impl EmbedError {
     }
 }
 
-/// Turns texts into vectors whose cosine says how near their meanings are.
+/// A text as an embedder gives it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embedded {
+    /// Its vector.
+    pub vector: Vec<f32>,
+    /// The learned weights of its tokens; from an embedder that [weighs](Embedder::weighs_tokens) them always there.
+    pub weights: Option<TokenWeights>,
+}
+
+impl From<Vec<f32>> for Embedded {
+    fn from(vector: Vec<f32>) -> Self {
+        Self { vector, weights: None }
+    }
+}
+
+/// Turns texts into vectors whose cosine says how near their meanings are; some also say what each token of a text counts.
 #[async_trait]
 pub trait Embedder: Send + Sync {
     /// Names the model; vectors of different ids are never compared. For example `local/all-minilm-l6-v2-1a2b3c4d`.
@@ -57,8 +73,13 @@ pub trait Embedder: Send + Sync {
     /// The dimensions of its vectors, 1 to 16,384.
     fn dimensions(&self) -> usize;
 
-    /// One vector for each text, in order, each of [`dimensions`](Self::dimensions) values.
-    async fn embed(&self, texts: Vec<String>, purpose: Purpose) -> Result<Vec<Vec<f32>>, EmbedError>;
+    /// Each text, in order, with a vector of [`dimensions`](Self::dimensions) values.
+    async fn embed(&self, texts: Vec<String>, purpose: Purpose) -> Result<Vec<Embedded>, EmbedError>;
+
+    /// Whether it gives the weights of a text's tokens too.
+    fn weighs_tokens(&self) -> bool {
+        false
+    }
 
     /// The most tokens of a text that it reads, in its own tokens and without those that it adds itself; the rest of a
     /// longer text is not part of the vector. `None`: unknown.
@@ -73,8 +94,8 @@ pub trait Embedder: Send + Sync {
     }
 }
 
-/// A vector that was made before, found by the hash of its text.
-pub type KnownVector = ([u8; 16], Vec<f32>);
+/// What was made of a text before, found by the hash of the text.
+pub type KnownVector = ([u8; 16], Embedded);
 
 /// A reembedding to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]

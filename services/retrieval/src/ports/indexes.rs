@@ -7,11 +7,13 @@ use async_trait::async_trait;
 use copydesk_store::StoreError;
 use copydesk_types::{DocumentId, KnowledgeBaseId, PassageId, TenantId};
 
+use super::Embedded;
 use crate::domain::filter::Facts;
 use crate::domain::inspection::Inspection;
 use crate::domain::lens::Lens;
 use crate::domain::ranking::Leaf;
 use crate::domain::terms::DocumentTerms;
+use crate::domain::token_weights::TokenWeights;
 
 /// That a document was changed or deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub struct StoredChunk {
     pub span: Range<u64>,
     /// Its embedding, if it has one.
     pub vector: Option<Vec<f32>>,
+    /// The learned weights of its tokens, if it has some.
+    pub weights: Option<TokenWeights>,
 }
 
 /// What indexes are built from.
@@ -118,7 +122,7 @@ pub trait LexicalIndex: Send + Sync {
     fn forget(&self, tenant: TenantId, knowledge_base: KnowledgeBaseId);
 }
 
-/// Finds chunks by meaning.
+/// Finds chunks by what an embedder has said of them.
 #[async_trait]
 pub trait VectorIndex: Send + Sync {
     /// The nearest chunks to a vector, nearest first: enough for `parents` different passages, if there are so many.
@@ -129,18 +133,28 @@ pub trait VectorIndex: Send + Sync {
         lens: &Lens,
         parents: usize,
     ) -> Result<Vec<Leaf>, IndexError>;
+
+    /// The best chunks by the learned weights of the tokens that they share with a query, best first: enough for `parents`
+    /// different passages, if there are so many.
+    async fn by_tokens(
+        &self,
+        corpus: &Corpus,
+        weights: &TokenWeights,
+        lens: &Lens,
+        parents: usize,
+    ) -> Result<Vec<Leaf>, IndexError>;
 }
 
 /// Looks at single passages, for explanations and for choosing what differs.
 #[async_trait]
 pub trait Inspector: Send + Sync {
     /// The chunks of these passages, with the numbers that the legs rank by for these terms and, when meanings are
-    /// compared, this vector. Passages that are not in the corpus have none.
+    /// compared, this question. Passages that are not in the corpus have none.
     async fn inspect(
         &self,
         corpus: &Corpus,
         terms: &[String],
-        vector: Option<Vec<f32>>,
+        question: Option<Embedded>,
         passages: &[PassageId],
     ) -> Result<Inspection, IndexError>;
 }

@@ -13,6 +13,7 @@ use crate::domain::records::{Ingestion, IngestionState, StagedDocument};
 use crate::domain::source::Format;
 use crate::domain::stages::{Allowance, IngestionDocument, OverQuota, Stage};
 use crate::domain::terms::DocumentTerms;
+use crate::domain::token_weights::TokenWeights;
 
 /// A new ingestion.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +109,8 @@ pub struct NewChunk {
     pub tokens: u32,
     /// Its embedding, if it has one.
     pub vector: Option<Vec<f32>>,
+    /// The learned weights of its tokens, if its embedder gives some.
+    pub weights: Option<TokenWeights>,
     /// The hash of what was embedded: the chunk under its document's title. Absent without an embedding, and where an
     /// earlier build did not keep it.
     pub text_hash: Option<[u8; 16]>,

@@ -124,6 +124,7 @@ impl KnowledgeService for Door {
             dimensions: entry.embedder.dimensions() as u32,
             max_tokens: entry.embedder.max_tokens().unwrap_or_default() as u32,
             is_default: default == Some(entry.name.as_str()),
+            weighs_tokens: entry.embedder.weighs_tokens(),
         };
         let embedders = self.desk.embedders.all().iter().map(embedder).collect();
         Ok(Response::new(pb::ListEmbeddersResponse { embedders }))

@@ -240,7 +240,7 @@ async fn a_title_is_embedded_with_each_chunk() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn passing_failures_are_asked_again_and_others_are_told() {
-    let model = Model::new("test/plain", 26, 0);
+    let model = Model::weighing("test/plain", 26, 0);
     let passing = || EmbedError { cause: EmbedCause::Passing(None), reason: "busy".into() };
     let config =
         Config { embedding: Embedding { attempts: 2, batch: 2, ..Embedding::default() }, ..small_chunks() };

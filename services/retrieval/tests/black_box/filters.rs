@@ -18,7 +18,7 @@ use copydesk_proto::retrieval::v1::{
 };
 use copydesk_proto::types::v1::SourceKind;
 use copydesk_retrieval::Config;
-use copydesk_retrieval::ports::{EmbedError, Embedder, Purpose};
+use copydesk_retrieval::ports::{EmbedError, Embedded, Embedder, Purpose};
 use prost_types::value::Kind;
 use prost_types::{Struct, Value};
 use tonic::Code;
@@ -39,9 +39,9 @@ impl Embedder for CountingEmbedder {
         2
     }
 
-    async fn embed(&self, texts: Vec<String>, _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
+    async fn embed(&self, texts: Vec<String>, _: Purpose) -> Result<Vec<Embedded>, EmbedError> {
         self.texts.fetch_add(texts.len(), Ordering::SeqCst);
-        Ok(texts.iter().map(|_| vec![1.0, 2.0]).collect())
+        Ok(texts.iter().map(|_| vec![1.0, 2.0].into()).collect())
     }
 }
 

@@ -15,9 +15,10 @@ use copydesk_retrieval::domain::lens::Lens;
 use copydesk_retrieval::domain::ranking::Leaf;
 use copydesk_retrieval::domain::records::KnowledgeBase;
 use copydesk_retrieval::domain::source::KnowledgeBaseKind;
+use copydesk_retrieval::domain::token_weights::TokenWeights;
 use copydesk_retrieval::embedders::Embedders;
 use copydesk_retrieval::ports::{
-    Corpus, EmbedError, Embedder, IndexError, KnowledgeStore, Purpose, RequestKey, VectorIndex,
+    Corpus, EmbedError, Embedded, Embedder, IndexError, KnowledgeStore, Purpose, RequestKey, VectorIndex,
 };
 use copydesk_retrieval::{Config, Outside};
 use copydesk_rpc::{CallContext, testing};
@@ -75,6 +76,16 @@ impl VectorIndex for LostIndex {
         let scan = tokio::spawn(std::future::pending::<Vec<Leaf>>());
         scan.abort();
         Ok(scan.await?)
+    }
+
+    async fn by_tokens(
+        &self,
+        _: &Corpus,
+        _: &TokenWeights,
+        _: &Lens,
+        _: usize,
+    ) -> Result<Vec<Leaf>, IndexError> {
+        Ok(Vec::new())
     }
 }
 
@@ -136,7 +147,7 @@ impl Embedder for SilentEmbedder {
         26
     }
 
-    async fn embed(&self, _: Vec<String>, _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
+    async fn embed(&self, _: Vec<String>, _: Purpose) -> Result<Vec<Embedded>, EmbedError> {
         std::future::pending().await
     }
 }

@@ -12,7 +12,7 @@ use copydesk_proto::retrieval::v1::{
     Quota, QuotaUse, RetryIngestionRequest,
 };
 use copydesk_proto::types::v1::SourceKind;
-use copydesk_retrieval::ports::{EmbedError, Embedder, Purpose};
+use copydesk_retrieval::ports::{EmbedError, Embedded, Embedder, Purpose};
 use copydesk_retrieval::{Config, Quotas, WorkerConfig};
 use tokio::sync::{Semaphore, watch};
 use tonic::{Code, Status};
@@ -49,7 +49,7 @@ impl Embedder for MoodyEmbedder {
         1
     }
 
-    async fn embed(&self, texts: Vec<String>, _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
+    async fn embed(&self, texts: Vec<String>, _: Purpose) -> Result<Vec<Embedded>, EmbedError> {
         let said = |word: &str| texts.iter().any(|text| text.contains(word));
         assert!(!said("panic"), "this embedder was told to panic");
         if said("broken") && *self.broken.borrow() {
@@ -59,7 +59,7 @@ impl Embedder for MoodyEmbedder {
             self.at_slow.send_modify(|seen| *seen += 1);
             self.slow.acquire().await.unwrap().forget();
         }
-        Ok(vec![vec![1.0]; texts.len()])
+        Ok(vec![vec![1.0].into(); texts.len()])
     }
 }
 

@@ -14,7 +14,7 @@ use crate::common::{Bench, Doc, Tenant, doc, parts};
 use copydesk_proto::retrieval::v1::{IngestionState, RetryIngestionRequest};
 use copydesk_proto::types::v1::SourceKind;
 use copydesk_retrieval::adapters::MIGRATOR;
-use copydesk_retrieval::ports::{EmbedError, Embedder, Purpose};
+use copydesk_retrieval::ports::{EmbedError, Embedded, Embedder, Purpose};
 use copydesk_retrieval::{Config, assemble};
 use copydesk_rpc::testing;
 use copydesk_store::{Database, DatabaseConfig};
@@ -60,12 +60,12 @@ impl Embedder for NotingEmbedder {
         2
     }
 
-    async fn embed(&self, texts: Vec<String>, _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
+    async fn embed(&self, texts: Vec<String>, _: Purpose) -> Result<Vec<Embedded>, EmbedError> {
         // Before the chunk stands the title, which is the document's heading.
         for mark in texts.iter().filter_map(|text| text.split("\n\n").find_map(mark)) {
             writeln!(self.0.lock().unwrap(), "{mark}").unwrap();
         }
-        Ok(vec![vec![1.0, 2.0]; texts.len()])
+        Ok(vec![vec![1.0, 2.0].into(); texts.len()])
     }
 }
 

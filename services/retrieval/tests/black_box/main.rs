@@ -28,6 +28,7 @@ mod search_options;
 mod snapshots;
 mod store;
 mod tls;
+mod token_weights;
 mod uploads;
 mod web;
 mod web_pages;

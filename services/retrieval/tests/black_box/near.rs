@@ -17,6 +17,7 @@ use copydesk_retrieval::domain::lens::Lens;
 use copydesk_retrieval::domain::ranking::Leaf;
 use copydesk_retrieval::domain::source::{ContentType, SourceKind};
 use copydesk_retrieval::domain::terms::DocumentTerms;
+use copydesk_retrieval::domain::token_weights::TokenWeights;
 use copydesk_retrieval::domain::verdict::Reason;
 use copydesk_retrieval::embedders::Embedders;
 use copydesk_retrieval::ports::{
@@ -46,6 +47,7 @@ fn document(number: u128, edition: u64) -> ChunkedDocument {
         ordinal: 0,
         span: 0..1,
         vector: Some(vector(&mut dice)),
+        weights: None,
     });
     let said = serde_json::json!({"half": number % 2, "twentieth": number % 20}).to_string();
     let facts = Facts {
@@ -259,6 +261,16 @@ impl VectorIndex for Unreached {
         }
         found.truncate(parents);
         Ok(found)
+    }
+
+    async fn by_tokens(
+        &self,
+        corpus: &Corpus,
+        weights: &TokenWeights,
+        lens: &Lens,
+        parents: usize,
+    ) -> Result<Vec<Leaf>, IndexError> {
+        self.index.by_tokens(corpus, weights, lens, parents).await
     }
 }
 

@@ -13,7 +13,7 @@ use copydesk_proto::retrieval::v1::{
     SearchHit, Snapshot,
 };
 use copydesk_proto::types::v1::SourceKind;
-use copydesk_retrieval::ports::{EmbedError, Embedder, Purpose};
+use copydesk_retrieval::ports::{EmbedError, Embedded, Embedder, Purpose};
 use copydesk_retrieval::{Config, Limits, Quotas};
 use copydesk_rpc::Channel;
 use tonic::{Code, Status};
@@ -31,8 +31,9 @@ impl Embedder for LengthEmbedder {
         2
     }
 
-    async fn embed(&self, texts: Vec<String>, _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
-        Ok(texts.iter().map(|text| vec![text.len() as f32, text.matches('e').count() as f32]).collect())
+    async fn embed(&self, texts: Vec<String>, _: Purpose) -> Result<Vec<Embedded>, EmbedError> {
+        let vector = |text: &String| vec![text.len() as f32, text.matches('e').count() as f32].into();
+        Ok(texts.iter().map(vector).collect())
     }
 }
 

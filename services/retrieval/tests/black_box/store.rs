@@ -13,6 +13,7 @@ use copydesk_retrieval::domain::records::{Ingestion, IngestionState, KnowledgeBa
 use copydesk_retrieval::domain::source::{ContentType, Format, KnowledgeBaseKind, SourceKind};
 use copydesk_retrieval::domain::stages::Allowance;
 use copydesk_retrieval::domain::terms::DocumentTerms;
+use copydesk_retrieval::domain::token_weights::TokenWeights;
 use copydesk_retrieval::ports::{
     Change, Created, DocumentFilter, Finish, Finished, IndexSource, IngestionStore, ItemOutcome, Job,
     KnowledgeStore, NewChunk, NewIngestion, NewPassage, RequestKey,
@@ -187,6 +188,7 @@ fn indexed(item: &StagedDocument) -> ItemOutcome {
             span: start..start + word.len() as u64,
             tokens: 1,
             vector: Some(vec![start as f32, 1.5]),
+            weights: (start > 0).then(|| TokenWeights::of([(3, 0.5), (70_000, start as f32)])),
             text_hash: Some([start as u8; 16]),
         })
     });
@@ -231,6 +233,8 @@ mod cases {
         assert_eq!((chunked.terms.chunks.len(), chunked.chunks.len()), (450, 450));
         assert!(chunked.chunks.is_sorted_by_key(|chunk| chunk.span.start), "in order of the text");
         assert_eq!(chunked.chunks[1].vector, Some(vec![8.0, 1.5]));
+        let weights = TokenWeights::of([(3, 0.5), (70_000, 8.0)]);
+        assert_eq!((&chunked.chunks[0].weights, &chunked.chunks[1].weights), (&None, &Some(weights)));
         let passage = chunked.chunks[0].passage;
         let passage = shelf.store.passages(TENANT, &[passage]).await.unwrap().pop().unwrap();
         assert_eq!((passage.text, passage.version), (many, 2));

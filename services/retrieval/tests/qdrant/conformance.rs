@@ -18,10 +18,13 @@ fn ways(bases: &[&str], query: &str) -> Vec<SearchRequest> {
     let plain = request(bases, query, 7);
     let quota =
         |kind: SourceKind| SourceQuota { source_kind: kind.into(), at_least: Some(2), at_most: Some(4) };
+    let tokens =
+        FusionOptions { sparse_weight: Some(4.0), dense_weight: Some(0.1), ..FusionOptions::default() };
     let rrf = FusionOptions { method: FusionMethod::Rrf.into(), ..FusionOptions::default() };
     vec![
         plain.clone(),
         SearchRequest { top_k: 50, ..plain.clone() },
+        SearchRequest { fusion: Some(tokens), top_k: 40, ..plain.clone() },
         SearchRequest { mode: SearchMode::Lexical.into(), top_k: 30, ..plain.clone() },
         SearchRequest { fusion: Some(rrf), top_k: 20, ..plain.clone() },
         SearchRequest { mmr: Some(MmrOptions { lambda: 0.5 }), ..plain.clone() },
@@ -76,8 +79,11 @@ async fn over(tenant: &Tenant, base: &str) {
 }
 
 async fn on_each(case: impl AsyncFn(&Pair)) {
-    let models =
-        [Model::new("test/old", 26, 0), Model::new("test/new", 26, 9), Model::new("test/wide", 31, 3)];
+    let models = [
+        Model::weighing("test/old", 26, 0),
+        Model::new("test/new", 26, 9),
+        Model::weighing("test/wide", 31, 3),
+    ];
     for pair in pairs(&embedders(&models)).await {
         println!("on {}", pair.place.name);
         ends(case(&pair)).await;
@@ -169,8 +175,11 @@ async fn another_tenant_moves_no_score() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_embedder_comes_at_once_or_not_at_all() {
-    let models =
-        [Model::new("test/old", 26, 0), Model::new("test/new", 26, 9), Model::new("test/wide", 31, 3)];
+    let models = [
+        Model::weighing("test/old", 26, 0),
+        Model::new("test/new", 26, 9),
+        Model::weighing("test/wide", 31, 3),
+    ];
     for pair in pairs(&embedders(&models)).await {
         ends(async {
             let two = pair.tenant(1);

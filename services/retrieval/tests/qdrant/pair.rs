@@ -186,6 +186,7 @@ impl Two {
         near(expected.last_fused_score, found.last_fused_score, &why);
         assert_eq!(expected.lexical, found.lexical, "{why}");
         assert_eq!(expected.dense, found.dense, "{why}");
+        assert_eq!(expected.sparse, found.sparse, "{why}");
         assert_eq!((expected.reason, expected.rank), (found.reason, found.rank), "{why}");
         assert_eq!(expected.place, found.place, "{why}");
         found
@@ -202,8 +203,8 @@ async fn patient<T>(call: impl Future<Output = T>) -> T {
 pub fn agree(expected: &SearchResponse, found: &SearchResponse, why: &str) {
     hits_agree(&expected.hits, &found.hits, why);
     assert_eq!(
-        (expected.mode, expected.degraded, &expected.embedder),
-        (found.mode, found.degraded, &found.embedder),
+        (expected.mode, expected.degraded, &expected.embedder, expected.sparse),
+        (found.mode, found.degraded, &found.embedder, found.sparse),
         "{why}: {} {}",
         expected.degraded_reason,
         found.degraded_reason
@@ -213,13 +214,15 @@ pub fn agree(expected: &SearchResponse, found: &SearchResponse, why: &str) {
 fn hits_agree(expected: &[SearchHit], found: &[SearchHit], why: &str) {
     let place = |hit: &SearchHit| {
         let passage = hit.passage.clone().unwrap_or_default();
-        (passage.passage_id, hit.matched, hit.lexical_rank, hit.dense_rank)
+        (passage.passage_id, hit.matched, hit.lexical_rank, hit.dense_rank, hit.sparse_rank)
     };
     let places = |hits: &[SearchHit]| hits.iter().map(place).collect::<Vec<_>>();
     assert_eq!(places(expected), places(found), "{why}");
     for (expected, found) in expected.iter().zip(found) {
         near(expected.lexical_score, found.lexical_score, why);
         near(expected.dense_score, found.dense_score, why);
+        assert_eq!(expected.sparse_score, found.sparse_score, "{why}");
+        near(expected.sparse_normal, found.sparse_normal, why);
         near(expected.lexical_normal, found.lexical_normal, why);
         near(expected.dense_normal, found.dense_normal, why);
         near(Some(expected.fused_score), Some(found.fused_score), why);

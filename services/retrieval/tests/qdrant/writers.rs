@@ -8,7 +8,7 @@ use copydesk_retrieval::adapters::{DatabaseStore, MIGRATOR, MemoryIndex, QdrantI
 use copydesk_retrieval::domain::lens::Lens;
 use copydesk_retrieval::domain::ranking::Leaf;
 use copydesk_retrieval::ports::{
-    Corpus, IndexError, IndexSource, Inspector, KnowledgeStore, LexicalIndex, VectorIndex,
+    Corpus, Embedded, IndexError, IndexSource, Inspector, KnowledgeStore, LexicalIndex, VectorIndex,
 };
 use copydesk_retrieval::{Config, IndexConfig, QdrantConfig, assemble_with};
 use copydesk_rpc::testing;
@@ -16,7 +16,7 @@ use copydesk_types::{KnowledgeBaseId, TenantId};
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
-use crate::common::letters::{Model, embedders};
+use crate::common::letters::{Model, embedders, weights};
 use crate::common::{Bench, Doc, Tenant};
 use crate::double::{Act, Double};
 use crate::library::{Dice, document, library};
@@ -35,7 +35,7 @@ pub struct Shelf {
 impl Shelf {
     pub async fn new() -> Self {
         let database = copydesk_store::testing::sqlite(&MIGRATOR).await;
-        let models = embedders(&[Model::new("test/old", 26, 0)]);
+        let models = embedders(&[Model::weighing("test/old", 26, 0)]);
         let context = testing::context(&std::env::temp_dir());
         let service = assemble_with(Config::default(), database.clone(), context, models, None, None);
         let bench = Bench { name: "writer", channel: testing::local(service), database: database.clone() };
@@ -83,12 +83,13 @@ impl Shelf {
                 let expected = memory.by_meaning(&corpus, vector.clone(), &lens, parents).await.unwrap();
                 let found = index.by_meaning(&corpus, vector.clone(), &lens, parents).await.unwrap();
                 assert_eq!(found, expected);
+                let weights = weights(&dice.words(length));
+                let expected = memory.by_tokens(&corpus, &weights, &lens, parents).await.unwrap();
+                assert_eq!(index.by_tokens(&corpus, &weights, &lens, parents).await.unwrap(), expected);
+                let question = Embedded { vector: vector.clone(), weights: Some(weights) };
                 let some: Vec<_> = found.iter().map(|leaf| leaf.passage).take(9).collect();
-                let expected = memory.inspect(&corpus, &words, Some(vector.clone()), &some).await.unwrap();
-                assert_eq!(
-                    index.inspect(&corpus, &words, Some(vector.clone()), &some).await.unwrap(),
-                    expected
-                );
+                let expected = memory.inspect(&corpus, &words, Some(question.clone()), &some).await.unwrap();
+                assert_eq!(index.inspect(&corpus, &words, Some(question), &some).await.unwrap(), expected);
             }
         }
         assert_eq!(self.double.chunks(), self.chunks().await, "nothing is left over");
@@ -201,6 +202,31 @@ async fn what_a_late_writer_leaves_is_not_seen_and_goes() {
     let found = ends(shelf.search(&shelf.index())).await.unwrap();
     assert_eq!(found, before, "a fresh process counts and finds only what is in the rows");
     ends(shelf.agrees(&shelf.index())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collection_of_an_earlier_build_takes_weights_of_tokens_too() {
+    for old in [false, true] {
+        let shelf = Shelf::new().await;
+        if old {
+            shelf.double.shared.grow_old();
+        }
+        ends(shelf.agrees(&shelf.index())).await;
+        shelf.double.engine(|engine| {
+            engine.collections.values_mut().for_each(|collection| _ = collection.sparse.remove("tokens"));
+        });
+        // Searched before anything has weights, and then filled.
+        let index = shelf.index();
+        ends(shelf.agrees(&index)).await;
+        shelf.ingest(&library("a", 8, 2)).await;
+        ends(shelf.agrees(&index)).await;
+        let corpus = shelf.corpus().await;
+        let found = ends(index.by_tokens(&corpus, &weights("the van"), &Lens::all(), 9)).await.unwrap();
+        assert!(!found.is_empty(), "old: {old}");
+        let number = if old { 2 } else { 1 };
+        let names = shelf.double.engine(|engine| engine.collections.keys().cloned().collect::<Vec<_>>());
+        assert_eq!(names, [format!("{}_{number}", shelf.config.prefix)]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

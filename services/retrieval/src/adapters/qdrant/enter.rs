@@ -24,6 +24,8 @@ struct Prepared {
     changes: Vec<Change>,
     documents: Vec<(u64, IndexedDocument)>,
     widths: BTreeSet<usize>,
+    /// Whether a chunk has weights of tokens.
+    tokens: bool,
     /// Mean number of terms of a chunk; 0 for none.
     average: f64,
 }
@@ -120,7 +122,7 @@ impl QdrantIndex {
         mark: &mut Mark,
     ) -> Result<(), IndexError> {
         if collection == self.alias() {
-            self.fit(&prepared.widths).await?;
+            self.fit(&prepared.widths, prepared.tokens).await?;
         }
         let Prepared { changes, documents, .. } = prepared;
         self.write(collection, of, documents, mark.references.low).await?;
@@ -176,11 +178,11 @@ impl QdrantIndex {
         Ok(())
     }
 
-    /// Lets the collection take vectors of these widths. A server that cannot gets a new collection, which is filled
-    /// beside the old one; then the alias is moved.
-    async fn fit(&self, widths: &BTreeSet<usize>) -> Result<(), IndexError> {
+    /// Lets the collection take vectors of these widths, and weights of tokens if there are some. A server that cannot gets
+    /// a new collection, which is filled beside the old one; then the alias is moved.
+    async fn fit(&self, widths: &BTreeSet<usize>, tokens: bool) -> Result<(), IndexError> {
         let layout = self.layout().await?;
-        if widths.is_subset(&layout.widths) {
+        if widths.is_subset(&layout.widths) && (layout.tokens || !tokens) {
             return Ok(());
         }
         let _turn = self.making.lock().await;
@@ -190,9 +192,16 @@ impl QdrantIndex {
                 Ok(()) => {
                     let mut widths = layout.widths.clone();
                     widths.insert(*width);
-                    layout = Arc::new(Layout { collection: layout.collection.clone(), widths });
+                    layout = Arc::new(Layout { widths, ..Layout::clone(&layout) });
                     self.set_layout(Some(Arc::clone(&layout)));
                 }
+                Err(Fault::Unknown(_)) => return self.move_on(&layout, widths).await,
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+        if tokens && !layout.tokens {
+            match self.link.take_tokens(&layout).await {
+                Ok(()) => self.set_layout(Some(Arc::new(Layout { tokens, ..Layout::clone(&layout) }))),
                 Err(Fault::Unknown(_)) => return self.move_on(&layout, widths).await,
                 Err(fault) => return Err(fault.into()),
             }
@@ -228,18 +237,19 @@ fn replaced(of: Key, changes: &[Change]) -> Filter {
 async fn prepared(batch: Batch) -> Result<Prepared, IndexError> {
     let work = move || {
         let (mut changes, mut documents, mut widths) = (Vec::new(), Vec::new(), BTreeSet::new());
-        let (mut chunks, mut length) = (0u64, 0u64);
+        let (mut chunks, mut length, mut tokens) = (0u64, 0u64, false);
         for (change, document) in batch.documents() {
             if let Some(document) = document {
                 chunks += document.chunks.len() as u64;
                 length += (0..document.chunks.len()).map(|at| length_of(&document.terms, at)).sum::<u64>();
                 widths.extend(document.chunks.iter().filter_map(|chunk| chunk.vector.as_ref().map(Vec::len)));
+                tokens |= document.chunks.iter().any(|chunk| chunk.weights.is_some());
                 documents.push((change.version, document));
             }
             changes.push(change);
         }
         let average = if chunks == 0 { 0.0 } else { length as f64 / chunks as f64 };
-        Prepared { changes, documents, widths, average }
+        Prepared { changes, documents, widths, tokens, average }
     };
     Ok(tokio::task::spawn_blocking(work).await?)
 }

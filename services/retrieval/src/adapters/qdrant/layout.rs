@@ -2,8 +2,8 @@
 //!
 //! Everything is in one collection, whose name has a number at the end; an alias with the configured name leads to it.
 //! Whoever needs another layout fills a collection with the next number and moves the alias, which is one step for all.
-//! A named vector for each width, `d384`; one sparse vector for the words. A knowledge base has one embedder, so vectors
-//! of two embedders of one width never meet: every search names its knowledge bases.
+//! A named vector for each width, `d384`; one sparse vector for the words, and one for the learned weights of tokens. A
+//! knowledge base has one embedder, so what two embedders give never meets: every search names its knowledge bases.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,14 +12,17 @@ use qdrant_client::qdrant::{
     CreateFieldIndexCollection, CreateVectorNameRequest, DeleteAlias, DeleteCollection,
     DenseVectorCreationConfig, Distance, FieldType, GetCollectionInfoRequest, HnswConfigDiff,
     IntegerIndexParams, KeywordIndexParams, ListAliasesRequest, ListCollectionsRequest, PayloadIndexParams,
-    SparseVectorConfig, SparseVectorParams, VectorParams, VectorParamsMap, VectorsConfig, alias_operations,
-    create_vector_name_request, payload_index_params, vectors_config,
+    SparseVectorConfig, SparseVectorCreationConfig, SparseVectorParams, VectorParams, VectorParamsMap,
+    VectorsConfig, alias_operations, create_vector_name_request::VectorConfig, payload_index_params,
+    vectors_config,
 };
 
 use super::link::{Access, Fault, Link};
 
-/// The sparse vector.
+/// The sparse vector of the words.
 pub(super) const WORDS: &str = "words";
+/// The sparse vector of the tokens' learned weights. Collections that an earlier build made get it when it is needed.
+pub(super) const TOKENS: &str = "tokens";
 
 /// Keys of the payload.
 pub(super) mod key {
@@ -77,6 +80,8 @@ pub(super) struct Layout {
     pub collection: String,
     /// The widths of vectors that it takes.
     pub widths: BTreeSet<usize>,
+    /// Whether it takes weights of tokens.
+    pub tokens: bool,
 }
 
 /// The name of the vectors of a width.
@@ -120,11 +125,21 @@ impl Link {
             distance: Distance::Dot.into(),
             ..DenseVectorCreationConfig::default()
         };
+        self.name_vector(layout, dense(width), VectorConfig::DenseConfig(config)).await
+    }
+
+    /// Lets the collection take weights of tokens. `Unknown` as above.
+    pub(super) async fn take_tokens(&self, layout: &Layout) -> Result<(), Fault> {
+        let config = VectorConfig::SparseConfig(SparseVectorCreationConfig::default());
+        self.name_vector(layout, TOKENS.to_owned(), config).await
+    }
+
+    async fn name_vector(&self, layout: &Layout, name: String, config: VectorConfig) -> Result<(), Fault> {
         let request = CreateVectorNameRequest {
             collection_name: layout.collection.clone(),
             wait: Some(true),
-            vector_name: dense(width),
-            vector_config: Some(create_vector_name_request::VectorConfig::DenseConfig(config)),
+            vector_name: name,
+            vector_config: Some(config),
             ..CreateVectorNameRequest::default()
         };
         let made = self.call("create_vector_name", Access::Write, |mut clients| {
@@ -148,12 +163,12 @@ impl Link {
         let widths: BTreeSet<usize> = layout.widths.union(widths).copied().collect();
         self.make(&collection, &widths).await?;
         let made = self.look_at(collection.clone()).await?;
-        if made.widths.is_superset(&widths) {
+        if made.widths.is_superset(&widths) && made.tokens {
             return Ok(made);
         }
         self.drop_collection(&collection).await?;
         self.make(&collection, &widths).await?;
-        Ok(Layout { collection, widths })
+        Ok(Layout { collection, widths, tokens: true })
     }
 
     /// Leads the alias to a collection, away from the old one if there was one: in one step.
@@ -225,9 +240,9 @@ impl Link {
             let request = request.clone();
             async move { clients.collections.get(request).await }
         });
-        let widths = widths(info.await?.result.unwrap_or_default())
+        let (widths, tokens) = vectors(info.await?.result.unwrap_or_default())
             .map_err(|fault| Fault::Unfit(format!("the collection {collection} is not ours: {fault}")))?;
-        Ok(Layout { collection, widths })
+        Ok(Layout { collection, widths, tokens })
     }
 
     async fn make(&self, collection: &str, widths: &BTreeSet<usize>) -> Result<(), Fault> {
@@ -262,8 +277,8 @@ impl Link {
             (dense(*width), params)
         };
         let map = widths.iter().map(params).collect();
-        let sparse =
-            SparseVectorConfig { map: HashMap::from([(WORDS.to_owned(), SparseVectorParams::default())]) };
+        let sparse = [WORDS, TOKENS].map(|name| (name.to_owned(), SparseVectorParams::default()));
+        let sparse = SparseVectorConfig { map: HashMap::from(sparse) };
         CreateCollection {
             collection_name: collection.to_owned(),
             hnsw_config: Some(HnswConfigDiff {
@@ -323,11 +338,11 @@ fn indexes() -> Vec<(&'static str, (FieldType, payload_index_params::IndexParams
     all
 }
 
-/// The widths of a collection's vectors, when it is one of ours.
-fn widths(info: CollectionInfo) -> Result<BTreeSet<usize>, String> {
+/// The widths of a collection's vectors, and whether it takes weights of tokens, when it is one of ours.
+fn vectors(info: CollectionInfo) -> Result<(BTreeSet<usize>, bool), String> {
     let params = info.config.and_then(|config| config.params).ok_or("it says nothing of itself")?;
-    let sparse = params.sparse_vectors_config.is_some_and(|sparse| sparse.map.contains_key(WORDS));
-    if !sparse {
+    let sparse = params.sparse_vectors_config.unwrap_or_default().map;
+    if !sparse.contains_key(WORDS) {
         return Err(format!("it has no sparse vector {WORDS:?}"));
     }
     let map = match params.vectors_config.and_then(|vectors| vectors.config) {
@@ -346,5 +361,5 @@ fn widths(info: CollectionInfo) -> Result<BTreeSet<usize>, String> {
         }
         widths.insert(width);
     }
-    Ok(widths)
+    Ok((widths, sparse.contains_key(TOKENS)))
 }

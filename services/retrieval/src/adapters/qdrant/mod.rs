@@ -50,7 +50,8 @@ use crate::domain::inspection::Inspection;
 use crate::domain::lens::Lens;
 use crate::domain::ranking::Leaf;
 use crate::domain::recalled::Statistics;
-use crate::ports::{Corpus, IndexError, IndexSource, Inspector, LexicalIndex, VectorIndex};
+use crate::domain::token_weights::TokenWeights;
+use crate::ports::{Corpus, Embedded, IndexError, IndexSource, Inspector, LexicalIndex, VectorIndex};
 
 /// A knowledge base.
 type Key = (TenantId, KnowledgeBaseId);
@@ -190,6 +191,16 @@ impl VectorIndex for QdrantIndex {
     ) -> Result<Vec<Leaf>, IndexError> {
         in_time("a search by meaning", self.meanings(corpus, vector, lens, parents)).await
     }
+
+    async fn by_tokens(
+        &self,
+        corpus: &Corpus,
+        weights: &TokenWeights,
+        lens: &Lens,
+        parents: usize,
+    ) -> Result<Vec<Leaf>, IndexError> {
+        in_time("a search by tokens", self.tokens(corpus, weights, lens, parents)).await
+    }
 }
 
 #[async_trait]
@@ -198,9 +209,9 @@ impl Inspector for QdrantIndex {
         &self,
         corpus: &Corpus,
         terms: &[String],
-        vector: Option<Vec<f32>>,
+        question: Option<Embedded>,
         passages: &[PassageId],
     ) -> Result<Inspection, IndexError> {
-        in_time("a look at passages", self.look(corpus, terms, vector, passages)).await
+        in_time("a look at passages", self.look(corpus, terms, question, passages)).await
     }
 }

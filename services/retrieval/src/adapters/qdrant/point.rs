@@ -5,18 +5,19 @@ use std::collections::HashMap;
 use copydesk_types::{DocumentId, KnowledgeBaseId, PassageId, TenantId};
 use qdrant_client::qdrant::value::Kind;
 use qdrant_client::qdrant::{
-    DenseVector, ListValue, NamedVectors, PointId, PointStruct, SparseVector, Struct, Value, Vector, Vectors,
-    VectorsOutput, point_id, vector, vector_output, vectors, vectors_output,
+    DenseVector, ListValue, NamedVectors, PointId, PointStruct, SparseIndices, SparseVector, Struct, Value,
+    Vector, VectorOutput, Vectors, VectorsOutput, point_id, vector, vector_output, vectors, vectors_output,
 };
 
 use super::filter;
-use super::layout::{WORDS, dense, key};
+use super::layout::{TOKENS, WORDS, dense, key};
 use crate::domain::filter::Facts;
 use crate::domain::index::{IndexedChunk, IndexedDocument, unit};
 use crate::domain::ranking::Leaf;
 use crate::domain::recalled::{Recalled, weight};
 use crate::domain::source::SourceKind;
 use crate::domain::terms::TermId;
+use crate::domain::token_weights::TokenWeights;
 
 pub(super) type Payload = HashMap<String, Value>;
 
@@ -80,6 +81,10 @@ fn point(
     if let Some(words) = sparse(weights) {
         named.insert(WORDS.to_owned(), Vector::from(vector::Vector::Sparse(words)));
     }
+    if let Some(weights) = chunk.weights.filter(|weights| !weights.is_empty()) {
+        let tokens = tokens(weights.weights());
+        named.insert(TOKENS.to_owned(), Vector::from(vector::Vector::Sparse(tokens)));
+    }
     if let Some(unit) = chunk.vector.as_deref().and_then(unit) {
         let name = dense(unit.len());
         named.insert(name, Vector::from(vector::Vector::Dense(DenseVector { data: unit })));
@@ -114,6 +119,12 @@ pub(super) fn sparse(weights: impl Iterator<Item = (TermId, f32)>) -> Option<Spa
     });
     let (indices, values): (Vec<u32>, Vec<f32>) = pairs.into_iter().unzip();
     (!indices.is_empty()).then_some(SparseVector { values, indices })
+}
+
+/// Weighed tokens, each once, as a sparse vector.
+pub(super) fn tokens(weights: impl Iterator<Item = (u32, f32)>) -> SparseVector {
+    let (indices, values) = weights.unzip();
+    SparseVector { values, indices }
 }
 
 /// A point's id is what it is of, hashed: written twice, it is there once.
@@ -182,8 +193,8 @@ pub(super) fn read(mut payload: Payload, vectors: Option<VectorsOutput>) -> Opti
     let born = unsigned(&payload, key::BORN)?;
     let length = text(&payload, key::SIZE)?.parse().ok()?;
     let terms = terms(&mut payload)?;
-    let vector = vectors.and_then(the_dense_one);
-    Some(Read { chunk: Recalled { leaf, length, terms, vector }, document, base, born })
+    let (vector, weights) = vectors.map(told).unwrap_or_default();
+    Some(Read { chunk: Recalled { leaf, length, terms, vector, weights }, document, base, born })
 }
 
 /// The terms with their counts; none when they were not asked for.
@@ -203,21 +214,32 @@ fn terms(payload: &mut Payload) -> Option<Vec<(TermId, u32)>> {
     Some(terms)
 }
 
-/// A point has at most one dense vector.
-fn the_dense_one(vectors: VectorsOutput) -> Option<Vec<f32>> {
-    let Some(vectors_output::VectorsOptions::Vectors(named)) = vectors.vectors_options else { return None };
-    let (_, found) = named.vectors.into_iter().find(|(name, _)| name != WORDS)?;
-    match found.vector {
-        Some(vector_output::Vector::Dense(dense)) => Some(dense.data),
-        // As servers before 1.16 write it.
-        None => Some(older(found)),
-        Some(_) => None,
+/// The dense vector of a point, which has at most one, and its weighed tokens.
+fn told(vectors: VectorsOutput) -> (Option<Vec<f32>>, Option<TokenWeights>) {
+    let (mut dense, mut weights) = (None, None);
+    if let Some(vectors_output::VectorsOptions::Vectors(named)) = vectors.vectors_options {
+        for (name, mut found) in named.vectors {
+            match found.vector.take().unwrap_or_else(|| older(found)) {
+                vector_output::Vector::Dense(own) => dense = Some(own.data),
+                vector_output::Vector::Sparse(own) if name == TOKENS => {
+                    weights = Some(TokenWeights::of(own.indices.into_iter().zip(own.values)));
+                }
+                _ => {}
+            }
+        }
     }
+    (dense, weights)
 }
 
+/// A vector as servers before 1.16 write it.
 #[allow(deprecated, reason = "what older servers write")]
-fn older(found: qdrant_client::qdrant::VectorOutput) -> Vec<f32> {
-    found.data
+fn older(found: VectorOutput) -> vector_output::Vector {
+    match found.indices {
+        Some(SparseIndices { data: indices }) => {
+            vector_output::Vector::Sparse(SparseVector { values: found.data, indices })
+        }
+        None => vector_output::Vector::Dense(DenseVector { data: found.data }),
+    }
 }
 
 #[cfg(test)]
@@ -234,6 +256,8 @@ mod tests {
     fn a_point_is_the_chunk_again() {
         let mut one = document(5, SourceKind::Post, &["cold van cold truck cold", "oil"]);
         one.chunks[0].vector = Some(vec![3.0, 4.0]);
+        one.chunks[0].weights = Some(TokenWeights::of([(7, 0.5)]));
+        one.chunks[1].weights = Some(TokenWeights::default());
         let points = points(one.clone(), &origin());
         assert_eq!(points.len(), 2);
         let point = points[0].clone();
@@ -241,7 +265,7 @@ mod tests {
             vectors::VectorsOptions::Vectors(named) => named.vectors.len(),
             vectors::VectorsOptions::Vector(_) => 0,
         };
-        assert_eq!(sparse, 2, "words and d2");
+        assert_eq!(sparse, 3, "words, tokens and d2");
         let back = read(point.payload, None).unwrap();
         assert_eq!((back.document, back.born, back.base), (one.facts.id, 7, origin().base));
         let own = ["cold", "van", "truck"].map(TermId::of);

@@ -10,16 +10,17 @@ use qdrant_client::qdrant::{
 };
 
 use super::count::View;
-use super::layout::{WORDS, dense, key};
+use super::layout::{TOKENS, WORDS, dense, key};
 use super::link::{Access, Fault};
 use super::mark::{self, Mark};
-use super::point::{Read, read, sparse};
+use super::point::{Read, read, sparse, tokens};
 use super::{Key, QdrantIndex};
 use crate::domain::inspection::Inspection;
 use crate::domain::lens::Lens;
 use crate::domain::ranking::Leaf;
-use crate::domain::recalled::{self, Direction, Recalled, References, Words, cut};
-use crate::ports::{Change, Corpus, IndexError};
+use crate::domain::recalled::{self, Direction, Recalled, References, Tokens, Words, cut};
+use crate::domain::token_weights::TokenWeights;
+use crate::ports::{Change, Corpus, Embedded, IndexError};
 
 /// How often a list is made anew when what it was made from moved meanwhile.
 const ATTEMPTS: usize = 4;
@@ -166,20 +167,53 @@ impl QdrantIndex {
         }
     }
 
+    pub(super) async fn tokens(
+        &self,
+        corpus: &Corpus,
+        weights: &TokenWeights,
+        lens: &Lens,
+        parents: usize,
+    ) -> Result<Vec<Leaf>, IndexError> {
+        let Some(asked) = Tokens::new(weights.clone()).filter(|_| parents > 0) else { return Ok(Vec::new()) };
+        let mut tries = Tries::new(corpus);
+        loop {
+            let view = self.view(&tries.corpus).await?;
+            if !view.layout.tokens {
+                return Ok(Vec::new());
+            }
+            let question = tokens(asked.weights());
+            let ask = Ask {
+                query: Some(nearest(vector_input::Variant::Sparse(question))),
+                using: Some(TOKENS.to_owned()),
+                filter: view.through(lens),
+                exact: lens.exact,
+                terms: false,
+                vectors: vec![TOKENS.to_owned()],
+            };
+            let score = |chunk| asked.score(chunk);
+            let list = self.listed(&view, ask, (parents, tries.is_last()), score, |last| asked.ceiling(last));
+            match Box::pin(list).await? {
+                Outcome::Done(list) => return Ok(list),
+                Outcome::Moved(moved) => tries.again(moved)?,
+            }
+        }
+    }
+
     pub(super) async fn look(
         &self,
         corpus: &Corpus,
         terms: &[String],
-        vector: Option<Vec<f32>>,
+        question: Option<Embedded>,
         passages: &[PassageId],
     ) -> Result<Inspection, IndexError> {
-        let direction = vector.and_then(Direction::new);
+        let (vector, weights) = question.map(|own| (own.vector, own.weights)).unzip();
+        let question = (vector.and_then(Direction::new), weights.flatten());
         let passages: Vec<String> = passages.iter().map(ToString::to_string).collect();
         let mut tries = Tries::new(corpus);
         loop {
             let view = self.view(&tries.corpus).await?;
             let last_try = tries.is_last();
-            match Box::pin(self.at_these(&view, terms, direction.as_ref(), &passages, last_try)).await? {
+            match Box::pin(self.at_these(&view, terms, &question, &passages, last_try)).await? {
                 Outcome::Done(seen) => return Ok(seen),
                 Outcome::Moved(moved) => tries.again(moved)?,
             }
@@ -190,7 +224,7 @@ impl QdrantIndex {
         &self,
         view: &View,
         terms: &[String],
-        direction: Option<&Direction>,
+        (direction, weights): &(Option<Direction>, Option<TokenWeights>),
         passages: &[String],
         last_try: bool,
     ) -> Result<Outcome<Inspection>, IndexError> {
@@ -198,6 +232,8 @@ impl QdrantIndex {
             Ok(known) => known,
             Err(fault) => return self.moved(fault, last_try),
         };
+        let mut vectors: Vec<String> = view.layout.widths.iter().copied().map(dense).collect();
+        vectors.extend(weights.iter().filter(|_| view.layout.tokens).map(|_| TOKENS.to_owned()));
         let mut chunks = Vec::new();
         // Some at once: a passage has a handful of chunks, and all of them must come.
         for some in passages.chunks(64) {
@@ -209,14 +245,15 @@ impl QdrantIndex {
                 filter,
                 exact: true,
                 terms: !terms.is_empty(),
-                vectors: view.layout.widths.iter().copied().map(dense).collect(),
+                vectors: vectors.clone(),
             };
             match self.page(view, &ask, self.link.config().candidates as usize, last_try).await? {
                 Outcome::Done(page) => chunks.extend(page.chunks),
                 Outcome::Moved(moved) => return Ok(Outcome::Moved(moved)),
             }
         }
-        Ok(Outcome::Done(recalled::inspection(&statistics, weighed, direction, chunks)))
+        let seen = recalled::inspection(&statistics, weighed, direction.as_ref(), weights.clone(), chunks);
+        Ok(Outcome::Done(seen))
     }
 
     /// A collection that is gone has moved; every other fault is one.

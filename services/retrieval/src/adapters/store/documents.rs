@@ -12,6 +12,7 @@ use super::vectors;
 use crate::domain::records::StagedDocument;
 use crate::domain::source::Format;
 use crate::domain::terms::DocumentTerms;
+use crate::domain::token_weights::TokenWeights;
 use crate::ports::{NewPassage, StoredObject, StoredPage};
 
 /// Moves a knowledge base's version and gives the new one; `None` when it is absent. The row stays locked until the
@@ -327,6 +328,7 @@ impl Write<'_> {
                 chunk.tokens,
                 chunk.vector.as_deref().map(rows::vector_bytes),
                 chunk.text_hash.map(|hash| hash.to_vec()),
+                chunk.weights.as_ref().map(TokenWeights::to_bytes),
             ]
             .to_vec()
         };
@@ -336,4 +338,4 @@ impl Write<'_> {
 
 const PASSAGE: &str = "passage (tenant, passage_id, document_id, ordinal, span_start, span_end, token_count)";
 const CHUNK: &str = "chunk (tenant, document_id, passage_id, ordinal, document_version, span_start, span_end,
-    token_count, vector, text_hash)";
+    token_count, vector, text_hash, token_weights)";

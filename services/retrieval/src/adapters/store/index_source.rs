@@ -135,7 +135,7 @@ const DOCUMENTS: &str =
     WHERE d.tenant = $1 AND d.document_id IN (LIST)";
 
 const CHUNKS: &str =
-    "SELECT document_id, passage_id, ordinal, document_version, span_start, span_end, vector FROM chunk
+    "SELECT document_id, passage_id, ordinal, document_version, span_start, span_end, vector, token_weights FROM chunk
     WHERE tenant = $1 AND document_id IN (LIST)";
 
 fn change(row: &Row) -> Result<Change, StoreError> {
@@ -192,5 +192,6 @@ fn chunk(row: &Row) -> Result<StoredChunk, StoreError> {
         ordinal: row.get("ordinal")?,
         span: rows::span(row)?,
         vector: row.bytes("vector")?.map(rows::vector),
+        weights: rows::token_weights(row)?,
     })
 }

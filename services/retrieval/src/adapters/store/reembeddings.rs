@@ -9,6 +9,7 @@ use copydesk_store::{Dialect, StoreError, Tx, params};
 use copydesk_types::{DocumentId, KnowledgeBaseId, TenantId};
 
 use super::{DatabaseStore, knowledge, method, rows, take_request, vectors};
+use crate::domain::token_weights::TokenWeights;
 use crate::ports::{
     KnownVector, NewReembedding, ReembeddingJob, ReembeddingStart, RequestKey, StoredChunk, Switch,
     Unembedded, VectorStore,
@@ -144,9 +145,11 @@ impl VectorStore for DatabaseStore {
         let document = of.document.to_string();
         let mut done = 0;
         if tx.query_opt(SAME, &params![&tenant, &document, of.version, &of.title]).await?.is_some() {
-            let row = |(chunk, (hash, vector)): &(StoredChunk, KnownVector)| {
-                let (passage, vector) = (chunk.passage.to_string(), rows::vector_bytes(vector));
-                params![&tenant, &id, &document, passage, chunk.ordinal, vector, hash.to_vec()].to_vec()
+            let row = |(chunk, (hash, new)): &(StoredChunk, KnownVector)| {
+                let (passage, vector) = (chunk.passage.to_string(), rows::vector_bytes(&new.vector));
+                let weights = new.weights.as_ref().map(TokenWeights::to_bytes);
+                params![&tenant, &id, &document, passage, chunk.ordinal, vector, hash.to_vec(), weights]
+                    .to_vec()
             };
             tx.insert_rows(NEW, made.iter().map(row).collect(), "").await?;
             done = rows::size(made.len());
@@ -215,18 +218,18 @@ const UNEMBEDDED: &str = "SELECT d.document_id, d.version, d.title FROM document
 const SAME: &str =
     "SELECT 1 AS one FROM document WHERE tenant = $1 AND document_id = $2 AND version = $3 AND title = $4";
 
-const NEW: &str =
-    "new_vector (tenant, knowledge_base_id, document_id, passage_id, ordinal, vector, text_hash)";
+const NEW: &str = "new_vector (tenant, knowledge_base_id, document_id, passage_id, ordinal, vector, text_hash, token_weights)";
 
 const COUNT: &str = "UPDATE reembedding SET chunks_done = chunks_done + $3, error = '', lease_until = $4
     WHERE tenant = $1 AND knowledge_base_id = $2";
 
-const PLACE: &str = "UPDATE chunk SET vector = v.vector, text_hash = v.text_hash FROM new_vector v
+const PLACE: &str = "UPDATE chunk SET vector = v.vector, text_hash = v.text_hash, token_weights = v.token_weights
+    FROM new_vector v
     WHERE v.tenant = $1 AND v.knowledge_base_id = $2 AND chunk.tenant = v.tenant
       AND chunk.document_id = v.document_id AND chunk.passage_id = v.passage_id AND chunk.ordinal = v.ordinal";
 
-const CLEAR: &str = "UPDATE chunk SET vector = NULL, text_hash = NULL WHERE tenant = $1 AND document_id IN
-    (SELECT document_id FROM document WHERE tenant = $1 AND knowledge_base_id = $2)";
+const CLEAR: &str = "UPDATE chunk SET vector = NULL, text_hash = NULL, token_weights = NULL
+    WHERE tenant = $1 AND document_id IN (SELECT document_id FROM document WHERE tenant = $1 AND knowledge_base_id = $2)";
 
 const CHANGE: &str = "UPDATE knowledge_base SET embedder = $3, dimensions = $4, version = version + 1
     WHERE tenant = $1 AND knowledge_base_id = $2";

@@ -9,6 +9,7 @@ use crate::domain::attributes::Attributes;
 use crate::domain::records::{Document, Ingestion, IngestionState, KnowledgeBase, Passage, Reembedding};
 use crate::domain::source::{ContentType, Format, KnowledgeBaseKind, SourceKind};
 use crate::domain::stages::{IngestionDocument, Stage};
+use crate::domain::token_weights::TokenWeights;
 
 /// A column that holds something no build of ours wrote there.
 fn odd(column: &str) -> StoreError {
@@ -70,6 +71,13 @@ pub(super) fn vector_bytes(vector: &[f32]) -> Vec<u8> {
 /// The vector in these bytes.
 pub(super) fn vector(bytes: &[u8]) -> Vec<f32> {
     bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect()
+}
+
+/// The learned weights of a chunk's tokens; `None` where it has none.
+pub(super) fn token_weights(row: &Row) -> Result<Option<TokenWeights>, StoreError> {
+    const COLUMN: &str = "token_weights";
+    let bytes = row.bytes(COLUMN)?;
+    bytes.map(|bytes| TokenWeights::from_bytes(bytes).ok_or_else(|| odd(COLUMN))).transpose()
 }
 
 pub(super) fn knowledge_base(row: &Row) -> Result<KnowledgeBase, StoreError> {

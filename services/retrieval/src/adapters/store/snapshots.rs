@@ -200,7 +200,8 @@ const VERSION: &str = "SELECT version FROM document WHERE tenant = $1 AND docume
 const PASSAGES: &str = "SELECT passage_id, span_start, span_end, token_count FROM passage
     WHERE tenant = $1 AND document_id = $2 ORDER BY ordinal";
 
-const CHUNKS: &str = "SELECT passage_id, span_start, span_end, token_count, vector, text_hash FROM chunk
+const CHUNKS: &str = "SELECT passage_id, span_start, span_end, token_count, vector, text_hash, token_weights
+    FROM chunk
     WHERE tenant = $1 AND document_id = $2 AND document_version = $3 ORDER BY span_start, ordinal";
 
 const SNAPSHOT: &str = "INSERT INTO snapshot (tenant, snapshot_id, knowledge_base_id, name, document_count,
@@ -235,6 +236,7 @@ fn joined(passages: &[Row], chunks: &[Row]) -> Result<Vec<NewPassage>, StoreErro
             span: rows::span(row)?,
             tokens: row.get("token_count")?,
             vector: vector.map(|bytes| rows::vector(&bytes)),
+            weights: rows::token_weights(row)?,
             text_hash: row.get::<Option<Vec<u8>>>("text_hash")?.and_then(|hash| hash.try_into().ok()),
         };
         if let Some(place) = places.get(&rows::parsed(row, "passage_id")?) {

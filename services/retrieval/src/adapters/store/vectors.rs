@@ -4,16 +4,18 @@ use copydesk_store::{Database, StoreError, Tx, Value, params};
 use copydesk_types::{KnowledgeBaseId, TenantId};
 
 use super::rows;
-use crate::ports::KnownVector;
+use crate::domain::token_weights::TokenWeights;
+use crate::ports::{Embedded, KnownVector};
 
 /// A chunk's vector counts while its knowledge base has the embedder. One look-up a hash: a text that stands in
 /// thousands of documents has thousands of rows, of which one is enough.
-const STORED: &str = "SELECT c.vector FROM chunk c
+const STORED: &str = "SELECT c.vector, c.token_weights FROM chunk c
     JOIN document d ON d.tenant = c.tenant AND d.document_id = c.document_id
     JOIN knowledge_base k ON k.tenant = d.tenant AND k.knowledge_base_id = d.knowledge_base_id
     WHERE c.tenant = $1 AND c.text_hash = $2 AND k.embedder = $3 AND c.vector IS NOT NULL LIMIT 1";
 
-const KEPT: &str = "SELECT vector FROM kept_vector WHERE tenant = $1 AND text_hash = $2 AND embedder = $3";
+const KEPT: &str =
+    "SELECT vector, token_weights FROM kept_vector WHERE tenant = $1 AND text_hash = $2 AND embedder = $3";
 
 pub(super) async fn known(
     database: &Database,
@@ -29,7 +31,8 @@ pub(super) async fn known(
             row = database.query_opt(KEPT, &of).await?;
         }
         if let Some(row) = row {
-            known.push((*hash, rows::vector(&row.get::<Vec<u8>>("vector")?)));
+            let vector = rows::vector(&row.get::<Vec<u8>>("vector")?);
+            known.push((*hash, Embedded { vector, weights: rows::token_weights(&row)? }));
         }
     }
     Ok(known)
@@ -45,19 +48,21 @@ pub(super) async fn keep(
     limit: u32,
 ) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
-    let of = |(hash, vector): &KnownVector| -> Vec<Value> {
+    let of = |(hash, known): &KnownVector| -> Vec<Value> {
         params![
             tenant.to_string(),
             knowledge_base.to_string(),
             embedder,
             hash.to_vec(),
-            rows::vector_bytes(vector),
+            rows::vector_bytes(&known.vector),
             now,
+            known.weights.as_ref().map(TokenWeights::to_bytes),
         ]
         .to_vec()
     };
-    let insert = "INSERT INTO kept_vector (tenant, knowledge_base_id, embedder, text_hash, vector, keep_time)
-        SELECT $1, $2, $3, $4, $5, $6 WHERE EXISTS
+    let insert = "INSERT INTO kept_vector (tenant, knowledge_base_id, embedder, text_hash, vector, keep_time,
+          token_weights)
+        SELECT $1, $2, $3, $4, $5, $6, $7 WHERE EXISTS
           (SELECT 1 FROM knowledge_base WHERE tenant = $1 AND knowledge_base_id = $2)
         ON CONFLICT (tenant, embedder, text_hash) DO NOTHING";
     for vector in vectors {

@@ -67,7 +67,7 @@ impl Desk {
         let (candidates, method) = if legs.dense.is_empty() {
             (lexical_only(&legs.lexical, &weights), None)
         } else {
-            (fuse(plan.fusion, &legs.lexical, &legs.dense, &weights), Some(plan.fusion.method))
+            (fuse(plan.fusion, &legs.lexical, &legs.dense, &legs.sparse, &weights), Some(plan.fusion.method))
         };
         let candidates = passages(candidates);
         let order: Vec<usize> = (0..candidates.len()).collect();

@@ -16,6 +16,7 @@ use crate::domain::filter::Facts;
 use crate::domain::inspection::{Inspected, Inspection, Term};
 use crate::domain::ranking::Hit;
 use crate::domain::records::{Document, KnowledgeBase, Passage};
+use crate::domain::token_weights::TokenWeights;
 use crate::domain::verdict::{Places, Reason};
 use crate::error::Error;
 
@@ -57,6 +58,21 @@ pub struct Matched {
     pub cosine: Option<f64>,
     /// The lowest cosine of the dense leg's list, when there is more than it holds.
     pub dense_end: Option<f64>,
+    /// What its tokens give, when the sparse leg took part for its knowledge base.
+    pub sparse: Option<Sparse>,
+}
+
+/// What the learned weights of a query's tokens give for a chunk.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sparse {
+    /// What the query's tokens count.
+    pub query: TokenWeights,
+    /// What they count in the chunk; those that it does not hold are left out.
+    pub chunk: TokenWeights,
+    /// The sum of the products.
+    pub score: f64,
+    /// The lowest score of the sparse leg's list, when there is more than it holds.
+    pub end: Option<f64>,
 }
 
 /// What a query's words give for a chunk.
@@ -111,8 +127,8 @@ impl Desk {
         loop {
             let mut meaning = self.meaning(tenant, plan, &bases).await;
             let arranged = self.arranged(tenant, plan, &bases, &mut meaning).await?;
-            let (vector, corpus) = (meaning.vector_for(base), corpus(tenant, &bases));
-            let inspection = self.inspector.inspect(&corpus, &plan.words, vector, &[id]).await?;
+            let (question, corpus) = (meaning.question_for(base), corpus(tenant, &bases));
+            let inspection = self.inspector.inspect(&corpus, &plan.words, question, &[id]).await?;
             let after = self.searched(tenant, &query.knowledge_bases).await?;
             let same = after.iter().map(|base| base.version).eq(bases.iter().map(|base| base.version));
             if (same && arranged.whole) || attempt == ATTEMPTS {
@@ -243,5 +259,18 @@ fn matched(arranged: &Arranged, inspection: &Inspection, hit: Option<&Hit>) -> O
         cosine: cosine(chunk),
         // With several embedders the end of each list is its own.
         dense_end: if let [leg] = &dense[..] { leg.end() } else { None },
+        sparse: sparse(arranged, inspection, chunk),
+    })
+}
+
+fn sparse(arranged: &Arranged, inspection: &Inspection, chunk: &Inspected) -> Option<Sparse> {
+    let legs = &arranged.legs.sparse;
+    let query = inspection.weights.clone().filter(|_| !legs.is_empty())?;
+    let own = query.iter().zip(&chunk.units).map(|((token, _), units)| (token, *units));
+    Some(Sparse {
+        chunk: TokenWeights::of_units(own),
+        query,
+        score: chunk.sparse,
+        end: if let [leg] = &legs[..] { leg.end() } else { None },
     })
 }

@@ -10,6 +10,7 @@ use crate::domain::lens::Lens;
 use crate::domain::quota;
 use crate::domain::ranking::{Leaf, parents};
 use crate::domain::source::SourceKinds;
+use crate::domain::token_weights::TokenWeights;
 use crate::domain::weights::SearchWeights;
 use crate::error::Error;
 use crate::ports::{Corpus, IndexError};
@@ -23,6 +24,16 @@ pub(super) struct Legs {
     pub lexical: Leg,
     /// One for each embedder; none when the dense leg takes no part.
     pub dense: Vec<Leg>,
+    /// One for each embedder that weighs tokens; none when the sparse leg takes no part.
+    pub sparse: Vec<Leg>,
+}
+
+/// What a leg looks for.
+#[derive(Clone, Copy)]
+enum By<'a> {
+    Words(&'a [String]),
+    Meaning(&'a [f32]),
+    Tokens(&'a TokenWeights),
 }
 
 /// What a leg is asked for: of which kinds, and how many passages of them.
@@ -55,7 +66,8 @@ impl Wants {
 }
 
 impl Desk {
-    /// Both legs' lists. A scan of meanings that is lost, or a server that fails it, makes the dense leg a failed one.
+    /// All legs' lists. A scan of meanings that is lost, or a server that fails it, makes the dense leg a failed one, and the
+    /// sparse one with it: both are of one embedder.
     pub(super) async fn legs(
         &self,
         corpus: &Corpus,
@@ -64,11 +76,15 @@ impl Desk {
         meaning: &mut Meaning,
     ) -> Result<Legs, Error> {
         let wants = Wants::of(plan, weights);
-        let near = meaning.legs().iter().map(|leg| self.dense(corpus, plan, leg, &wants));
-        let (lexical, near) = tokio::join!(self.lexical(corpus, plan, &wants), try_join_all(near));
+        let near = meaning.legs().iter().map(|leg| self.near(corpus, plan, leg, &wants));
+        let words = self.leg(corpus, plan, By::Words(&plan.words), &wants);
+        let (lexical, near) = tokio::join!(words, try_join_all(near));
         let lexical = lexical?;
         match near {
-            Ok(dense) => Ok(Legs { lexical, dense }),
+            Ok(near) => {
+                let (dense, sparse): (Vec<Leg>, Vec<Option<Leg>>) = near.into_iter().unzip();
+                Ok(Legs { lexical, dense, sparse: sparse.into_iter().flatten().collect() })
+            }
             Err(IndexError::Store(error)) => Err(IndexError::Store(error).into()),
             Err(error) => {
                 let source = &error as &dyn std::error::Error;
@@ -80,39 +96,58 @@ impl Desk {
                     "the search by meaning was lost; the log says why"
                 };
                 *meaning = Meaning::Failed(reason.to_owned());
-                Ok(Legs { lexical, dense: Vec::new() })
+                Ok(Legs { lexical, dense: Vec::new(), sparse: Vec::new() })
             }
         }
     }
 
-    async fn lexical(&self, corpus: &Corpus, plan: &Plan, wants: &Wants) -> Result<Leg, IndexError> {
-        let list = self.words.by_words(corpus, &plan.words, &plan.lens, wants.depth).await?;
-        let whole = parents(&list) < wants.depth;
-        let missing = if whole { Vec::new() } else { wants.missing(&list, &plan.lens) };
-        let mut leg = Leg::new(list, whole);
-        for (lens, count) in missing {
-            leg.add(self.words.by_words(corpus, &plan.words, &lens, count).await?);
-        }
-        Ok(leg)
-    }
-
-    async fn dense(
+    /// The dense leg of one embedder and, where it weighs tokens and they are to count, its sparse one.
+    async fn near(
         &self,
         corpus: &Corpus,
         plan: &Plan,
         leg: &DenseLeg,
         wants: &Wants,
-    ) -> Result<Leg, IndexError> {
-        let (all, corpus, vector) = (corpus, &part_of(corpus, leg), &leg.vector);
-        let list = self.meanings.by_meaning(corpus, vector.to_vec(), &plan.lens, wants.depth).await?;
+    ) -> Result<(Leg, Option<Leg>), IndexError> {
+        let (all, corpus) = (corpus, &part_of(corpus, leg));
+        let dense = self.leg(corpus, plan, By::Meaning(&leg.question.vector), wants);
+        let weights = leg.question.weights.as_ref().filter(|_| plan.fusion.sparse > 0.0);
+        let sparse = async {
+            match weights {
+                Some(weights) => self.leg(corpus, plan, By::Tokens(weights), wants).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let (mut dense, mut sparse) = tokio::try_join!(dense, sparse)?;
+        for leg in std::iter::once(&mut dense).chain(&mut sparse) {
+            leg.leaves.iter_mut().for_each(|leaf| leaf.base = place_in(all, corpus, leaf.base));
+        }
+        Ok((dense, sparse))
+    }
+
+    async fn leg(&self, corpus: &Corpus, plan: &Plan, by: By<'_>, wants: &Wants) -> Result<Leg, IndexError> {
+        let list = self.list(corpus, by, &plan.lens, wants.depth).await?;
         let whole = parents(&list) < wants.depth;
         let missing = if whole { Vec::new() } else { wants.missing(&list, &plan.lens) };
         let mut leg = Leg::new(list, whole);
         for (lens, count) in missing {
-            leg.add(self.meanings.by_meaning(corpus, vector.to_vec(), &lens, count).await?);
+            leg.add(self.list(corpus, by, &lens, count).await?);
         }
-        leg.leaves.iter_mut().for_each(|leaf| leaf.base = place_in(all, corpus, leaf.base));
         Ok(leg)
+    }
+
+    async fn list(
+        &self,
+        corpus: &Corpus,
+        by: By<'_>,
+        lens: &Lens,
+        parents: usize,
+    ) -> Result<Vec<Leaf>, IndexError> {
+        match by {
+            By::Words(terms) => self.words.by_words(corpus, terms, lens, parents).await,
+            By::Meaning(vector) => self.meanings.by_meaning(corpus, vector.to_vec(), lens, parents).await,
+            By::Tokens(weights) => self.meanings.by_tokens(corpus, weights, lens, parents).await,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
-//! The dense leg's part in searches: for every embedder among the knowledge bases a leg of its own, and the questions of
-//! a batch in one call to each model. Vectors of different embedders are never compared.
+//! The embedders' part in searches: for every embedder among the knowledge bases a dense leg of its own and, where it weighs
+//! tokens, a sparse one, and the questions of a batch in one call to each model. What different embedders say is never
+//! compared.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use super::plan::{Mode, Plan};
 use crate::app::Desk;
 use crate::domain::records::KnowledgeBase;
 use crate::error::Error;
+use crate::ports::Embedded;
 
 /// The dense leg's part in one search.
 #[derive(Debug, Clone)]
@@ -26,12 +28,12 @@ pub(super) enum Meaning {
     Failed(String),
 }
 
-/// The knowledge bases of one embedder, with the question as its vector.
+/// The knowledge bases of one embedder, with the question as it gives it.
 #[derive(Debug, Clone)]
 pub(super) struct DenseLeg {
     pub embedder: String,
     pub bases: Vec<KnowledgeBaseId>,
-    pub vector: Arc<[f32]>,
+    pub question: Arc<Embedded>,
 }
 
 impl Meaning {
@@ -40,10 +42,10 @@ impl Meaning {
         if let Self::Legs(legs, _) = self { legs } else { &[] }
     }
 
-    /// The question's vector among those of a knowledge base.
-    pub(super) fn vector_for(&self, base: KnowledgeBaseId) -> Option<Vec<f32>> {
+    /// The question as the embedder of a knowledge base gives it.
+    pub(super) fn question_for(&self, base: KnowledgeBaseId) -> Option<Embedded> {
         let leg = self.legs().iter().find(|leg| leg.bases.contains(&base))?;
-        Some(leg.vector.to_vec())
+        Some(leg.question.as_ref().clone())
     }
 }
 
@@ -53,8 +55,8 @@ pub(super) fn share_of_time() -> Option<Duration> {
     Some(deadline.saturating_duration_since(Instant::now()) / 2)
 }
 
-/// Each question's vector by one embedder, or why it gave none.
-type Vectors = Result<HashMap<String, Arc<[f32]>>, String>;
+/// Each question as one embedder gives it, or why it gave none.
+type Vectors = Result<HashMap<String, Arc<Embedded>>, String>;
 
 impl Desk {
     /// One search's part.
@@ -99,11 +101,13 @@ impl Desk {
         let (mut legs, mut failed): (Vec<DenseLeg>, Vec<String>) = (Vec::new(), Vec::new());
         for base in bases.iter().filter(|base| !base.embedder.is_empty()) {
             match self.vector(plan, base, vectors) {
-                Ok(vector) => match legs.iter_mut().find(|leg| leg.embedder == base.embedder) {
+                Ok(question) => match legs.iter_mut().find(|leg| leg.embedder == base.embedder) {
                     Some(leg) => leg.bases.push(base.id),
-                    None => {
-                        legs.push(DenseLeg { embedder: base.embedder.clone(), bases: vec![base.id], vector })
-                    }
+                    None => legs.push(DenseLeg {
+                        embedder: base.embedder.clone(),
+                        bases: vec![base.id],
+                        question,
+                    }),
                 },
                 Err(reason) if failed.contains(&reason) => {}
                 Err(reason) => failed.push(reason),
@@ -124,7 +128,7 @@ impl Desk {
         plan: &Plan,
         base: &KnowledgeBase,
         vectors: &HashMap<&str, Vectors>,
-    ) -> Result<Arc<[f32]>, String> {
+    ) -> Result<Arc<Embedded>, String> {
         self.embedder_of(base).map_err(|error| format!("{} is searched by words: {error}", base.id))?;
         let none = || "the embedder gave no vector".to_owned();
         match vectors.get(base.embedder.as_str()) {

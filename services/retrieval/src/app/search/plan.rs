@@ -17,12 +17,12 @@ use crate::error::Error;
 /// Which legs take part.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Both, when they can.
+    /// All, when they can.
     #[default]
     Any,
     /// Words alone.
     Lexical,
-    /// Both; without the dense leg the answer is degraded.
+    /// All; without the dense leg the answer is degraded.
     Hybrid,
 }
 

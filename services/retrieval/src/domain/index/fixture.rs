@@ -22,6 +22,7 @@ pub(crate) fn document(id: u128, kind: SourceKind, texts: &[&str]) -> IndexedDoc
         ordinal: 0,
         span: 0..text.len() as u64,
         vector: None,
+        weights: None,
     });
     let terms = DocumentTerms::of("", texts.iter().copied());
     IndexedDocument { facts: facts(id, kind), terms, chunks: chunks.collect() }

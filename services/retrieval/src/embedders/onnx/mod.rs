@@ -23,7 +23,7 @@ use super::folder::{CONFIG, Folder, Prefixes, TOKENIZER, fault};
 use super::tokens::Tokens;
 use super::{beside, checked_width};
 use crate::config::EmbedderConfig;
-use crate::ports::{EmbedError, Embedder, Purpose};
+use crate::ports::{EmbedError, Embedded, Embedder, Purpose};
 
 /// The most tokens of a text where the settings do not say: attention takes memory by their square, 0.3 GB for each layer of
 /// a large model.
@@ -91,7 +91,7 @@ impl OnnxEmbedder {
         let prefixes = folder.prefixes(config)?;
         let environment = library::environment(library)?;
         let (mut session, graph) =
-            Graph::open(&environment, &folder, &config.onnx, shape.pad_token_id, &mut hash)?;
+            Graph::open(&environment, &folder, config, (shape.hidden_size, shape.pad_token_id), &mut hash)?;
         let dimensions = try_out(&mut session, &graph, &tokens, longest)?;
         if shape.hidden_size.is_some_and(|width| width != dimensions) {
             let width = shape.hidden_size.unwrap_or_default();
@@ -125,7 +125,7 @@ fn try_out(
     let texts = texts.into_iter().collect::<Result<Vec<_>, _>>()?;
     let mut widths = Vec::new();
     for batch in batches(texts, graph.one_by_one) {
-        widths.extend(graph.vectors(session, &batch.texts)?.iter().map(Vec::len));
+        widths.extend(graph.embedded(session, &batch.texts, tokens)?.iter().map(|own| own.vector.len()));
     }
     Ok(widths[0])
 }
@@ -140,8 +140,12 @@ impl Embedder for OnnxEmbedder {
         self.dimensions
     }
 
-    async fn embed(&self, texts: Vec<String>, purpose: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
-        let mut vectors = vec![Vec::new(); texts.len()];
+    fn weighs_tokens(&self) -> bool {
+        self.model.graph.weighs_tokens()
+    }
+
+    async fn embed(&self, texts: Vec<String>, purpose: Purpose) -> Result<Vec<Embedded>, EmbedError> {
+        let mut all = vec![Embedded::from(Vec::new()); texts.len()];
         let model = Arc::clone(&self.model);
         for batch in beside(move || model.batches(&texts, purpose)).await? {
             let closed = |error: tokio::sync::AcquireError| EmbedError::fault(error.to_string());
@@ -152,15 +156,15 @@ impl Embedder for OnnxEmbedder {
             let mut session = Arc::clone(&self.session).lock_owned().await;
             let model = Arc::clone(&self.model);
             let Batch { places, texts } = batch;
-            let found = beside(move || model.graph.vectors(&mut session, &texts)).await?;
-            for (place, vector) in places.into_iter().zip(found) {
-                if vector.len() != self.dimensions {
+            let found = beside(move || model.graph.embedded(&mut session, &texts, &model.tokens)).await?;
+            for (place, embedded) in places.into_iter().zip(found) {
+                if embedded.vector.len() != self.dimensions {
                     return Err(EmbedError::fault("a vector has other dimensions than the first one had"));
                 }
-                vectors[place] = vector;
+                all[place] = embedded;
             }
         }
-        Ok(vectors)
+        Ok(all)
     }
 
     fn max_tokens(&self) -> Option<usize> {

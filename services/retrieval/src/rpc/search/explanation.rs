@@ -1,10 +1,12 @@
 //! Why a passage was found or not, as a message.
 
+use std::collections::HashMap;
+
 use copydesk_proto::retrieval::v1 as pb;
 use copydesk_proto::types::v1 as types;
 
 use super::answer;
-use crate::app::{Explanation, Lexical};
+use crate::app::{Explanation, Lexical, Sparse};
 use crate::domain::ranking::rank;
 use crate::domain::verdict::{Places, Reason};
 
@@ -22,6 +24,7 @@ pub(super) fn response(explanation: Explanation) -> pb::ExplainSearchResponse {
         matched: span,
         hit: explanation.hit.as_ref().map(|hit| answer::hit(explanation.passage, hit)),
         dense: dense.map(|of| pb::DenseExplanation { cosine: of.cosine, list_end: of.dense_end }),
+        sparse: matched.as_ref().and_then(|of| of.sparse.as_ref()).map(sparse),
         lexical: matched.map(|of| lexical(of.lexical)),
         place: explanation.places.map(|(places, candidates)| place(places, candidates)),
         failed_condition: explanation.failed_condition.unwrap_or_default(),
@@ -115,6 +118,15 @@ fn lexical(of: Lexical) -> pb::LexicalExplanation {
         chunk_count: of.chunk_count,
         list_end: of.end,
     }
+}
+
+fn sparse(of: &Sparse) -> pb::SparseExplanation {
+    let own: HashMap<u32, f32> = of.chunk.weights().collect();
+    let tokens = of.query.weights().map(|(token, weight)| {
+        let (in_query, in_chunk) = (f64::from(weight), own.get(&token).copied().map_or(0.0, f64::from));
+        pb::TokenExplanation { token, in_query, in_chunk, contribution: in_query * in_chunk }
+    });
+    pb::SparseExplanation { tokens: tokens.collect(), score: of.score, list_end: of.end }
 }
 
 fn place(places: Places, candidates: usize) -> pb::PlaceExplanation {

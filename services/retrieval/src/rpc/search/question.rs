@@ -87,6 +87,8 @@ fn fusion(options: Option<pb::FusionOptions>, field: &str, violations: &mut Viol
         format!("{field}.dense_weight"),
         "one of the two weights must be above 0",
     );
+    let sparse = options.sparse_weight.unwrap_or(1.0);
+    between(sparse, 0.0, 4.0, format!("{field}.sparse_weight"), violations);
     let method = match pb::FusionMethod::try_from(options.method) {
         Ok(pb::FusionMethod::Unspecified | pb::FusionMethod::Dbsf) => Method::Dbsf,
         Ok(pb::FusionMethod::Rrf) => Method::Rrf(k),
@@ -95,7 +97,7 @@ fn fusion(options: Option<pb::FusionOptions>, field: &str, violations: &mut Viol
             Method::Dbsf
         }
     };
-    Fusion { method, lexical, dense }
+    Fusion { method, lexical, dense, sparse }
 }
 
 /// A kind that is named once in a list.

@@ -4,8 +4,9 @@
 
 use std::sync::{Arc, Mutex};
 
+use copydesk_retrieval::domain::token_weights::TokenWeights;
 use copydesk_retrieval::embedders::{Embedders, Entry};
-use copydesk_retrieval::ports::{EmbedError, Embedder, Purpose};
+use copydesk_retrieval::ports::{EmbedError, Embedded, Embedder, Purpose};
 use tokio::sync::Semaphore;
 
 /// Texts of the same letters have the same vector. Two models of the same width and another shift have vectors that
@@ -14,6 +15,7 @@ pub struct Model {
     id: String,
     width: usize,
     shift: usize,
+    weighs: bool,
     seen: Mutex<Vec<(Purpose, String)>>,
     fault: Mutex<Option<EmbedError>>,
     /// Failures that come before the next answers.
@@ -26,10 +28,20 @@ const OPEN: usize = 1_000_000;
 
 impl Model {
     pub fn new(id: &str, width: usize, shift: usize) -> Arc<Self> {
+        Self::with(id, width, shift, false)
+    }
+
+    /// One that weighs tokens too: every word is one, and counts by its length.
+    pub fn weighing(id: &str, width: usize, shift: usize) -> Arc<Self> {
+        Self::with(id, width, shift, true)
+    }
+
+    fn with(id: &str, width: usize, shift: usize, weighs: bool) -> Arc<Self> {
         Arc::new(Self {
             id: id.into(),
             width,
             shift,
+            weighs,
             seen: Mutex::default(),
             fault: Mutex::default(),
             failures: Mutex::default(),
@@ -73,6 +85,17 @@ impl Model {
     }
 }
 
+/// A word's token.
+pub fn token(word: &str) -> u32 {
+    word.bytes().fold(7, |sum: u32, letter| sum.wrapping_mul(31).wrapping_add(letter.into()) % 250_002)
+}
+
+/// What the words of a text count: an eighth for each of their letters.
+pub fn weights(text: &str) -> TokenWeights {
+    let words = text.split(|sign: char| !sign.is_alphanumeric()).filter(|word| !word.is_empty());
+    TokenWeights::of(words.map(|word| (token(&word.to_lowercase()), word.len() as f32 / 8.0)))
+}
+
 #[async_trait::async_trait]
 impl Embedder for Model {
     fn id(&self) -> &str {
@@ -83,12 +106,20 @@ impl Embedder for Model {
         self.width
     }
 
-    async fn embed(&self, texts: Vec<String>, purpose: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
+    fn weighs_tokens(&self) -> bool {
+        self.weighs
+    }
+
+    async fn embed(&self, texts: Vec<String>, purpose: Purpose) -> Result<Vec<Embedded>, EmbedError> {
         self.gate.acquire().await.unwrap().forget();
         if let Some(fault) = self.fault.lock().unwrap().clone().or(self.failures.lock().unwrap().pop()) {
             return Err(fault);
         }
-        let vectors = texts.iter().map(|text| self.vector(text)).collect();
+        let embedded = |text: &String| Embedded {
+            vector: self.vector(text),
+            weights: self.weighs.then(|| weights(text)),
+        };
+        let vectors = texts.iter().map(embedded).collect();
         self.seen.lock().unwrap().extend(texts.into_iter().map(|text| (purpose, text)));
         Ok(vectors)
     }

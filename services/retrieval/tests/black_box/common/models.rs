@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use copydesk_retrieval::ports::{EmbedError, Embedder, Purpose, Ranking, RerankError, Reranker};
+use copydesk_retrieval::ports::{EmbedError, Embedded, Embedder, Purpose, Ranking, RerankError, Reranker};
 
 /// Counts letters: texts of the same letters are near. Fails on demand and counts its calls.
 #[derive(Default)]
@@ -22,7 +22,7 @@ impl Embedder for LetterEmbedder {
         26
     }
 
-    async fn embed(&self, texts: Vec<String>, _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
+    async fn embed(&self, texts: Vec<String>, _: Purpose) -> Result<Vec<Embedded>, EmbedError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         if self.broken.load(Ordering::SeqCst) {
             return Err(EmbedError::fault("out of order"));
@@ -31,7 +31,7 @@ impl Embedder for LetterEmbedder {
             let mut counts = vec![0.0f32; 26];
             let letters = text.bytes().map(|b| b.to_ascii_lowercase()).filter(u8::is_ascii_lowercase);
             letters.for_each(|b| counts[usize::from(b - b'a')] += 1.0);
-            counts
+            counts.into()
         };
         Ok(texts.into_iter().map(vector).collect())
     }

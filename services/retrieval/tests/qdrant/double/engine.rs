@@ -201,9 +201,14 @@ fn vectors(point: &Point, selector: Option<&q::WithVectorsSelector>) -> Option<q
         SelectorOptions::Enable(_) => return None,
     };
     let own = |name: String| {
-        let data = point.dense.get(&name)?.clone();
-        let vector = Some(q::vector_output::Vector::Dense(q::DenseVector { data }));
-        Some((name, q::VectorOutput { vector, ..q::VectorOutput::default() }))
+        let dense = point.dense.get(&name).cloned();
+        let sparse = point.sparse.get(&name).map(|own| own.iter().map(|(at, value)| (*at, *value)).unzip());
+        let dense = dense.map(|data| q::vector_output::Vector::Dense(q::DenseVector { data }));
+        let vector = dense.or_else(|| {
+            let (indices, values) = sparse?;
+            Some(q::vector_output::Vector::Sparse(q::SparseVector { values, indices }))
+        });
+        vector.map(|vector| (name, q::VectorOutput { vector: Some(vector), ..q::VectorOutput::default() }))
     };
     let vectors = names.into_iter().filter_map(own).collect();
     let named = q::NamedVectorsOutput { vectors };

@@ -93,7 +93,11 @@ impl Points for Server {
                         collection.dense.insert(request.vector_name, config.size);
                         Ok(changed())
                     }
-                    _ => Err(refused("the double adds dense vectors")),
+                    Some(q::create_vector_name_request::VectorConfig::SparseConfig(_)) => {
+                        collection.sparse.insert(request.vector_name);
+                        Ok(changed())
+                    }
+                    None => Err(refused("a vector of no kind")),
                 }
             })
             .await
