@@ -96,3 +96,12 @@ fn a_caller_may_draw_the_lines() {
     assert!(!at(0.001, 0.9999).verdict.is_flagged());
     assert_eq!(at(0.1, 0.2).model_risk, at(0.3, 0.6).model_risk, "lines do not move the risk");
 }
+
+#[test]
+fn the_version_names_the_weights() {
+    use sha2::{Digest, Sha256};
+    let file = Sha256::digest(include_bytes!("../weights/guard.json"));
+    let start: String = file.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    // Whoever fits anew gives the guard another version: reports, memories of judges and calibrations are told apart by it.
+    assert_eq!((copydesk_guard::GUARD_VERSION, start.as_str()), ("deterministic-3", "31701e0c603a226a"));
+}
