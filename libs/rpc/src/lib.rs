@@ -22,6 +22,7 @@ mod stream;
 pub mod testing;
 mod token;
 pub mod trace;
+mod turns;
 mod violations;
 
 pub use access::{AccessError, AccessTable, MethodAccess, RateClass, Visibility};
@@ -34,4 +35,5 @@ pub use service::{ReadyCheck, Service, ServiceContext, Task};
 pub use stream::{Closed, ProducedStream, StreamSink, produce};
 pub use token::{Claims, SigningKey, TokenError, Trust, Verifier};
 pub use trace::current_trace_id;
+pub use turns::{Turn, Turns};
 pub use violations::Violations;

@@ -145,7 +145,8 @@ pub struct ServeArgs {
     /// Where to listen for gRPC, `address:port`; port 0 takes a free one. Default: 127.0.0.1:7700, single services 7701 to 7704.
     #[arg(long)]
     pub listen: Option<String>,
-    /// Where to listen for metrics and health, `address:port`. Default: 127.0.0.1:7790.
+    /// Where to listen for metrics and health, `address:port`. Default: 127.0.0.1, 7790 for `up` and the gateway, 7791 to
+    /// 7794 for the other services.
     #[arg(long)]
     pub admin: Option<String>,
 }

@@ -6,7 +6,7 @@ use copydesk_guard::{Corrected, Report, Source, Thresholds, check, correct_by};
 use copydesk_rpc::ServiceError;
 use copydesk_types::TenantId;
 
-use super::{App, Material, aside};
+use super::{App, Material};
 use crate::agents::judge::SOURCES_PER_CLAIM;
 use crate::domain::count;
 use crate::domain::policy::{Lines, Mode};
@@ -41,7 +41,7 @@ impl App {
         let policy = self.policy_of(tenant).await.map_err(of_store)?;
         let thresholds = lines.or(policy.lines).thresholds();
         let given = material.clone();
-        let report = aside(move || check(&given.text, &given.sources(), &thresholds)).await?;
+        let report = self.aside(tenant, move || check(&given.text, &given.sources(), &thresholds)).await?;
         let (opinions, note) = match mode.unwrap_or(policy.mode) {
             Mode::Deterministic => (Vec::new(), None),
             Mode::Hybrid => self.hear_outside(tenant, &report, &material.sources()).await?,
@@ -53,7 +53,7 @@ impl App {
                 with_correction.then(|| correct_by(&material.text, &sources, &thresholds, &opinions));
             (heard, corrected)
         };
-        let (heard, corrected) = aside(settled).await?;
+        let (heard, corrected) = self.aside(tenant, settled).await?;
         let overruled = count(heard.overruled.len());
         Ok(Grounded {
             report: heard.report,

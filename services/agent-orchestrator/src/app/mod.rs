@@ -20,8 +20,8 @@ pub(crate) mod watch_run;
 use std::sync::Arc;
 
 use copydesk_guard::Source;
-use copydesk_rpc::{Minter, ServiceError};
-use copydesk_types::RunId;
+use copydesk_rpc::{Minter, ServiceError, Turns};
+use copydesk_types::{RunId, TenantId};
 use tokio::sync::Notify;
 
 use crate::config::Config;
@@ -56,6 +56,8 @@ pub(crate) struct App {
     workbench: packs::Workbench,
     /// The steps that this process works on.
     slots: slots::Slots,
+    /// Checks of callers that are under way.
+    turns: Turns,
     /// Wakes the engine.
     work: Notify,
     /// Wakes the relay.
@@ -71,6 +73,7 @@ impl App {
             board: board::Board::default(),
             workbench: packs::Workbench::default(),
             slots: slots::Slots::default(),
+            turns: Turns::default(),
             work: Notify::new(),
             outcomes: Notify::new(),
         }
@@ -78,6 +81,22 @@ impl App {
 
     fn now(&self) -> i64 {
         self.ports.clock.now_ms()
+    }
+
+    /// Work that may take a while without waiting for anything: beside the runtime's own threads, at a turn of the
+    /// tenant's.
+    async fn aside<T: Send + 'static>(
+        &self,
+        tenant: TenantId,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let turn = self.turns.take(tenant).await;
+        let work = move || {
+            let done = work();
+            drop(turn);
+            done
+        };
+        tokio::task::spawn_blocking(work).await.map_err(ServiceError::internal)
     }
 
     /// Tells this process that a run has ended: its other steps are dropped, its watchers and the relay woken.
@@ -101,11 +120,6 @@ impl Material {
     pub(crate) fn sources(&self) -> Vec<Source<'_>> {
         self.sources.iter().map(|(id, text)| Source { id, text }).collect()
     }
-}
-
-/// Work that may take a while without waiting for anything: beside the runtime's own threads.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ServiceError> {
-    tokio::task::spawn_blocking(work).await.map_err(ServiceError::internal)
 }
 
 fn no_such_run(run_id: RunId) -> ServiceError {

@@ -7,7 +7,7 @@ use copydesk_guard::pack::{ActivePack, BUILT_IN, Faults, Pack, built_in};
 use copydesk_rpc::{Kind, ServiceError, Violations};
 use copydesk_types::TenantId;
 
-use super::{App, aside};
+use super::App;
 use crate::error::of_store;
 use crate::ports::{Choice, Lists, StoredPack};
 
@@ -213,7 +213,7 @@ impl App {
         let document = document.ok_or_else(|| no_such_pack(id, &choice.version))?;
         let lists = choice.lists.clone();
         // A large pack takes a while to compile and to prove.
-        let pack = Arc::new(aside(move || prove(&document, lists)).await??);
+        let pack = Arc::new(self.aside(tenant, move || prove(&document, lists)).await??);
         self.workbench.put(key, &pack);
         Ok(Ready::Own(pack))
     }

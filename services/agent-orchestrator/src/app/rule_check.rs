@@ -7,7 +7,7 @@ use copydesk_types::TenantId;
 
 use super::hearing::{BAD_FORM, answer};
 use super::packs::Ready;
-use super::{App, Material, aside};
+use super::{App, Material};
 use crate::agents::judge;
 use crate::domain::count;
 use crate::domain::policy::Mode;
@@ -60,7 +60,7 @@ impl App {
         let packs = self.active_packs(tenant, pack_ids).await?;
         let (ready, given) = (packs.clone(), material.clone());
         let look = move || pack::check(&borrowed(&ready), scope, &given.text, &given.sources());
-        let found = aside(look).await?;
+        let found = self.aside(tenant, look).await?;
         let text = material.text.as_str();
         let mode = match mode {
             Some(mode) => mode,
@@ -90,7 +90,8 @@ impl App {
     ) -> Result<(Vec<Ready>, Sanitized), ServiceError> {
         let packs = self.active_packs(tenant, pack_ids).await?;
         let ready = packs.clone();
-        let sanitized = aside(move || pack::sanitize(&borrowed(&ready), scope, &text, &[])).await?;
+        let sanitized =
+            self.aside(tenant, move || pack::sanitize(&borrowed(&ready), scope, &text, &[])).await?;
         Ok((packs, sanitized))
     }
 

@@ -1,5 +1,7 @@
 //! Storing a verdict and learning from it.
 
+use std::time::Duration;
+
 use copydesk_types::{FeedbackId, LessonId, RunId, TenantId};
 
 use super::{App, Listed, PageRequest};
@@ -12,6 +14,9 @@ use crate::domain::lesson::{LONGEST_TEXT, Lesson, Source, Wish};
 use crate::domain::outcome::Outcome;
 use crate::error::Error;
 use crate::ports::{Cursor, FeedbackFilter, RequestKey, Stored};
+
+/// Milliseconds between looks for a run's end.
+const WAITS: [u64; 6] = [20, 50, 100, 200, 400, 800];
 
 /// A person's verdict on a run, its field rules checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +44,7 @@ impl App {
         tenant: TenantId,
         record: RecordFeedback,
     ) -> Result<(Feedback, Vec<Lesson>), Error> {
-        let outcome =
-            self.store.outcome(tenant, record.run).await?.ok_or(Error::OutcomeUnknown(record.run))?;
+        let outcome = self.awaited(tenant, record.run).await?.ok_or(Error::OutcomeUnknown(record.run))?;
         if outcome.text.trim().is_empty() {
             return Err(Error::NothingToJudge(record.run));
         }
@@ -64,6 +68,17 @@ impl App {
             Stored::Known(known) => Ok(known),
             Stored::Reused => Err(Error::RequestIdReused("verdict")),
         }
+    }
+
+    /// How a run ended. Whoever watched it to its end may be here a moment before the word of it: it is waited for.
+    async fn awaited(&self, tenant: TenantId, run: RunId) -> Result<Option<Outcome>, Error> {
+        for pause in WAITS {
+            if let Some(outcome) = self.store.outcome(tenant, run).await? {
+                return Ok(Some(outcome));
+            }
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+        Ok(self.store.outcome(tenant, run).await?)
     }
 
     /// What the verdict says about lessons. The comparison of two long texts is kept off the event loop.

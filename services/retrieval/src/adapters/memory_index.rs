@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use copydesk_rpc::Turns;
 use copydesk_types::{KnowledgeBaseId, PassageId, TenantId};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedRwLockReadGuard, RwLock};
 
@@ -32,6 +33,7 @@ pub struct MemoryIndex {
     config: IndexConfig,
     shelf: Arc<Mutex<Shelf>>,
     graphs: Graphs,
+    turns: Turns,
 }
 
 #[derive(Default)]
@@ -102,7 +104,7 @@ impl Shelf {
 impl MemoryIndex {
     /// Indexes over a source.
     pub fn new(source: Arc<dyn IndexSource>, config: IndexConfig) -> Self {
-        Self { source, graphs: Graphs::new(&config), config, shelf: Arc::default() }
+        Self { source, graphs: Graphs::new(&config), config, shelf: Arc::default(), turns: Turns::default() }
     }
 
     /// How many knowledge bases are in memory, and about how many bytes they take.
@@ -150,6 +152,31 @@ impl MemoryIndex {
             guards.push(Arc::clone(&held.loaded).read_owned().await);
         }
         Ok(guards)
+    }
+
+    /// Searches, beside the runtime's own threads and at a turn of the tenant's when that takes long.
+    async fn searched<T: Send + 'static>(
+        &self,
+        tenant: TenantId,
+        guards: Vec<OwnedRwLockReadGuard<Loaded>>,
+        cost: impl Fn(&KnowledgeIndex) -> u64,
+        search: impl FnOnce(&[&KnowledgeIndex]) -> T + Send + 'static,
+    ) -> Result<T, IndexError> {
+        let cost: u64 = guards.iter().map(|guard| cost(&guard.index)).sum();
+        let work = move || {
+            let indexes: Vec<&KnowledgeIndex> = guards.iter().map(|guard| &guard.index).collect();
+            search(&indexes)
+        };
+        if cost <= SHORT {
+            return Ok(work());
+        }
+        let turn = self.turns.take(tenant).await;
+        beside(move || {
+            let found = work();
+            drop(turn);
+            found
+        })
+        .await
     }
 
     /// Enters what changed since the version that the index shows. What a search that ran out of time has entered is
@@ -214,20 +241,6 @@ const SHORT: u64 = 100_000;
 const POSTING: u64 = 2;
 const VECTOR: u64 = 20;
 
-/// Searches, beside the runtime's own threads when that takes long.
-async fn searched<T: Send + 'static>(
-    guards: Vec<OwnedRwLockReadGuard<Loaded>>,
-    cost: impl Fn(&KnowledgeIndex) -> u64,
-    search: impl FnOnce(&[&KnowledgeIndex]) -> T + Send + 'static,
-) -> Result<T, IndexError> {
-    let cost: u64 = guards.iter().map(|guard| cost(&guard.index)).sum();
-    let work = move || {
-        let indexes: Vec<&KnowledgeIndex> = guards.iter().map(|guard| &guard.index).collect();
-        search(&indexes)
-    };
-    if cost <= SHORT { Ok(work()) } else { beside(work).await }
-}
-
 /// What it costs to go through the postings of these terms.
 fn of_words(index: &KnowledgeIndex, terms: &[String]) -> u64 {
     let postings = |term: &String| index.postings(TermId::of(term)).len() as u64;
@@ -246,7 +259,8 @@ impl LexicalIndex for MemoryIndex {
         let guards = self.current(corpus).await?;
         let (own, lens) = (terms.to_vec(), lens.clone());
         let cost = |index: &KnowledgeIndex| of_words(index, terms);
-        searched(guards, cost, move |indexes| bm25::search(indexes, &own, &lens, parents)).await
+        self.searched(corpus.tenant, guards, cost, move |indexes| bm25::search(indexes, &own, &lens, parents))
+            .await
     }
 
     fn forget(&self, tenant: TenantId, knowledge_base: KnowledgeBaseId) {
@@ -268,7 +282,10 @@ impl VectorIndex for MemoryIndex {
         let own = lens.clone();
         let cost = |index: &KnowledgeIndex| VECTOR * index.about_visible(lens);
         let effort = self.graphs.effort();
-        searched(guards, cost, move |indexes| cosine::search(indexes, vector, &own, parents, effort)).await
+        self.searched(corpus.tenant, guards, cost, move |indexes| {
+            cosine::search(indexes, vector, &own, parents, effort)
+        })
+        .await
     }
 
     async fn by_tokens(
@@ -284,7 +301,10 @@ impl VectorIndex for MemoryIndex {
             weights.iter().map(|(token, _)| index.holding(token).len() as u64).sum::<u64>()
         };
         let cost = |index: &KnowledgeIndex| POSTING * holding(index);
-        searched(guards, cost, move |indexes| sparse::search(indexes, &own, &lens, parents)).await
+        self.searched(corpus.tenant, guards, cost, move |indexes| {
+            sparse::search(indexes, &own, &lens, parents)
+        })
+        .await
     }
 }
 
@@ -304,7 +324,7 @@ impl Inspector for MemoryIndex {
         let inspect = move |indexes: &[&KnowledgeIndex]| {
             inspection::inspect(indexes, &terms, vector, weights.flatten(), &passages)
         };
-        searched(guards, cost, inspect).await
+        self.searched(corpus.tenant, guards, cost, inspect).await
     }
 }
 

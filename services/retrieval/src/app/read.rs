@@ -50,7 +50,7 @@ pub(super) async fn read(
     {
         return Ok(Err(failure));
     }
-    Ok(Ok(Read { format: choice.format, reading, pictures }))
+    Ok(Ok(Read { format: choice.format, reading: reading.without_nul(), pictures }))
 }
 
 /// Reads the pages that are pictures, and puts their texts in.

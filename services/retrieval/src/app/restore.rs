@@ -63,8 +63,9 @@ impl Restoring {
     #[tracing::instrument(name = "retrieval.restore_snapshot", skip_all)]
     pub async fn finish(self, request_id: String, name: String) -> Result<KnowledgeBase, Error> {
         let Self { desk, tenant, file, .. } = self;
+        let largest = desk.config.limits.max_document_bytes;
         let Checked { file, header, hash, originals } =
-            tokio::task::spawn_blocking(move || checked(file)).await??;
+            tokio::task::spawn_blocking(move || checked(file, largest)).await??;
         let base = KnowledgeBase {
             id: KnowledgeBaseId::generate(),
             name: if name.is_empty() { header.name } else { name },
@@ -155,6 +156,9 @@ impl Desk {
     }
 }
 
+/// Values of a vector, at most.
+const MOST_DIMENSIONS: u32 = 16_384;
+
 /// A file that is good to its end.
 struct Checked {
     file: File,
@@ -166,7 +170,7 @@ struct Checked {
 }
 
 /// Reads a file to its end, so that nothing is stored of one that is no good.
-fn checked(mut file: File) -> Result<Checked, Error> {
+fn checked(mut file: File, largest: u64) -> Result<Checked, Error> {
     let again = file.try_clone().map_err(Error::Folder)?;
     file.seek(SeekFrom::Start(0)).map_err(Error::Folder)?;
     let (mut reader, header) = Reader::new(BufReader::new(&file))?;
@@ -176,6 +180,10 @@ fn checked(mut file: File) -> Result<Checked, Error> {
     if header.embedder.is_empty() != (header.dimensions == 0) {
         return Err(Fault::Record(1, "its dimensions are not those of its embedder").into());
     }
+    if header.dimensions > MOST_DIMENSIONS {
+        return Err(Fault::Record(1, "its dimensions are those of no embedder").into());
+    }
+    reader.bound(largest, header.dimensions);
     let (mut keys, mut at, mut originals, mut hash) = (HashSet::new(), 1, 0, blake3::Hasher::new());
     while let Some(document) = reader.document()? {
         at += 1;

@@ -17,6 +17,11 @@ const LONGEST: u32 = 0xC000_0000;
 /// What an LZ4 block can grow to at most when it is read; a length beyond is a lie that would cost memory.
 const MOST_GROWTH: u64 = 256;
 
+/// Bytes of a document for each chunk, at least, on the average.
+const CHUNK: u64 = 128;
+/// So many versions no document comes to; the next ones must fit too.
+const LAST_VERSION: u32 = 1 << 31;
+
 /// Why a file is no snapshot that can be restored.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
@@ -119,7 +124,11 @@ pub struct Reader<R> {
     from: R,
     hash: blake3::Hasher,
     records: u64,
+    longest: u32,
 }
+
+/// Longest header.
+const HEADER: u32 = 1 << 20;
 
 impl<R: Read> Reader<R> {
     /// Reads the beginning: the header.
@@ -127,7 +136,7 @@ impl<R: Read> Reader<R> {
     /// # Errors
     /// When it is no such file.
     pub fn new(from: R) -> Result<(Self, SnapshotHeader), Fault> {
-        let mut reader = Self { from, hash: blake3::Hasher::new(), records: 0 };
+        let mut reader = Self { from, hash: blake3::Hasher::new(), records: 0, longest: HEADER };
         if &reader.take::<8>().map_err(|_| Fault::Foreign)? != MAGIC {
             return Err(Fault::Foreign);
         }
@@ -136,7 +145,18 @@ impl<R: Read> Reader<R> {
             return Err(Fault::Version(version));
         }
         let header = reader.record()?.ok_or(Fault::Record(0, "is missing"))?;
+        reader.longest = LONGEST;
         Ok((reader, header))
+    }
+
+    /// Refuses documents that are longer than those of a service whose documents have so many bytes at most, with vectors
+    /// of these dimensions: their text, their original and a vector for every [`CHUNK`] bytes, and room for the rest. A
+    /// record is unpacked in memory.
+    pub fn bound(&mut self, document: u64, dimensions: u32) {
+        const ROOM: u64 = 64 << 20;
+        let chunk = u64::from(dimensions).saturating_mul(4).saturating_add(128);
+        let longest = (document / CHUNK).saturating_mul(chunk).saturating_add(document.saturating_mul(4));
+        self.longest = u32::try_from(longest.saturating_add(ROOM)).unwrap_or(LONGEST).min(LONGEST);
     }
 
     /// The next document, checked; `None` at the end, when the file's hash was found right.
@@ -157,7 +177,10 @@ impl<R: Read> Reader<R> {
         self.records += 1;
         let at = self.records;
         let plain = u32::from_le_bytes(self.take()?);
-        if packed.max(plain) > LONGEST || u64::from(plain) > u64::from(packed) * MOST_GROWTH {
+        if packed.max(plain) > self.longest {
+            return Err(Fault::Record(at, "is longer than any document here"));
+        }
+        if u64::from(plain) > u64::from(packed) * MOST_GROWTH {
             return Err(Fault::Record(at, "has an impossible length"));
         }
         let mut bytes = Vec::new();
@@ -208,8 +231,8 @@ fn check(document: &SnapshotDocument) -> Result<(), &'static str> {
     if document.title.chars().count() > 1024 || document.title.contains(char::is_control) {
         return Err("its title is no title");
     }
-    if document.version == 0 {
-        return Err("it has no version");
+    if !(1..=LAST_VERSION).contains(&document.version) {
+        return Err("its version is none");
     }
     SourceKind::from_word(&document.source_kind).ok_or("its kind of source is not known")?;
     ContentType::from_word(&document.content_type).ok_or("its content type is not known")?;
@@ -410,9 +433,11 @@ mod tests {
     fn a_length_that_lies_reserves_nothing() {
         let mut bytes = MAGIC.to_vec();
         bytes.extend(VERSION.to_le_bytes());
-        bytes.extend(LONGEST.to_le_bytes());
-        bytes.extend(LONGEST.to_le_bytes());
+        bytes.extend(HEADER.to_le_bytes());
+        bytes.extend(HEADER.to_le_bytes());
         assert!(matches!(read(&bytes), Err(Fault::Length)));
+        let longer = [&bytes[..12], &(HEADER + 1).to_le_bytes(), &(HEADER + 1).to_le_bytes()].concat();
+        assert!(matches!(read(&longer), Err(Fault::Record(1, "is longer than any document here"))));
         bytes[12..16].copy_from_slice(&1u32.to_le_bytes());
         assert!(matches!(read(&bytes), Err(Fault::Record(1, "has an impossible length"))));
     }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::common::{Bench, Doc, Tenant, benches_with, doc, parts, refusal, rows, thirty};
+use crate::common::{Bench, Doc, Tenant, benches, benches_with, doc, parts, refusal, rows, thirty};
 use copydesk_proto::retrieval::v1::{
     CancelIngestionRequest, DeleteDocumentRequest, DocumentStage, GetIngestionRequest, GetQuotaRequest,
     Ingestion, IngestionDocument, IngestionState, ListIngestionDocumentsRequest, ListIngestionsRequest,
@@ -374,6 +374,22 @@ async fn quotas_refuse_uploads_and_fail_documents() {
         let again = tenant.watched(&again.ingestion_id).await.pop().unwrap();
         assert_eq!((again.state(), again.documents_failed), (IngestionState::Succeeded, 0));
         assert_eq!(tenant.quota().await.documents, of(1, 3));
+        bench.database.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_with_u0000_is_found_without_it() {
+    for bench in benches().await {
+        let tenant = bench.tenant(1);
+        let base = tenant.new_base("x").await.knowledge_base_id;
+        let text = "# Va\0ns\n\nTwelve crates of milk.\0 They are cold.";
+        let done = tenant.ingest("1", &base, &[doc("nul", SourceKind::Post, text)]).await;
+        assert_eq!(done.documents_done, 1, "{done:?}");
+        let hits = tenant.search(&base, "milk crates", 1).await;
+        let passage = hits[0].passage.as_ref().unwrap();
+        assert_eq!(passage.title, "Va ns", "on {}", bench.name);
+        assert!(passage.text.contains("Twelve crates of milk.  They are cold."), "{}", passage.text);
         bench.database.close().await;
     }
 }

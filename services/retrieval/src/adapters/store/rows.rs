@@ -135,7 +135,8 @@ pub(super) fn passage(row: &Row) -> Result<Passage, StoreError> {
         title: row.get("title")?,
         source_kind: source_kind(row)?,
         span: span(row)?,
-        text: text(row, "text")?,
+        // Earlier builds stored it as it came.
+        text: text(row, "text")?.replace('\0', " "),
         source_uri: row.get("source_uri")?,
     })
 }

@@ -36,6 +36,19 @@ pub struct Reading {
     pub pictures: Vec<Picture>,
 }
 
+impl Reading {
+    /// Puts a space in the place of every U+0000, which is no character of a text: others refuse it. Spans stay right.
+    #[must_use]
+    pub fn without_nul(mut self) -> Self {
+        for text in std::iter::once(&mut self.text).chain(&mut self.title) {
+            if text.contains('\0') {
+                *text = text.replace('\0', " ");
+            }
+        }
+        self
+    }
+}
+
 /// A page of a document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Page {
