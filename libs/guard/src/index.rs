@@ -12,6 +12,7 @@ use crate::facts::{
     Entity, Quantity, entities, has_opposite, is_negation, may_begin_quantity, quantities, quantities_among,
 };
 use crate::lexicon::{Key, Lexicon, Postings};
+use crate::order::{Opening, Valued};
 use crate::report::{Evidence, Source};
 use crate::sketch::{Sketch, kin, pair, triple};
 use crate::text::{Word, WordReader, Words, is_stop_word, sentences, stem, with_stem, with_stem_key, words};
@@ -45,10 +46,10 @@ pub(crate) struct Index<'a> {
     stems: Lexicon,
     /// Passages by stem, ascending.
     postings: Postings,
-    /// The form that a passage begins with, the one behind it, and the passage; ascending.
-    openings: Vec<(u32, Option<u32>, PassageId)>,
+    /// What passages begin with; ascending.
+    openings: Vec<Opening>,
     /// Quantities that match by their value, ascending, with their passages.
-    by_value: Vec<(f64, PassageId)>,
+    by_value: Vec<Valued>,
     /// Passages with another kind of quantity, ascending.
     by_kind: Vec<PassageId>,
     /// Words of all passages.
@@ -77,6 +78,8 @@ struct Desk {
     met: Vec<u32>,
     keys: HashTable<Said>,
     hasher: RandomState,
+    /// Positions of the passage's words that may begin a quantity.
+    beginnings: Vec<usize>,
 }
 
 /// What quantities share that say the same, by the first of them.
@@ -133,7 +136,7 @@ impl<'a> Index<'a> {
         }
         index.postings = Postings::of(&desk.held, index.stems.len());
         index.openings.sort_unstable();
-        index.by_value.sort_unstable_by(|left, right| left.0.total_cmp(&right.0));
+        index.by_value.sort_unstable();
         index
     }
 
@@ -143,28 +146,24 @@ impl<'a> Index<'a> {
         };
         let raw = &text[span.clone()];
         desk.reader.read(raw);
-        let (forms, has_quantity) = self.file(id, desk);
-        let may_begin = |at: usize| self.traits[forms[at] as usize].may_begin_quantity;
-        let quantities =
-            if has_quantity { quantities_among(raw, &desk.reader, may_begin) } else { Vec::new() };
-        self.openings.extend(forms.first().map(|first| (*first, forms.get(1).copied(), id)));
+        let forms = self.file(id, desk);
+        let quantities = quantities_among(raw, &desk.reader, desk.beginnings.iter().copied());
+        self.openings.extend(forms.first().map(|first| Opening::new(*first, forms.get(1).copied(), id)));
         self.length += forms.len();
         self.passages.push(Passage { source, span, forms, quantities, breadth: 0 });
         self.passages[id as usize].breadth = self.breadth(id, desk);
     }
 
-    /// Files a passage under the stems of its words and notes which are neighbours; its forms, and whether one may begin a
-    /// quantity.
-    fn file(&mut self, id: PassageId, desk: &mut Desk) -> (Vec<u32>, bool) {
-        let count = desk.reader.count();
-        let mut forms = Vec::with_capacity(count);
-        let mut has_quantity = false;
+    /// Files a passage under the stems of its words and notes which are neighbours and which may begin a quantity; its forms.
+    fn file(&mut self, id: PassageId, desk: &mut Desk) -> Vec<u32> {
+        let forms: Vec<u32> = (0..desk.reader.count()).map(|at| self.intern(&desk.reader, at)).collect();
+        desk.beginnings.clear();
         let (mut first, mut second) = (0, 0);
-        for at in 0..count {
-            let form = self.intern(desk.reader.key(at));
-            let Traits { stem, may_begin_quantity } = self.traits[form as usize];
-            forms.push(form);
-            has_quantity |= may_begin_quantity;
+        for (at, form) in forms.iter().enumerate() {
+            let Traits { stem, may_begin_quantity } = self.traits[*form as usize];
+            if may_begin_quantity {
+                desk.beginnings.push(at);
+            }
             if desk.meets(stem, id) {
                 desk.held.push((stem, id));
             }
@@ -176,7 +175,7 @@ impl<'a> Index<'a> {
             }
             (first, second) = (second, stem);
         }
-        (forms, has_quantity)
+        forms
     }
 
     /// Files a passage that is there under its quantities; how many different stems and quantities it has.
@@ -211,14 +210,22 @@ impl<'a> Index<'a> {
     fn hold(&mut self, id: PassageId, at: usize) {
         let quantity = &self.passages[id as usize].quantities[at];
         if quantity.goes_by_value() {
-            self.by_value.push((quantity.value, id));
+            self.by_value.push(Valued::new(quantity.value, id));
         } else if self.by_kind.last() != Some(&id) {
             self.by_kind.push(id);
         }
     }
 
+    /// The number of a word that was read.
     #[inline]
-    fn intern(&mut self, lower: Key<'_>) -> u32 {
+    fn intern(&mut self, reader: &WordReader, at: usize) -> u32 {
+        let packed = reader.packed(at);
+        let known = if packed == 0 { None } else { self.forms.find_packed(packed) };
+        known.unwrap_or_else(|| self.intern_key(Key::of(reader.lower(at))))
+    }
+
+    #[inline(never)]
+    fn intern_key(&mut self, lower: Key<'_>) -> u32 {
         let (form, is_new) = self.forms.intern(lower);
         if is_new {
             self.learn(lower);
@@ -310,9 +317,10 @@ impl<'a> Index<'a> {
         let Some(values) = wanted.near_values() else {
             return (0..).take(self.passages.len()).filter(holds).collect();
         };
-        let from = self.by_value.partition_point(|(value, _)| *value < values.start);
-        let near = self.by_value[from..].iter().take_while(|(value, _)| *value <= values.end);
-        let mut found: Vec<PassageId> = near.map(|(_, id)| *id).chain(self.by_kind.iter().copied()).collect();
+        let from = self.by_value.partition_point(|valued| valued.value() < values.start);
+        let near = self.by_value[from..].iter().take_while(|valued| valued.value() <= values.end);
+        let mut found: Vec<PassageId> =
+            near.map(|valued| valued.passage()).chain(self.by_kind.iter().copied()).collect();
         found.sort_unstable();
         found.dedup();
         found.retain(holds);
@@ -323,10 +331,11 @@ impl<'a> Index<'a> {
     pub(crate) fn opening_with(&self, forms: &[u32]) -> Vec<PassageId> {
         let Some(first) = forms.first() else { return Vec::new() };
         let with = |second: Option<u32>| {
-            let from = self.openings.partition_point(|(one, two, _)| (*one, *two) < (*first, second));
-            let count =
-                self.openings[from..].partition_point(|(one, two, _)| (*one, *two) == (*first, second));
-            self.openings[from..from + count].iter().map(|(_, _, id)| *id)
+            let (least, last) =
+                (Opening::new(*first, second, 0), Opening::new(*first, second, PassageId::MAX));
+            let from = self.openings.partition_point(|opening| *opening < least);
+            let count = self.openings[from..].partition_point(|opening| *opening <= last);
+            self.openings[from..from + count].iter().map(|opening| opening.passage())
         };
         let mut found: Vec<PassageId> = with(None).collect();
         if let Some(second) = forms.get(1) {

@@ -7,7 +7,32 @@ use std::sync::LazyLock;
 use foldhash::fast::RandomState;
 
 /// One for all lexicons, so that a word that is looked up in several is hashed once.
-static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
+static HASHER: LazyLock<Hasher> = LazyLock::new(Hasher::default);
+
+#[derive(Debug)]
+struct Hasher {
+    long: RandomState,
+    /// Drawn at the start of the program.
+    seeds: [u64; 2],
+}
+
+impl Default for Hasher {
+    fn default() -> Self {
+        let long = RandomState::default();
+        Self { seeds: [long.hash_one(1), long.hash_one(2) | 1], long }
+    }
+}
+
+impl Hasher {
+    /// The halves of one product of the two halves, which makes all bits depend on all (Yi 2020, wyhash).
+    #[inline]
+    fn of_packed(&self, packed: u128) -> u64 {
+        let [low, high] = halves(packed);
+        let product = u128::from(low ^ self.seeds[0]) * u128::from(high ^ self.seeds[1]);
+        let [low, high] = halves(product);
+        low ^ high
+    }
+}
 
 /// Bytes of a word that is compared as one number.
 pub(crate) const SHORT: usize = 16;
@@ -26,21 +51,22 @@ impl<'w> Key<'w> {
         Self::new(word, pack(word.as_bytes()))
     }
 
-    /// The word at these bytes of a text: without a look at how long it is, if sixteen bytes follow its start.
+    /// [`Self::packed`] of the word at these bytes of a text, if sixteen bytes follow its start; otherwise 0.
     #[inline]
-    pub(crate) fn within(text: &'w str, place: Range<usize>) -> Self {
-        let word = &text[place.clone()];
-        match text.as_bytes()[place.start..].first_chunk() {
-            Some(bytes) if (1..=SHORT).contains(&word.len()) && !word.ends_with('\0') => {
-                Self::new(word, u128::from_le_bytes(*bytes) & (u128::MAX >> (8 * (SHORT - word.len()))))
-            }
-            _ => Self::of(word),
-        }
+    pub(crate) fn packed_within(text: &[u8], place: Range<usize>) -> u128 {
+        let length = place.end.wrapping_sub(place.start);
+        let (Some(bytes), Some(mask)) =
+            (text.get(place.start..).and_then(<[u8]>::first_chunk), MASKS.get(length))
+        else {
+            return 0;
+        };
+        let ends_in_zero = length.checked_sub(1).is_none_or(|last| bytes[last] == 0);
+        if ends_in_zero { 0 } else { u128::from_le_bytes(*bytes) & mask }
     }
 
     #[inline]
     fn new(word: &'w str, packed: u128) -> Self {
-        let hash = if packed != 0 { HASHER.hash_one(packed) } else { HASHER.hash_one(word) };
+        let hash = if packed != 0 { HASHER.of_packed(packed) } else { HASHER.long.hash_one(word) };
         Self { word, packed, hash }
     }
 
@@ -76,6 +102,17 @@ impl<'w> Key<'w> {
     }
 }
 
+/// What so many bytes are kept with.
+static MASKS: [u128; SHORT + 1] = {
+    let mut masks = [0; SHORT + 1];
+    let mut length = 1;
+    while length <= SHORT {
+        masks[length] = u128::MAX >> (8 * (SHORT - length));
+        length += 1;
+    }
+    masks
+};
+
 /// How many bytes are [`Key::packed`].
 fn length(packed: u128) -> usize {
     SHORT - packed.leading_zeros() as usize / 8
@@ -85,7 +122,12 @@ fn pack(word: &[u8]) -> u128 {
     if word.len() > SHORT || word.last() == Some(&0) {
         return 0;
     }
-    word.iter().rev().fold(0, |all, byte| all << 8 | u128::from(*byte))
+    if let (Some(first), Some(last)) = (word.first_chunk(), word.last_chunk()) {
+        let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+        // Where both reach over the same bytes, these are the same.
+        return u128::from(first) | u128::from(last) << (8 * (word.len() - 8));
+    }
+    u128::from(word.iter().rev().fold(0, |all: u64, byte| all << 8 | u64::from(*byte)))
 }
 
 /// Different words, numbered from 0 in the order in which they came.
@@ -158,6 +200,22 @@ impl Lexicon {
     /// The number of a word that is there.
     pub(crate) fn find(&self, word: &str) -> Option<u32> {
         self.look(Key::of(word)).ok()
+    }
+
+    /// The number of a word with these [`Key::packed`] bytes, which are not 0.
+    #[inline]
+    pub(crate) fn find_packed(&self, packed: u128) -> Option<u32> {
+        let hash = HASHER.of_packed(packed);
+        let (tag, packed) = ((hash >> 32) as u32, halves(packed));
+        let last = self.slots.len().wrapping_sub(1);
+        let mut at = hash as usize & last;
+        while let Some(slot) = self.slots.get(at).filter(|slot| slot.next != 0) {
+            if slot.tag == tag && self.packed[slot.next as usize - 1] == packed {
+                return Some(slot.next - 1);
+            }
+            at = (at + 1) & last;
+        }
+        None
     }
 
     /// The number of a word, or the slot it would have.
@@ -272,7 +330,10 @@ mod tests {
             assert_eq!(lexicon.intern(Key::of(&word)), (0, true));
             for behind in ["", "b", " and so on, and so on"] {
                 let text = format!("- {word}{behind}");
-                assert_eq!(lexicon.intern(Key::within(&text, 2..2 + length)), (0, false), "{text}");
+                let packed = Key::packed_within(text.as_bytes(), 2..2 + length);
+                let is_whole = (1..=SHORT).contains(&length) && text.len() >= 2 + SHORT;
+                assert_eq!(packed, if is_whole { Key::of(&word).packed() } else { 0 }, "{text}");
+                assert!(!is_whole || lexicon.find_packed(packed) == Some(0), "{text}");
             }
             for other in (0..length).map(|at| format!("{}b{}", &word[..at], &word[at + 1..])) {
                 assert_eq!(lexicon.find(&other), None, "{other}");

@@ -33,6 +33,7 @@ mod lexicon;
 pub mod llm_judge;
 pub mod measure;
 pub mod model;
+mod order;
 pub mod pack;
 mod phrase;
 pub mod pii;

@@ -127,7 +127,7 @@ fn begins_version(whole: &str, start: &str) -> bool {
 
 /// All quantities of a text whose words are given, in reading order.
 pub(crate) fn quantities(text: &str, words: &[Word]) -> Vec<Quantity> {
-    quantities_among(text, words, |at| may_begin_quantity(&words[at].lower))
+    quantities_among(text, words, (0..words.len()).filter(|at| may_begin_quantity(&words[*at].lower)))
 }
 
 /// Whether some quantity begins with this lower-cased word; without the text around, it may be thought wrongly that one
@@ -136,22 +136,20 @@ pub(crate) fn may_begin_quantity(lower: &str) -> bool {
     may_be_numeral(lower) || may_be_month(lower)
 }
 
-/// Like [`quantities`] when `may_begin` says of each position at least what [`may_begin_quantity`] says of its word.
+/// Like [`quantities`] when `beginnings` are the positions, ascending, of the words of which [`may_begin_quantity`] is true.
 pub(crate) fn quantities_among<W: Words + ?Sized>(
     text: &str,
     words: &W,
-    may_begin: impl Fn(usize) -> bool,
+    beginnings: impl Iterator<Item = usize>,
 ) -> Vec<Quantity> {
     let mut found: Vec<Quantity> = Vec::new();
-    let mut at = 0;
-    while at < words.count() {
-        match may_begin(at).then(|| quantity_at(text, words, at)).flatten() {
-            Some(mut quantity) => {
-                quantity.approximate = is_rough(text, words, at);
-                at = quantity.words.end;
-                found.push(quantity);
-            }
-            None => at += 1,
+    for at in beginnings {
+        if found.last().is_some_and(|before| at < before.words.end) {
+            continue;
+        }
+        if let Some(mut quantity) = quantity_at(text, words, at) {
+            quantity.approximate = is_rough(text, words, at);
+            found.push(quantity);
         }
     }
     share_units_in_ranges(text, &mut found);

@@ -69,12 +69,13 @@ fn runs(seen: &Seen<'_, '_>) -> (f64, f64, f64) {
 /// The length of the longest row of words that both have in this order.
 fn common_order(mine: &[Option<u32>], theirs: &[u32]) -> usize {
     let mut row = vec![0_usize; theirs.len() + 1];
-    for word in mine {
-        let mut corner = 0;
-        for (at, other) in theirs.iter().enumerate() {
-            let above = row[at + 1];
-            row[at + 1] = if *word == Some(*other) { corner + 1 } else { above.max(row[at]) };
-            corner = above;
+    // Words that they do not have change nothing.
+    for word in mine.iter().flatten().filter(|word| theirs.contains(word)) {
+        let (mut corner, mut left) = (0, 0);
+        for (cell, other) in row[1..].iter_mut().zip(theirs) {
+            let above = *cell;
+            left = if word == other { corner + 1 } else { above.max(left) };
+            (*cell, corner) = (left, above);
         }
     }
     row.last().copied().unwrap_or(0)

@@ -25,7 +25,7 @@ pub(super) fn measure(seen: &Seen<'_, '_>, values: &mut Vec<f64>) {
     let words = || parsed.words.iter().map(|word| word.lower.as_str());
     let mine = words().filter(|lower| is_negation(lower)).count();
     let theirs = seen.words_of(&seen.evidence).filter(|lower| is_negation(lower)).count();
-    let near = seen.words_of(&seen.near).any(is_negation);
+    let near = || seen.words_of(&seen.near).any(is_negation);
     let best = seen.aligned.best;
     let extremes =
         superlatives(index, parsed, &seen.evidence).len() + absolutes(index, parsed, &seen.evidence);
@@ -35,7 +35,7 @@ pub(super) fn measure(seen: &Seen<'_, '_>, values: &mut Vec<f64>) {
         flag(mine > 0),
         flag(mine > 0 && theirs == 0),
         flag(theirs > 0 && mine == 0),
-        flag(mine > 0 && !near),
+        flag(mine > 0 && !near()),
         flag(mine > 0 && !index.has_negation()),
         flag(denial(index, parsed, &seen.evidence).is_some()),
         flag(best.is_some_and(|best| omitted_denial(index, parsed, best).is_some())),

@@ -113,9 +113,12 @@ fn gaps(seen: &Seen<'_, '_>, theirs: &[(u32, &str)]) -> Vec<(Range<usize>, Range
         (mine[i] == Some(theirs[j].0)).then(|| table[(i + 1) * width + j + 1] + worth[i])
     };
     for i in (0..mine.len()).rev() {
-        for j in (0..theirs.len()).rev() {
-            let skipped = table[(i + 1) * width + j].max(table[i * width + j + 1]);
-            table[i * width + j] = joined(&table, i, j).map_or(skipped, |value| value.max(skipped));
+        let (above, below) = table.split_at_mut((i + 1) * width);
+        let (row, below) = (&mut above[i * width..], &below[..width]);
+        match mine[i].filter(|stem| theirs.iter().any(|(other, _)| other == stem)) {
+            Some(stem) => fill(row, below, theirs, stem, worth[i]),
+            // A word that they do not have changes nothing.
+            None => row.copy_from_slice(below),
         }
     }
     let mut found = Vec::new();
@@ -138,6 +141,17 @@ fn gaps(seen: &Seen<'_, '_>, theirs: &[(u32, &str)]) -> Vec<(Range<usize>, Range
     }
     close(from, mine.len(), theirs.len());
     found
+}
+
+/// Fills the row of a word, from the right, with the most worth that it and the words behind it, whose row is `below`, share
+/// with theirs from each place on.
+fn fill(row: &mut [u16], below: &[u16], theirs: &[(u32, &str)], stem: u32, worth: u16) {
+    let mut right = 0;
+    for ((cell, below), (other, _)) in row.iter_mut().zip(below.windows(2)).zip(theirs).rev() {
+        let skipped = below[0].max(right);
+        right = if *other == stem { skipped.max(below[1] + worth) } else { skipped };
+        *cell = right;
+    }
 }
 
 /// Quantifiers, prepositions and modals.

@@ -29,6 +29,11 @@ pub fn is_stop_word(word_lower: &str) -> bool {
     if STOP.contains(word_lower) {
         return true;
     }
+    // Most words have no such ending, and looking for it takes longer than for the word.
+    let mut ending = word_lower.bytes().rev().skip(1).take(2);
+    if !ending.any(|b| b == b'\'') {
+        return false;
+    }
     match word_lower.split_once('\'') {
         Some((_, "t")) => true,
         Some((base, "s" | "re" | "ll" | "ve" | "d" | "m")) => STOP.contains(base),

@@ -83,10 +83,10 @@ impl WordReader {
         self.spelt.push_str("                ");
     }
 
-    /// [`Words::lower`] of the word at a position, as it is looked up.
+    /// [`Key::packed`] of the word at a position.
     #[inline]
-    pub(crate) fn key(&self, at: usize) -> Key<'_> {
-        Key::within(&self.spelt, self.places[at].1.clone())
+    pub(crate) fn packed(&self, at: usize) -> u128 {
+        Key::packed_within(self.spelt.as_bytes(), self.places[at].1.clone())
     }
 
     fn add(&mut self, lower: &str) -> Range<usize> {
