@@ -32,7 +32,7 @@ fn weights_are_fitted_and_measured() {
     let said = good(&["guard", "fit", &at("own"), "--out", &first, "--folds", "2", "--ablate", "--json"]);
     let report: Value = serde_json::from_str(&said).expect("JSON");
     assert_eq!(report["cross_validated"]["figures"]["sets"][0]["set"], "own");
-    assert_eq!(report["ablation"].as_array().map(Vec::len), Some(7), "{report:#}");
+    assert_eq!(report["ablation"].as_array().map(Vec::len), Some(9), "{report:#}");
     good(&["guard", "fit", &at("own/dev.jsonl"), "--out", &again, "--folds", "2"]);
     let read = |path: &str| std::fs::read_to_string(path).expect("weights");
     assert_eq!(read(&first), read(&again), "the same data, the same bytes");
