@@ -71,7 +71,9 @@ impl Desk {
     ) -> Result<Vec<IngestionDocument>, Error> {
         let mut documents = Vec::new();
         if now.changes > after {
-            documents = self.ingestions.changed_documents(tenant, now.id, after, TOLD).await?;
+            // To what is told of the ingestion and no further: what ended since then comes next, and only once.
+            let changes = after + 1..=now.changes;
+            documents = self.ingestions.changed_documents(tenant, now.id, changes, TOLD).await?;
         }
         if let Some(at_work) = self.at_work(tenant, now).await? {
             documents.retain(|document| document.ordinal != at_work.ordinal);

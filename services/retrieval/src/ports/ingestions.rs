@@ -1,6 +1,6 @@
 //! What the desk and its worker need of the rows of uploads.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use async_trait::async_trait;
 use copydesk_store::StoreError;
@@ -252,12 +252,12 @@ pub trait IngestionStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<IngestionDocument>, StoreError>;
 
-    /// The documents whose rows changed after this count of changes, oldest change first; the newest `limit` of them.
+    /// The documents whose last change is one of these by number, oldest change first; the newest `limit` of them.
     async fn changed_documents(
         &self,
         tenant: TenantId,
         id: IngestionId,
-        after: u64,
+        changes: RangeInclusive<u64>,
         limit: u32,
     ) -> Result<Vec<IngestionDocument>, StoreError>;
 

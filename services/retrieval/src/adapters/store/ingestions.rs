@@ -1,5 +1,7 @@
 //! Uploads as rows: staging, commit, state. The worker's half of `IngestionStore` is in `jobs.rs`.
 
+use std::ops::RangeInclusive;
+
 use async_trait::async_trait;
 use copydesk_store::{Dialect, StoreError, Tx, Value, params};
 use copydesk_types::{IngestionId, TenantId};
@@ -134,10 +136,10 @@ impl IngestionStore for DatabaseStore {
         &self,
         tenant: TenantId,
         id: IngestionId,
-        after: u64,
+        changes: RangeInclusive<u64>,
         limit: u32,
     ) -> Result<Vec<IngestionDocument>, StoreError> {
-        items::changed(&self.database, tenant, id, after, limit).await
+        items::changed(&self.database, tenant, id, changes, limit).await
     }
 
     async fn cancel(

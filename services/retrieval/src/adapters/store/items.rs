@@ -1,5 +1,7 @@
 //! The documents of an upload as rows: how one changes its state, how its ingestion counts it, and lists of them.
 
+use std::ops::RangeInclusive;
+
 use copydesk_store::{Database, StoreError, Tx, params};
 use copydesk_types::{IngestionId, TenantId};
 
@@ -99,14 +101,15 @@ pub(super) async fn changed(
     database: &Database,
     tenant: TenantId,
     id: IngestionId,
-    after: u64,
+    changes: RangeInclusive<u64>,
     limit: u32,
 ) -> Result<Vec<IngestionDocument>, StoreError> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM ingestion_item WHERE tenant = $1 AND ingestion_id = $2 AND change > $3
-         ORDER BY change DESC LIMIT $4"
+        "SELECT {COLUMNS} FROM ingestion_item WHERE tenant = $1 AND ingestion_id = $2
+           AND change BETWEEN $3 AND $4 ORDER BY change DESC LIMIT $5"
     );
-    let values = params![tenant.to_string(), id.to_string(), rows::int(after), limit];
+    let (from, until) = (rows::int(*changes.start()), rows::int(*changes.end()));
+    let values = params![tenant.to_string(), id.to_string(), from, until, limit];
     let newest_first = database.query(sql, &values).await?;
     newest_first.iter().rev().map(rows::ingestion_document).collect()
 }

@@ -361,9 +361,15 @@ pub async fn lists_show_what_was_asked_for(shelf: Shelf) {
     assert_eq!(of(Some(Stage::Waiting), 0).await, ["c"]);
     let stranger = TenantId::from_u128(8);
     assert!(shelf.store.ingestion_documents(stranger, first, None, 0, 9).await.unwrap().is_empty());
-    let changed = shelf.store.changed_documents(TENANT, first, 0, 10).await.unwrap();
+    let changed = shelf.store.changed_documents(TENANT, first, 1..=9, 10).await.unwrap();
     let changed: Vec<_> = changed.into_iter().map(|document| (document.key, document.stage)).collect();
     assert_eq!(changed, [("a".to_owned(), Stage::Failed), ("b".to_owned(), Stage::Done)]);
-    assert_eq!(shelf.store.changed_documents(TENANT, first, 1, 10).await.unwrap().len(), 1);
-    assert_eq!(shelf.store.changed_documents(TENANT, first, 0, 1).await.unwrap()[0].key, "b", "the newest");
+    assert_eq!(shelf.store.changed_documents(TENANT, first, 2..=9, 10).await.unwrap().len(), 1);
+    let before = shelf.store.changed_documents(TENANT, first, 1..=1, 10).await.unwrap();
+    assert_eq!(before.into_iter().map(|document| document.key).collect::<Vec<_>>(), ["a"]);
+    assert_eq!(
+        shelf.store.changed_documents(TENANT, first, 1..=9, 1).await.unwrap()[0].key,
+        "b",
+        "the newest"
+    );
 }
