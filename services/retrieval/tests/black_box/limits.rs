@@ -212,7 +212,9 @@ mod cases {
         assert_eq!(tenant.documents(&base).await.len(), 1);
         let zero = "a zero \0 between kiwis";
         tenant.ingest("r3", &base, &[doc("zero", SourceKind::Post, zero)]).await;
-        assert_eq!(tenant.search(&base, "kiwis", 1).await[0].passage.as_ref().unwrap().text, zero);
+        let found = tenant.search(&base, "kiwis", 1).await.pop().unwrap().passage.unwrap();
+        // Models and databases refuse it: a space of the same width stands in its place.
+        assert_eq!(found.text, zero.replace('\0', " "));
     }
 
     pub async fn a_broken_stream_stores_nothing(bench: &Bench) {
