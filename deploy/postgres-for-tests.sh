@@ -10,15 +10,10 @@
 # "postgres", because PostgreSQL refuses root) and as any other user.
 set -eu
 
-fail() {
-    echo "postgres-for-tests: $*" >&2
-    exit 1
-}
-
-usage() {
-    sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
-    exit 2
-}
+name=postgres
+usage_lines=10
+# shellcheck source=deploy/throwaway.sh
+. "$(dirname "$0")/throwaway.sh"
 
 # The newest installed version wins: Debian keeps the server binaries outside PATH.
 find_binaries() {
@@ -152,12 +147,7 @@ stop)
         pid=$(head -n 1 "$data/postmaster.pid")
         # SIGINT is PostgreSQL's fast shutdown: it ends the sessions and exits.
         kill -INT "$pid"
-        tries=0
-        while kill -0 "$pid" 2>/dev/null; do
-            tries=$((tries + 1))
-            [ "$tries" -lt 100 ] || fail "process $pid did not end"
-            sleep 0.1
-        done
+        await_end "$pid"
     fi
     remove_cluster
     rmdir "$folder" 2>/dev/null || true

@@ -1,4 +1,5 @@
-# What the scripts of throwaway servers have in common; they source it, and end with `throwaway "$@"`.
+# What the scripts of throwaway servers have in common; they source it, and end with `throwaway "$@"`. PostgreSQL's, which has a
+# cluster to make and a process id in a place of its own, takes fail, usage and await_end only.
 #
 # A script says: $name (of its server; names the files), usage_lines (of its head), url PORT, is_ours PORT (the command line
 # of the process that has our number), and launch PORT, which starts a server, writes its process id to $folder/$name.pid and
@@ -47,10 +48,14 @@ start_server() {
 end_server() {
     pid=$(cat "$folder/$name.pid")
     kill "$pid"
+    await_end "$pid"
+}
+
+await_end() {
     tries=0
-    while kill -0 "$pid" 2>/dev/null; do
+    while kill -0 "$1" 2>/dev/null; do
         tries=$((tries + 1))
-        [ "$tries" -lt 100 ] || fail "process $pid did not end"
+        [ "$tries" -lt 100 ] || fail "process $1 did not end"
         sleep 0.1
     done
 }
