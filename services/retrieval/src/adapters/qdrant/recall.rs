@@ -10,7 +10,7 @@ use qdrant_client::qdrant::{
 };
 
 use super::count::View;
-use super::layout::{TOKENS, WORDS, dense, key};
+use super::layout::{Layout, TOKENS, WORDS, dense, key};
 use super::link::{Access, Fault};
 use super::mark::{self, Mark};
 use super::point::{Read, read, sparse, tokens};
@@ -142,29 +142,11 @@ impl QdrantIndex {
         parents: usize,
     ) -> Result<Vec<Leaf>, IndexError> {
         let Some(direction) = Direction::new(vector).filter(|_| parents > 0) else { return Ok(Vec::new()) };
-        let name = dense(direction.width());
-        let mut tries = Tries::new(corpus);
-        loop {
-            let view = self.view(&tries.corpus).await?;
-            if !view.layout.widths.contains(&direction.width()) {
-                return Ok(Vec::new());
-            }
-            let ask = Ask {
-                query: Some(nearest(vector_input::Variant::Dense(DenseVector { data: direction.unit() }))),
-                using: Some(name.clone()),
-                filter: view.through(lens),
-                exact: lens.exact,
-                terms: false,
-                vectors: vec![name.clone()],
-            };
-            let score = |chunk| direction.score(chunk);
-            let list =
-                self.listed(&view, ask, (parents, tries.is_last()), score, |last| direction.ceiling(last));
-            match Box::pin(list).await? {
-                Outcome::Done(list) => return Ok(list),
-                Outcome::Moved(moved) => tries.again(moved)?,
-            }
-        }
+        let width = direction.width();
+        let question = vector_input::Variant::Dense(DenseVector { data: direction.unit() });
+        let held = |layout: &Layout| layout.widths.contains(&width);
+        let (score, ceiling) = (|chunk| direction.score(chunk), |last| direction.ceiling(last));
+        self.by_vector(corpus, (dense(width), question), held, (lens, parents), score, ceiling).await
     }
 
     pub(super) async fn tokens(
@@ -175,23 +157,38 @@ impl QdrantIndex {
         parents: usize,
     ) -> Result<Vec<Leaf>, IndexError> {
         let Some(asked) = Tokens::new(weights.clone()).filter(|_| parents > 0) else { return Ok(Vec::new()) };
+        let question = vector_input::Variant::Sparse(tokens(asked.weights()));
+        let held = |layout: &Layout| layout.tokens;
+        let (score, ceiling) = (|chunk| asked.score(chunk), |last| asked.ceiling(last));
+        self.by_vector(corpus, (TOKENS.to_owned(), question), held, (lens, parents), score, ceiling).await
+    }
+
+    /// A leg that compares one named vector of the points, which comes along to be compared again. Nothing where the
+    /// collection holds none.
+    async fn by_vector(
+        &self,
+        corpus: &Corpus,
+        (name, question): (String, vector_input::Variant),
+        held: impl Fn(&Layout) -> bool,
+        (lens, parents): (&Lens, usize),
+        score: impl Fn(Recalled) -> Option<Leaf>,
+        ceiling: impl Fn(f64) -> f64,
+    ) -> Result<Vec<Leaf>, IndexError> {
         let mut tries = Tries::new(corpus);
         loop {
             let view = self.view(&tries.corpus).await?;
-            if !view.layout.tokens {
+            if !held(&view.layout) {
                 return Ok(Vec::new());
             }
-            let question = tokens(asked.weights());
             let ask = Ask {
-                query: Some(nearest(vector_input::Variant::Sparse(question))),
-                using: Some(TOKENS.to_owned()),
+                query: Some(nearest(question.clone())),
+                using: Some(name.clone()),
                 filter: view.through(lens),
                 exact: lens.exact,
                 terms: false,
-                vectors: vec![TOKENS.to_owned()],
+                vectors: vec![name.clone()],
             };
-            let score = |chunk| asked.score(chunk);
-            let list = self.listed(&view, ask, (parents, tries.is_last()), score, |last| asked.ceiling(last));
+            let list = self.listed(&view, ask, (parents, tries.is_last()), &score, &ceiling);
             match Box::pin(list).await? {
                 Outcome::Done(list) => return Ok(list),
                 Outcome::Moved(moved) => tries.again(moved)?,
